@@ -1,0 +1,38 @@
+# make demo   train and evaluate the demo, say where its report is
+# make test   all tests
+# make lint   style and types
+# make quick  the tests that need no golden weights, for a second interpreter
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
+	'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(p)")' 2>/dev/null)))
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: demo test quick lint install clean
+
+demo: install
+	$(BIN)/python train.py --config configs/demo.py
+	$(BIN)/python evaluate.py --config configs/demo.py
+
+test: install
+	$(BIN)/python -m pytest -n $(JOBS) tests
+
+quick: install
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 found; set PYTHON=/path/to/python" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -1,0 +1,24 @@
+"""CA-Stream in JAX: attention-based pooling for interpretable image recognition, and measures of explanations."""
+
+from castream_jax.api import attribute, evaluate_maps
+from castream_jax.errors import InputError
+from castream_jax.metrics.protocol import PROTOCOLS, Protocol
+from castream_jax.models.classifier import Classifier, Features, Normalisation, create_model
+from castream_jax.models.stream import cross_attention_pool
+from castream_jax.version import VERSION
+from castream_jax.weights.convert import load_torch_weights
+
+__version__ = VERSION
+__all__ = [
+    "PROTOCOLS",
+    "Classifier",
+    "Features",
+    "InputError",
+    "Normalisation",
+    "Protocol",
+    "attribute",
+    "create_model",
+    "cross_attention_pool",
+    "evaluate_maps",
+    "load_torch_weights",
+]

@@ -1,0 +1,171 @@
+"""What an experiment is: frozen dataclasses, and their strict reading from a nested mapping."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from castream_jax.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    name: str = "resnet50"
+    pooling: Literal["gap", "ca"] = "ca"
+    heads: int = 1
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the frozen backbone computes in."""
+    weights: str = ""
+    """A `.safetensors` file with torchvision's or the reference's names; empty: stage `backbone` trains them."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The dataset, and how its images are read."""
+
+    name: str = "imagenet2012"
+    directory: str = ""
+    """Where TFDS keeps datasets; empty: TFDS's own default."""
+    train_split: str = "train"
+    validation_split: str = "validation"
+    image_size: int = 224
+    crop_scale: float = 0.08
+    """For training: the smallest share of an image's area that a random crop keeps."""
+    flip: bool = True
+    brightness: float = 0.4
+    workers: int = 0
+    """Processes that decode and augment; 0: threads of the main process."""
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage of training."""
+
+    epochs: int
+    batch_size: int = 256
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    """Of SGD."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """Divide by 10 every third of the epochs (30, 60, 90 of 90), or linear warm-up and cosine to zero."""
+    warmup: float = 0.0
+    """Share of the steps in which a cosine schedule's rate rises linearly."""
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured, and on how many images."""
+
+    split: str = "validation"
+    num_images: int = 0
+    """Images to explain; 0: the whole split. Accuracy is always of the whole split."""
+    batch_size: int = 16
+    chunk: int = 64
+    """Images in one forward pass of Score-CAM and of the metrics."""
+    protocol: str = "castream"
+    attributions: tuple[str, ...] = ("grad_cam", "grad_cam_pp", "score_cam", "attention")
+    target: str = ""
+    """The feature map that CAMs start from; empty: the paper's."""
+    num_figures: int = 6
+    """Images in the picture grid."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that `train.py` and `evaluate.py` need to know."""
+
+    name: str
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    backbone: StageConfig = field(default_factory=lambda: StageConfig(epochs=0))
+    """Stage A, the GAP network from scratch; 0 epochs: its weights are loaded instead."""
+    stream: StageConfig = field(default_factory=lambda: StageConfig(epochs=90))
+    """Stage B, the stream alone."""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("backbone", "stream"):
+            stage: StageConfig = getattr(self, name)
+            _require(stage.epochs >= 0, f"{name}.epochs", stage.epochs, "0 or more")
+            _require(stage.batch_size >= 1, f"{name}.batch_size", stage.batch_size, "1 or more")
+            _require(stage.learning_rate > 0, f"{name}.learning_rate", stage.learning_rate, "a positive number")
+            _require(0 <= stage.warmup < 1, f"{name}.warmup", stage.warmup, "a share of the steps, 0 to below 1")
+            smoothing = stage.label_smoothing
+            _require(0 <= smoothing < 1, f"{name}.label_smoothing", smoothing, "0 to below 1")
+        data, evaluation = self.data, self.evaluation
+        _require(data.image_size >= 1, "data.image_size", data.image_size, "1 or more")
+        _require(0 < data.crop_scale <= 1, "data.crop_scale", data.crop_scale, "a share of the area, above 0 to 1")
+        _require(0 <= data.brightness < 1, "data.brightness", data.brightness, "0 to below 1")
+        _require(data.workers >= 0, "data.workers", data.workers, "0 or more")
+        _require(evaluation.batch_size >= 1, "evaluation.batch_size", evaluation.batch_size, "1 or more")
+        _require(evaluation.chunk >= 1, "evaluation.chunk", evaluation.chunk, "1 or more")
+        _require(evaluation.num_images >= 0, "evaluation.num_images", evaluation.num_images, "0 (all) or more")
+        _require(evaluation.num_figures >= 0, "evaluation.num_figures", evaluation.num_figures, "0 or more")
+        _require(bool(evaluation.attributions), "evaluation.attributions", evaluation.attributions, "at least one")
+        if self.model.weights and self.backbone.epochs:
+            raise InputError(
+                f"config has both model.weights={self.model.weights!r} and backbone.epochs={self.backbone.epochs}: "
+                "weights are either loaded or trained; set one of them."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the nested dictionary that `from_dict` reads."""
+        return dataclasses.asdict(self)
+
+
+def from_dict(values: Mapping[str, Any]) -> Experiment:
+    """Return the experiment that a nested mapping describes.
+
+    Raises:
+      InputError: an unknown key (with the nearest known one), a missing key, a wrong type, a value out of range.
+    """
+    return _read(Experiment, values, "config")
+
+
+def _read(cls: type, values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where} is {values!r}: expected a group of settings.")
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            raise InputError(unknown(f"setting in {where}:", key, hints))
+    read = {}
+    for item in dataclasses.fields(cls):
+        place = f"{where}.{item.name}"
+        if item.name in values:
+            read[item.name] = _convert(hints[item.name], values[item.name], place)
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise InputError(f"{place} is missing.")
+    return cls(**read)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Return `value` as the type that a field declares, or raise `InputError`."""
+    if dataclasses.is_dataclass(hint):
+        return _read(typing.cast(type, hint), value, where)
+    if typing.get_origin(hint) is Literal:
+        options = typing.get_args(hint)
+        if value not in options:
+            raise InputError(unknown(where, value, options))
+        return value
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise InputError(f"{where} is {value!r}: expected a tuple.")
+        return tuple(_convert(typing.get_args(hint)[0], item, where) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise InputError(f"{where} is {value!r} ({type(value).__name__}): expected {hint.__name__}.")
+    return value
+
+
+def _require(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise InputError(f"config.{name} is {value}: expected {expected}.")

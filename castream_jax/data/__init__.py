@@ -1,0 +1,1 @@
+"""From a dataset's name to batches of uint8 images."""

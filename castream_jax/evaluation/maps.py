@@ -1,0 +1,91 @@
+"""Binds networks to attributions: the maps of every network that shares one trunk, from shared forward passes."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from castream_jax.attribution.attention import attention_map, attention_score_map
+from castream_jax.attribution.gradient import grad_cam, grad_cam_pp
+from castream_jax.attribution.score import score_cam
+from castream_jax.errors import InputError
+from castream_jax.models.classifier import Classifier, Features
+
+GRADIENT_METHODS = {"grad_cam": grad_cam, "grad_cam_pp": grad_cam_pp}
+ATTENTION_METHODS = {"attention": attention_map, "attention_scores": attention_score_map}
+METHODS = (*GRADIENT_METHODS, "score_cam", *ATTENTION_METHODS)
+
+
+def has_map(method: str, network: Classifier) -> bool:
+    """Return whether a network has this map: raw attention is the stream's."""
+    return method not in ATTENTION_METHODS or network.stream is not None
+
+
+def joint_probabilities(
+    networks: Sequence[Classifier],
+) -> Callable[[Float[Array, "n H W 3"]], Float[Array, "n SK"]]:
+    """Return the function from images to all networks' probabilities side by side, from one pass of their trunk."""
+
+    def score_fn(images: Float[Array, "n H W 3"]) -> Float[Array, "n SK"]:
+        features = networks[0].features(images)
+        return jnp.concatenate([jax.nn.softmax(network.head(features)[0]) for network in networks], axis=1)
+
+    return score_fn
+
+
+def joint_labels(networks: Sequence[Classifier], labels: Int[Array, "S B"]) -> Int[Array, "S B"]:
+    """Return the columns of `joint_probabilities` that hold each network's labels."""
+    return labels + jnp.arange(len(networks))[:, None] * networks[0].num_classes
+
+
+def compute_maps(
+    networks: Mapping[str, Classifier],
+    images: Float[Array, "B H W 3"],
+    features: Features,
+    labels: Mapping[str, Int[Array, "B"]],
+    methods: Sequence[str],
+    target: str,
+    chunk: int,
+) -> dict[tuple[str, str], Float[Array, "B h w"]]:
+    """Return the maps in [0, 1] of each method and network, keyed (method, network), in the order of `methods`.
+
+    Args:
+      networks: networks by name that share one trunk.
+      images: normalised images, and `features` their feature maps.
+      labels: the class that each network's maps explain, for each image.
+      methods: of `METHODS`; a network without that map is left out.
+      target: the feature map that attributions start from.
+      chunk: masked images in one forward pass of Score-CAM.
+    """
+    maps: dict[tuple[str, str], Array] = {}
+    feature_map = features[target]
+    for method in methods:
+        holders = [name for name, network in networks.items() if has_map(method, network)]
+        if method == "score_cam":
+            members = [networks[name] for name in holders]
+            columns = joint_labels(members, jnp.stack([labels[name] for name in holders]))  # [S B]
+            mean, std = members[0].normalisation.mean, members[0].normalisation.std
+            stacked = score_cam(joint_probabilities(members), feature_map, images, columns.T, mean, std, chunk)
+            maps |= {(method, name): stacked[i] for i, name in enumerate(holders)}
+            continue
+        for name in holders:
+            if method in GRADIENT_METHODS:
+                head = head_from(networks[name], features, target)
+                maps[method, name] = GRADIENT_METHODS[method](head, feature_map, labels[name])
+            else:
+                maps[method, name] = ATTENTION_METHODS[method](networks[name].head(features)[1][-1])
+    return maps
+
+
+def head_from(
+    network: Classifier, features: Features, target: str
+) -> Callable[[Float[Array, "B h w C"]], Float[Array, "B K"]]:
+    """Return the head as a function of one feature map, the other ones fixed."""
+    return lambda feature_map: network.head(network.backbone.replace(features, target, feature_map))[0]
+
+
+def check_method(method: str, network: Classifier) -> None:
+    """Raise `InputError` if the network has no such map."""
+    if not has_map(method, network):
+        raise InputError(f'method {method!r} needs a stream: this model has pooling="gap", it must have pooling="ca".')

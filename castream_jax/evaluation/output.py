@@ -1,0 +1,49 @@
+"""Everything an evaluation leaves on disk, under `<workdir>/evaluation/<protocol>/`."""
+
+from pathlib import Path
+from typing import Any
+
+from castream_jax.config import Experiment
+from castream_jax.evaluation.figures import draw_curves, draw_grid
+from castream_jax.evaluation.html import render_html
+from castream_jax.evaluation.replacement import replacing
+from castream_jax.evaluation.report import build_report, write_report
+from castream_jax.evaluation.rows import write_rows
+from castream_jax.evaluation.runner import Evaluation
+from castream_jax.metrics.protocol import get_protocol
+
+
+def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Path) -> tuple[dict[str, Any], Path]:
+    """Write rows, figures and the report in all its forms, and return the report and the directory.
+
+    Files: `rows.parquet`, `figures/grid.png`, `figures/curves.png`, `report.json`, `report.md`, `report.html`.
+    """
+    protocol = get_protocol(experiment.evaluation.protocol)
+    directory = workdir / "evaluation" / protocol.name
+    directory.mkdir(parents=True, exist_ok=True)
+    report = build_report(
+        evaluation.rows,
+        protocol=protocol,
+        network=experiment.model.name,
+        dataset=experiment.data.name,
+        split=experiment.evaluation.split,
+        accuracy=percent(evaluation.accuracy),
+        accuracy_num_images=evaluation.accuracy_images,
+        untrained_accuracy=percent(evaluation.untrained_accuracy),
+        seconds=evaluation.seconds,
+    )
+    write_rows(evaluation.rows, directory / "rows.parquet")
+    figures = []
+    if len(evaluation.gallery.ids):
+        draw_grid(evaluation.gallery, directory / "figures" / "grid.png")
+        figures.append(("Raw attention and each attribution, for GAP and CA.", directory / "figures" / "grid.png"))
+    draw_curves(evaluation.rows, directory / "figures" / "curves.png")
+    write_report(report, directory)
+    with replacing(directory / "report.html") as path:
+        path.write_text(render_html(report, evaluation.rows, figures), encoding="utf-8")
+    return report, directory
+
+
+def percent(fractions: dict[str, float]) -> dict[str, float]:
+    """Return fractions in percent."""
+    return {name: 100 * value for name, value in fractions.items()}

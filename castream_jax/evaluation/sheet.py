@@ -1,0 +1,74 @@
+"""A page to draw on: lengths in inches from its top left corner, text that is measured before it is placed."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+
+from castream_jax.evaluation.replacement import replacing
+
+PAGE_WIDTH = 7.0
+"""Inches: the text width of a paper's page."""
+DPI = 200
+TEXT, SMALL = 7.5, 6.5
+"""Text sizes in points."""
+
+_RULER = RendererAgg(1, 1, DPI)
+
+
+class Sheet:
+    """A white page measured in inches from its top left corner; it draws, and no state is shared with other pages."""
+
+    def __init__(self, width: float, height: float):
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+        self.canvas = FigureCanvasAgg(self.figure)
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Return axes whose top left corner is at (x, y)."""
+        bottom = self.height - y - height
+        return self.figure.add_axes((x / self.width, bottom / self.height, width / self.width, height / self.height))
+
+    def write(self, x: float, y: float, text: str, **changes: Any) -> None:
+        """Write text at (x, y), taken literally."""
+        style: dict[str, Any] = {"fontsize": TEXT, "color": "black"} | changes
+        self.figure.text(x / self.width, 1 - y / self.height, text, parse_math=False, **style)
+
+    def rule(self, left: float, right: float, y: float) -> None:
+        """Draw a thin horizontal line."""
+        height = 1 - y / self.height
+        ends = [left / self.width, right / self.width]
+        self.figure.add_artist(Line2D(ends, [height, height], color="black", linewidth=0.5))
+
+    def save(self, path: str | Path) -> None:
+        """Write the page as a PNG file that appears all at once."""
+        with replacing(path) as temporary:
+            self.figure.savefig(temporary, format="png")
+
+
+def wrap(text: str, width: float, size: float) -> list[str]:
+    """Return text in lines of at most `width` inches at a font size; a word that is too long is broken."""
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".strip()
+        if measure(joined, size) <= width:
+            lines[-1] = joined
+            continue
+        lines += [word] if lines[-1] else []
+        lines[-1] = word
+        while measure(lines[-1], size) > width and len(lines[-1]) > 1:
+            word, fits = lines[-1], 1
+            while measure(word[: fits + 1], size) <= width:
+                fits += 1
+            lines[-1:] = [word[:fits], word[fits:]]
+    return lines
+
+
+def measure(text: str, size: float) -> float:
+    """Return the width of a line of text in inches, as `Sheet.write` draws it."""
+    width, _, _ = _RULER.get_text_width_height_descent(text, FontProperties(size=size), False)
+    return width / DPI

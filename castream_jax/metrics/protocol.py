@@ -1,0 +1,70 @@
+"""A protocol: every choice that a number depends on, under one name and one hash (METHOD 3).
+
+Numbers of two protocols do not compare. The name and the hash are printed beside every number.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.ndimage
+from jaxtyping import Float
+
+from castream_jax.errors import choose
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The choices of one protocol.
+
+    The last five are the same in all of ours: they are conventions of the code, named here so that the
+    hash covers them.
+    """
+
+    name: str
+    resize: Literal["squash", "crop"]
+    """How an image comes to its size: squashed, or shorter side to 256/224 of it and centre crop."""
+    explained_class: Literal["label", "predicted"]
+    step_rows: int
+    """Pixels that insertion and deletion change in one step, in rows of the image's width."""
+    blur_size: int
+    """Side of the blur kernel from whose result insertion starts."""
+    blur_sigma: float = 5.0
+    mask_space: Literal["pixels"] = "pixels"
+    upsampling: Literal["bilinear, half-pixel centres"] = "bilinear, half-pixel centres"
+    deletion_end: Literal["zeros in normalised space"] = "zeros in normalised space"
+    ties: Literal["decreasing flat index"] = "decreasing flat index"
+    score_cam: Literal["probability, no baseline, aligned corners"] = "probability, no baseline, aligned corners"
+
+    @property
+    def hash(self) -> str:
+        """Eight hexadecimal digits over all choices."""
+        choices = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(choices.encode()).hexdigest()[:8]
+
+    def step(self, width: int) -> int:
+        """Return the pixels changed in one step."""
+        return self.step_rows * width
+
+    def blur_kernel(self) -> Float[np.ndarray, "k k"]:
+        """Return the blur kernel: a Gaussian cut out of its own window with reflecting edges, so nearly a box."""
+        impulse = np.zeros((self.blur_size, self.blur_size))
+        impulse[self.blur_size // 2, self.blur_size // 2] = 1
+        return scipy.ndimage.gaussian_filter(impulse, self.blur_sigma).astype(np.float32)
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("castream", resize="squash", explained_class="label", step_rows=8, blur_size=5),
+        Protocol("rise", resize="squash", explained_class="predicted", step_rows=1, blur_size=11),
+    )
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """Return the protocol of that name; `InputError` if there is none."""
+    return PROTOCOLS[choose("protocol", name, PROTOCOLS)]

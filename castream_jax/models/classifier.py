@@ -1,0 +1,158 @@
+"""A network as everything else sees it: `features`, then `head`.
+
+    features = model.features(images)          # named feature maps
+    logits, attention = model.head(features)   # pooling and frozen classifier
+
+Nothing ever runs backward through `features`.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, UInt8
+
+from castream_jax.errors import InputError, choose
+from castream_jax.models import convnext, layers, resnet
+from castream_jax.models.stream import Stream
+
+Features = dict[str, Array]
+"""Named feature maps, each [B h w C]: every tap of the stream, and what else an attribution may start from."""
+
+ARCHITECTURES = (*resnet.SPECS, *convnext.SPECS)
+POOLINGS = ("gap", "ca")
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How pixels in 0..1 become a network's input: `(pixels - mean) / std`, for each channel."""
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __call__(self, pixels: UInt8[Array | np.ndarray, "B H W 3"]) -> Float[Array, "B H W 3"]:
+        """Return uint8 images as a network's float32 input."""
+        mean, std = (jnp.asarray(values).reshape(1, 1, 1, 3) for values in (self.mean, self.std))
+        return (jnp.asarray(pixels, jnp.float32) / 255 - mean) / std
+
+
+IMAGENET = Normalisation()
+
+
+class Head(nnx.Module):
+    """The classifier that a pooled feature goes through: ConvNeXt normalises first, ResNet does not."""
+
+    def __init__(self, features: int, num_classes: int, normalise: bool, rngs: nnx.Rngs):
+        float32 = jnp.dtype(jnp.float32)
+        self.norm = layers.layer_norm(features, float32, rngs) if normalise else None
+        self.linear = layers.linear(features, num_classes, float32, rngs)
+
+    def __call__(self, pooled: Float[Array, "B C"]) -> Float[Array, "B K"]:
+        return self.linear(pooled if self.norm is None else self.norm(pooled))
+
+
+class Classifier(nnx.Module):
+    """A backbone, a pooling (a `Stream`, or global average pooling where `stream` is None) and a classifier."""
+
+    def __init__(
+        self,
+        name: str,
+        backbone: resnet.ResNet | convnext.ConvNeXt,
+        stream: Stream | None,
+        classifier: Head,
+        normalisation: Normalisation = IMAGENET,
+    ):
+        self.name = name
+        self.backbone = backbone
+        self.stream = stream
+        self.classifier = classifier
+        self.normalisation = normalisation
+
+    @property
+    def pooling(self) -> str:
+        return "gap" if self.stream is None else "ca"
+
+    @property
+    def num_classes(self) -> int:
+        return self.classifier.linear.out_features
+
+    def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> Features:
+        """Return the backbone's named feature maps.
+
+        Args:
+          images: normalised float32 images; any size that leaves every stage at least one position.
+          train: use and move batch statistics. Only for training a backbone from scratch.
+        """
+        smallest = self.backbone.smallest_image
+        if min(images.shape[1:3]) < smallest:
+            raise InputError(
+                f"images are {images.shape[1]}x{images.shape[2]}: {self.name} needs at least {smallest} pixels a side."
+            )
+        return self.backbone.features(images, train)
+
+    def head(self, features: Features) -> tuple[Float[Array, "B K"], tuple[Float[Array, "B heads _ _"], ...]]:
+        """Return logits, and the softmax attention of each of the stream's blocks (none for GAP)."""
+        if self.stream is None:
+            pooled = jnp.mean(features[self.backbone.taps[-1]], (1, 2), dtype=jnp.float32)  # [B C]
+            return self.classifier(pooled), ()
+        pooled, attention = self.stream([features[tap] for tap in self.backbone.taps])
+        return self.classifier(pooled), attention
+
+    def __call__(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B K"]:
+        """Return logits."""
+        return self.head(self.features(images))[0]
+
+    def poolings(self) -> dict[str, "Classifier"]:
+        """Return the networks in this one that share its features: GAP always, CA where there is a stream."""
+        gap = Classifier(self.name, self.backbone, None, self.classifier, self.normalisation)
+        return {"gap": gap} if self.stream is None else {"gap": gap, "ca": self}
+
+    def target(self, name: str | None) -> str:
+        """Return the feature map that attributions start from: `name`, or this backbone's default."""
+        return self.backbone.targets[0] if name is None else choose("target", name, self.backbone.targets)
+
+
+def create_model(
+    name: str,
+    pooling: str = "ca",
+    num_classes: int = 1000,
+    heads: int = 1,
+    seed: int = 0,
+    dtype: str = "float32",
+    normalisation: Normalisation = IMAGENET,
+) -> Classifier:
+    """Build a network with fresh weights.
+
+    Args:
+      name: one of `ARCHITECTURES`.
+      pooling: "gap" or "ca".
+      num_classes: the number of logits.
+      heads: attention heads of the stream; must divide every tap's width. Unused for GAP.
+      seed: of the initial weights. The stream's are drawn after the rest, so that the GAP and CA networks
+        of one seed share backbone and classifier.
+      dtype: what the backbone computes in, "float32" or "bfloat16". Parameters and the head stay float32.
+      normalisation: what the input images were normalised with; ImageNet's by default.
+
+    Raises:
+      InputError: an unknown name, pooling or dtype, or numbers out of range.
+
+    Source: METHOD 1.
+    """
+    choose("model", name, ARCHITECTURES)
+    choose("pooling", pooling, POOLINGS)
+    choose("dtype", dtype, DTYPES)
+    if num_classes < 1:
+        raise InputError(f"num_classes is {num_classes}: it must be at least 1.")
+    rngs = nnx.Rngs(params=seed)
+    backbone: resnet.ResNet | convnext.ConvNeXt
+    if name in resnet.SPECS:
+        backbone = resnet.ResNet(resnet.SPECS[name], jnp.dtype(dtype), rngs)
+        stream_init = nnx.initializers.xavier_uniform()
+    else:
+        backbone = convnext.ConvNeXt(convnext.SPECS[name], jnp.dtype(dtype), rngs)
+        stream_init = layers.truncated_normal
+    classifier = Head(backbone.tap_widths[-1], num_classes, normalise=name in convnext.SPECS, rngs=rngs)
+    stream = Stream(backbone.tap_widths, heads, stream_init, rngs) if pooling == "ca" else None
+    return Classifier(name, backbone, stream, classifier, normalisation)

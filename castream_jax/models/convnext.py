@@ -1,0 +1,110 @@
+"""ConvNeXt (Liu et al., 2022) in torchvision's layout.
+
+Feature maps: `stem`, `downsample1`, `downsample2` and `stage4` are the taps of CA-Stream. The last block is
+left open: `branch` is its second pointwise layer's output, before layer scale, and
+`stage4 = shortcut + layer_scale * branch`, so that an attribution can start from `branch` as the reference does.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from castream_jax.models import layers
+
+
+@dataclass(frozen=True)
+class ConvNeXtSpec:
+    """What tells one ConvNeXt from another."""
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+
+
+SPECS = {
+    "convnext_tiny": ConvNeXtSpec((3, 3, 9, 3), (96, 192, 384, 768)),
+    "convnext_small": ConvNeXtSpec((3, 3, 27, 3), (96, 192, 384, 768)),
+    "convnext_base": ConvNeXtSpec((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "convnext_large": ConvNeXtSpec((3, 3, 27, 3), (192, 384, 768, 1536)),
+}
+
+
+class Block(nnx.Module):
+    """7x7 depthwise convolution, layer normalisation, and a pointwise MLP, scaled and added to the input."""
+
+    def __init__(self, features: int, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(layers.truncated_normal(rngs.params(), (7, 7, 1, features)))
+        self.bias = nnx.Param(jnp.zeros(features))
+        self.norm = layers.layer_norm(features, dtype, rngs)
+        self.expand = layers.linear(features, 4 * features, dtype, rngs)
+        self.project = layers.linear(4 * features, features, dtype, rngs)
+        self.layer_scale = nnx.Param(jnp.full(features, 1e-6))
+
+    def branch(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Return what the block computes, before layer scale and shortcut."""
+        y = layers.depthwise_convolve(x, self.kernel[...]) + layers.per_channel(self.bias[...]).astype(x.dtype)
+        return self.project(layers.gelu(self.expand(self.norm(y))))
+
+    def join(self, shortcut: Float[Array, "B H W C"], branch: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Return the block's output from its two halves."""
+        return shortcut + layers.per_channel(self.layer_scale[...]).astype(branch.dtype) * branch
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        return self.join(x, self.branch(x))
+
+
+class ConvNeXt(nnx.Module):
+    """A ConvNeXt without its pooling and classifier."""
+
+    taps = ("stem", "downsample1", "downsample2", "stage4")
+    targets = ("branch", "stage4")
+
+    def __init__(self, spec: ConvNeXtSpec, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.spec = spec
+        self.dtype = dtype
+        widths = spec.widths
+        self.stem = layers.Conv(4, 3, widths[0], stride=4, rngs=rngs)
+        self.stem_norm = layers.layer_norm(widths[0], dtype, rngs)
+        self.downsample_norms = nnx.List([layers.layer_norm(width, dtype, rngs) for width in widths[:-1]])
+        self.downsamples = nnx.List(
+            [layers.Conv(2, before, after, stride=2, rngs=rngs) for before, after in itertools.pairwise(widths)]
+        )
+        self.stages = nnx.List(
+            [
+                nnx.List([Block(width, dtype, rngs) for _ in range(depth)])
+                for width, depth in zip(widths, spec.depths, strict=True)
+            ]
+        )
+
+    @property
+    def tap_widths(self) -> tuple[int, ...]:
+        *early, last = self.spec.widths
+        return (*early, last)
+
+    @property
+    def smallest_image(self) -> int:
+        return 32
+
+    def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
+        """Return every named feature map, in the compute dtype. `train` changes nothing: there are no statistics."""
+        x = self.stem_norm(self.stem(images.astype(self.dtype)))
+        features = {"stem": x}
+        for i, stage in enumerate(self.stages[:-1]):
+            for block in stage:
+                x = block(x)
+            x = self.downsamples[i](self.downsample_norms[i](x))
+            features[f"downsample{i + 1}"] = x
+        *blocks, last = self.stages[-1]
+        for block in blocks:
+            x = block(x)
+        return self.replace(features | {"shortcut": x}, "branch", last.branch(x))
+
+    def replace(self, features: dict[str, Array], target: str, feature_map: Array) -> dict[str, Array]:
+        """Return `features` with `target` set to `feature_map`, and all that follows from it."""
+        features = features | {target: feature_map}
+        if target == "branch":
+            last = self.stages[-1][-1]
+            features["stage4"] = last.join(features["shortcut"], feature_map)
+        return features

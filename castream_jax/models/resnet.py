@@ -1,0 +1,122 @@
+"""ResNet (He et al., 2015) in torchvision's layout: the 3x3 of a bottleneck carries the stride.
+
+Feature maps (METHOD: the taps of CA-Stream): `stem`, after the stem and its max-pool, and `stage1` to `stage4`.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from castream_jax.models import layers
+
+
+@dataclass(frozen=True)
+class Stem:
+    """The first convolution: kernel size, stride, and whether a 3x3 max-pool of stride 2 follows."""
+
+    size: int
+    stride: int
+    pool: bool
+
+
+@dataclass(frozen=True)
+class ResNetSpec:
+    """What tells one ResNet from another."""
+
+    depths: tuple[int, ...]
+    bottleneck: bool
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    stem: Stem = Stem(size=7, stride=2, pool=True)
+
+    @property
+    def expansion(self) -> int:
+        return 4 if self.bottleneck else 1
+
+
+SPECS = {
+    "resnet18": ResNetSpec((2, 2, 2, 2), bottleneck=False),
+    "resnet34": ResNetSpec((3, 4, 6, 3), bottleneck=False),
+    "resnet50": ResNetSpec((3, 4, 6, 3), bottleneck=True),
+    "resnet101": ResNetSpec((3, 4, 23, 3), bottleneck=True),
+    "resnet152": ResNetSpec((3, 8, 36, 3), bottleneck=True),
+    # For images of about 100 pixels: stride 16 in all instead of 32, so that 96 pixels end in a 6x6 map.
+    "resnet18_small": ResNetSpec(
+        (2, 2, 2, 2),
+        bottleneck=False,
+        widths=(16, 32, 64, 128),
+        strides=(1, 2, 2, 1),
+        stem=Stem(size=5, stride=4, pool=False),
+    ),
+}
+
+
+class Block(nnx.Module):
+    """A residual block: two 3x3 convolutions, or 1x1, 3x3, 1x1 (bottleneck), and a shortcut."""
+
+    def __init__(self, features_in: int, width: int, stride: int, bottleneck: bool, rngs: nnx.Rngs):
+        if bottleneck:
+            shapes = [(1, width, 1), (3, width, stride), (1, 4 * width, 1)]  # kernel size, features, stride
+        else:
+            shapes = [(3, width, stride), (3, width, 1)]
+        self.convs: nnx.List[layers.ConvNorm] = nnx.List([])
+        features = features_in
+        for size, features_out, conv_stride in shapes:
+            self.convs.append(layers.ConvNorm(size, features, features_out, stride=conv_stride, rngs=rngs))
+            features = features_out
+        changes_shape = stride != 1 or features != features_in
+        self.shortcut = layers.ConvNorm(1, features_in, features, stride=stride, rngs=rngs) if changes_shape else None
+
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B H2 W2 D"]:
+        y = x
+        for conv in self.convs[:-1]:
+            y = jax.nn.relu(conv(y, train))
+        y = self.convs[-1](y, train)
+        return jax.nn.relu(y + (x if self.shortcut is None else self.shortcut(x, train)))
+
+
+class ResNet(nnx.Module):
+    """A ResNet without its pooling and classifier."""
+
+    taps = ("stem", "stage1", "stage2", "stage3", "stage4")
+    targets = ("stage4",)
+
+    def __init__(self, spec: ResNetSpec, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.spec = spec
+        self.dtype = dtype
+        self.stem = layers.ConvNorm(spec.stem.size, 3, spec.widths[0], stride=spec.stem.stride, rngs=rngs)
+        self.stages: nnx.List[nnx.List[Block]] = nnx.List([])
+        features = spec.widths[0]
+        for depth, width, stride in zip(spec.depths, spec.widths, spec.strides, strict=True):
+            stage: nnx.List[Block] = nnx.List([])
+            for i in range(depth):
+                stage.append(Block(features, width, stride if i == 0 else 1, spec.bottleneck, rngs))
+                features = width * spec.expansion
+            self.stages.append(stage)
+
+    @property
+    def tap_widths(self) -> tuple[int, ...]:
+        return (self.spec.widths[0], *(width * self.spec.expansion for width in self.spec.widths))
+
+    @property
+    def smallest_image(self) -> int:
+        return 1
+
+    def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
+        """Return every named feature map, in the compute dtype."""
+        x = jax.nn.relu(self.stem(images.astype(self.dtype), train))
+        if self.spec.stem.pool:
+            x = layers.max_pool(x)
+        features = {"stem": x}
+        for name, stage in zip(self.taps[1:], self.stages, strict=True):
+            for block in stage:
+                x = block(x, train)
+            features[name] = x
+        return features
+
+    def replace(self, features: dict[str, Array], target: str, feature_map: Array) -> dict[str, Array]:
+        """Return `features` with `target` set to `feature_map`, and all that follows from it."""
+        return features | {target: feature_map}

@@ -1,0 +1,78 @@
+"""CA-Stream: the class token that pools a network's feature maps by cross-attention (METHOD: the network).
+
+A_l     = softmax(F_l q_l / sqrt(d_l))      over positions, for each head
+q_{l+1} = W_l (F_l^T A_l) + b_l
+"""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from castream_jax.errors import InputError
+from castream_jax.models import layers
+
+
+def cross_attention_pool(
+    query: Float[Array, "B C"], feature_map: Float[Array, "B H W C"], heads: int = 1
+) -> tuple[Float[Array, "B C"], Float[Array, "B heads H W"]]:
+    """Pool a feature map by its attention to a query.
+
+    Args:
+      query: one query for each image.
+      feature_map: keys and values at once: there are no projections.
+      heads: the channels are split into this many contiguous groups; the scale stays `1 / sqrt(C)`.
+
+    Returns:
+      The attention-weighted mean feature, and the attention, which sums to 1 over positions.
+
+    Raises:
+      InputError: `heads` does not divide the channels.
+
+    Source: METHOD 1 (the paper's cross-attention without projections, residual or normalisation).
+    """
+    b, h, w, c = feature_map.shape
+    _check_heads(heads, c)
+    keys = feature_map.astype(jnp.float32).reshape(b, h * w, heads, c // heads)
+    queries = query.astype(jnp.float32).reshape(b, heads, c // heads)
+    scores = jnp.einsum("bnkc,bkc->bkn", keys, queries, precision=layers.PRECISION) / math.sqrt(c)
+    attention = jax.nn.softmax(scores, axis=-1)  # [B heads N]
+    pooled = jnp.einsum("bnkc,bkn->bkc", keys, attention, precision=layers.PRECISION)
+    return pooled.reshape(b, c), attention.reshape(b, heads, h, w)
+
+
+def _check_heads(heads: int, channels: int) -> None:
+    if heads < 1 or channels % heads:
+        raise InputError(f"heads is {heads}: it must be at least 1 and divide the {channels} channels it splits.")
+
+
+class Stream(nnx.Module):
+    """The trainable part: a class token and one cross-attention block for each tap."""
+
+    def __init__(self, widths: Sequence[int], heads: int, kernel_init: nnx.Initializer, rngs: nnx.Rngs):
+        for width in widths:
+            _check_heads(heads, width)
+        self.heads = heads
+        self.query = nnx.Param(1.0 + jax.random.normal(rngs.params(), (widths[0],)))
+        following = (*widths[1:], widths[-1])
+        self.projections = nnx.List(
+            [
+                layers.linear(width, after, jnp.dtype(jnp.float32), rngs, kernel_init)
+                for width, after in zip(widths, following, strict=True)
+            ]
+        )
+
+    def __call__(
+        self, feature_maps: Sequence[Float[Array, "B _ _ _"]]
+    ) -> tuple[Float[Array, "B C"], tuple[Float[Array, "B heads _ _"], ...]]:
+        """Return the pooled feature, and each block's attention."""
+        query = jnp.broadcast_to(self.query[...], (feature_maps[0].shape[0], self.query.shape[0]))  # [B C]
+        attentions = []
+        for feature_map, projection in zip(feature_maps, self.projections, strict=True):
+            pooled, attention = cross_attention_pool(query, feature_map, self.heads)
+            query = projection(pooled)  # [B C_next]
+            attentions.append(attention)
+        return query, tuple(attentions)

@@ -1,0 +1,111 @@
+"""Checkpoints of a stage: the whole model and the optimizer, each with a digest that is checked on restore.
+
+A checkpoint holds two trees: `model`, every array of the network, so that it can be read by itself, and
+`training`, the optimizer's state. Its step is the number of steps taken.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from orbax.checkpoint import v1 as orbax
+
+from castream_jax.errors import InputError
+from castream_jax.training.state import digest
+
+KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints in one directory, newest last; use as a context manager, which waits for saves to end."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self._checkpointer = orbax.training.Checkpointer(
+            epath.Path(directory.resolve()),
+            preservation_policy=orbax.training.preservation_policies.LatestN(KEPT),
+            cleanup_tmp_directories=True,
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._checkpointer.close()
+
+    def save(self, step: int, trees: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """Save named trees of arrays after `step` steps, in the background; nothing if that step is there."""
+        if step in self.steps():
+            return
+        self._checkpointer.wait()
+        # Copies: the arrays are donated to the next step while the save is still under way.
+        flat = {name: flatten(jax.tree.map(np.array, tree)) for name, tree in trees.items()}
+        digests = {name: digest(arrays) for name, arrays in flat.items()}
+        self._checkpointer.save_checkpointables_async(
+            step, flat, force=True, custom_metadata=metadata | {"digests": digests}
+        )
+
+    def steps(self) -> list[int]:
+        """Return the steps that are saved, oldest first."""
+        return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
+
+    def restore(self, abstract: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
+        """Return (step, trees, metadata) of the newest checkpoint that is whole, or None if there is none.
+
+        Args:
+          abstract: the named trees wanted, with shapes, dtypes and shardings.
+
+        A checkpoint that cannot be read, or whose digest differs, is passed over with a warning and deleted,
+        since it would hide later saves.
+
+        Raises:
+          InputError: the newest whole checkpoint is of another network.
+        """
+        wanted = {name: flatten(tree) for name, tree in abstract.items()}
+        for step in reversed(self.steps()):
+            try:
+                saved = self._checkpointer.checkpointables_metadata(step)
+                _check_shapes(wanted, saved.metadata, self.directory)
+                found = self._checkpointer.load_checkpointables(step, wanted)
+                damaged = [name for name in found if digest(found[name]) != saved.custom_metadata["digests"][name]]
+                problem = f"digest of {', '.join(damaged)} differs" if damaged else ""
+            except InputError:
+                raise
+            except Exception as error:  # a damaged file raises whatever its reader stumbles on
+                problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            if not problem:
+                trees = {name: unflatten(abstract[name], found[name]) for name in abstract}
+                return step, trees, saved.custom_metadata
+            warnings.warn(
+                f"checkpoint {self.directory}/{step} is damaged ({problem}): using an older one", stacklevel=2
+            )
+            self._checkpointer.delete(step)
+        return None
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """Return a tree's leaves by dotted path."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def unflatten(like: Any, leaves: dict[str, Any]) -> Any:
+    """Return the tree shaped as `like` from its leaves by dotted path."""
+    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flatten(like)])
+
+
+def _check_shapes(wanted: dict[str, dict[str, Any]], found: Any, directory: Path) -> None:
+    """Raise `InputError` if a checkpoint holds other arrays than those wanted: it is of another network."""
+    for name, leaves in wanted.items():
+        there = {key: tuple(leaf.shape) for key, leaf in found[name].items()}
+        expected = {key: tuple(leaf.shape) for key, leaf in leaves.items()}
+        if there != expected:
+            different = sorted(key for key in there | expected if there.get(key) != expected.get(key))
+            raise InputError(
+                f"the checkpoint in {directory} is of another network or optimizer: {len(different)} arrays differ, "
+                f"first {different[0]}: {there.get(different[0])} there, {expected.get(different[0])} here. "
+                "Use another --workdir, or the config it was trained with."
+            )

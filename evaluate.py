@@ -1,0 +1,20 @@
+"""Measures the explanations of a trained network: python evaluate.py --config configs/demo.py [--workdir DIR]."""
+
+from pathlib import Path
+
+from castream_jax.command import run
+from castream_jax.config import Experiment
+from castream_jax.evaluation.output import write_evaluation
+from castream_jax.evaluation.report import render_terminal
+from castream_jax.evaluation.runner import evaluate
+
+
+def main(experiment: Experiment, workdir: Path) -> None:
+    """Measure, write the report, and print its table."""
+    report, directory = write_evaluation(evaluate(experiment, workdir), experiment, workdir)
+    print(render_terminal(report))
+    print(f"\nreport: {directory / 'report.html'}")
+
+
+if __name__ == "__main__":
+    run(main, "Measures the explanations of a trained network, GAP against CA.")

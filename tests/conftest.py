@@ -1,0 +1,43 @@
+"""Strict settings for every test: shape types checked, ranks never promoted silently, eight virtual devices."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import pytest
+from absl import flags
+from jaxtyping import install_import_hook
+
+from tests.demo_data import SIZES
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+# One directory for each worker: JAX does not write its entries atomically.
+CACHE = Path(__file__).parent.parent / ".cache" / "jax" / os.environ.get("PYTEST_XDIST_WORKER", "main")
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+install_import_hook("castream_jax", "beartype.beartype")  # installs at once; the package is not imported yet
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_flags():
+    """Grain's workers want parsed flags."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["tests"], known_only=True)
+
+
+@pytest.fixture(scope="session")
+def demo_directory(tmp_path_factory) -> Path:
+    """Return a TFDS directory that holds a small `castream_demo`."""
+    from castream_jax.data.builders import castream_demo
+    from castream_jax.data.source import open_source
+
+    directory = tmp_path_factory.mktemp("tensorflow_datasets")
+    with pytest.MonkeyPatch.context() as patch:
+        parts = {name: dataclasses.replace(castream_demo.PARTS[name], images=size) for name, size in SIZES.items()}
+        patch.setattr(castream_demo, "PARTS", parts)
+        open_source("castream_demo", "train", str(directory))
+    return directory

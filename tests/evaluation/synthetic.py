@@ -1,0 +1,64 @@
+"""Synthetic rows and pictures for the tests of the report."""
+
+import numpy as np
+import pyarrow as pa
+
+from castream_jax.evaluation.figures import Gallery
+from castream_jax.evaluation.report import build_report
+from castream_jax.evaluation.rows import ROWS
+from castream_jax.metrics.protocol import PROTOCOLS
+
+PAIRS = tuple((method, pooling) for method in ("grad_cam", "grad_cam_pp", "score_cam") for pooling in ("gap", "ca"))
+PAIRS += (("attention", "ca"),)
+METRIC_COLUMNS = ("average_drop", "average_gain", "average_increase", "insertion", "deletion")
+
+
+def create_rows(pairs=PAIRS, images=5, points=4, **columns) -> pa.Table:
+    """Return rows of different values everywhere; `columns` replaces some of them in all rows."""
+    values = np.random.default_rng(0)
+    records = []
+    for i in range(images):
+        for attribution, pooling in pairs:
+            curve = values.uniform(size=points).astype(np.float32)
+            records.append(
+                {
+                    "id": f"image {i}",
+                    "label": i,
+                    "pooling": pooling,
+                    "attribution": attribution,
+                    "explained_class": i,
+                    "predicted_class": i + 1,
+                    "probability": values.uniform(),
+                    "masked_probability": values.uniform(),
+                    "flat": attribution == "grad_cam" and pooling == "ca" and i < 2,
+                    "insertion_curve": curve,
+                    "deletion_curve": curve[::-1],
+                }
+                | {name: values.uniform() for name in METRIC_COLUMNS}
+                | columns
+            )
+    return pa.Table.from_pylist(records, schema=ROWS)
+
+
+def create_report(rows: pa.Table, **changes) -> dict:
+    """Return a report of rows."""
+    settings = {
+        "protocol": PROTOCOLS["castream"],
+        "network": "resnet50",
+        "dataset": "some <images>",
+        "split": "validation",
+        "accuracy": {"gap": 74.553, "ca": 74.699},
+        "seconds": 3725.0,
+    }
+    return build_report(rows, **(settings | changes))
+
+
+def create_gallery(images=2, size=(24, 32), pairs=PAIRS, title="a class") -> Gallery:
+    """Return pictures with maps of different values everywhere."""
+    values = np.random.default_rng(0)
+    return Gallery(
+        images=values.integers(0, 256, (images, *size, 3), dtype=np.uint8),
+        ids=tuple(f"image {i}" for i in range(images)),
+        titles=(title,) * images,
+        maps={pair: values.uniform(size=(images, 6, 6)).astype(np.float32) for pair in pairs},
+    )

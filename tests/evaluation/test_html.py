@@ -1,0 +1,147 @@
+"""The HTML report: one well-formed file that needs nothing else."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from castream_jax.evaluation.figures import draw_grid
+from castream_jax.evaluation.html import format_duration, render_html
+from castream_jax.evaluation.report import tabulate
+from castream_jax.metrics.protocol import PROTOCOLS
+from tests.evaluation.synthetic import METRIC_COLUMNS, PAIRS, create_gallery, create_report, create_rows
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Document(HTMLParser):
+    """Collects tags, attributes and the texts of table cells; fails on tags that do not match."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.cells: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        if {"td", "th"} & set(self.open):
+            self.cells[-1] += data
+        if "style" not in self.open:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    """Return the path of a grid."""
+    path = tmp_path_factory.mktemp("figures") / "grid.png"
+    draw_grid(create_gallery(), path)
+    return path
+
+
+@pytest.fixture
+def document(rows, picture):
+    """Return the parsed report of five images."""
+    report = create_report(rows, accuracy_num_images=50_000, untrained_accuracy={"ca": 0.1}, details={"chunk": "a & b"})
+    return Document(render_html(report, rows, [("A caption with <angles> & more", picture)]))
+
+
+def test_every_tag_is_closed(document):
+    assert document.open == []
+    assert [tag for tag, _ in document.tags].count("h1") == 1
+
+
+def test_nothing_is_loaded_from_elsewhere(rows, picture):
+    text = render_html(create_report(rows), rows, [("caption", picture)])
+    assert not re.search(r"https?://|//[a-z]+\.", text)
+    assert "url(" not in text
+    assert "@import" not in text
+    loaded = [value for tag, found in Document(text).tags for name, value in found.items() if name in ("src", "href")]
+    assert len(loaded) == 1
+    assert base64.b64decode(loaded[0].removeprefix("data:image/png;base64,")) == picture.read_bytes()
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in Document(text).tags}
+
+
+def test_table_holds_every_number(rows, document):
+    cells = [cell.strip() for cell in document.cells]
+    for poolings in tabulate(create_report(rows)).values():
+        for pooling, numbers in poolings.items():
+            texts = [pooling, *(cell.text for cell in numbers)]
+            assert any(cells[i : i + 6] == texts for i in range(len(cells)))
+    better = [found for tag, found in document.tags if tag == "td" and found.get("class") == "better"]
+    assert len(better) == 3 * 5
+
+
+def test_text_tells_protocol_accuracy_versions_and_metrics(document):
+    parts = ["castream", PROTOCOLS["castream"].hash, "74.55", "74.70", "50,000 images", "5 images", "some <images>"]
+    parts += [
+        "Average drop (AD) ↓",
+        "Average gain (AG) ↑",
+        "Average increase (AI) ↑",
+        "Insertion (I) ↑",
+        "Deletion (D) ↓",
+    ]
+    parts += ["decreasing flat index", "jax", "flax", "python", "a & b", "1 h 02 min", "Grad-CAM CA 2"]
+    for part in parts:
+        assert part in document.text
+
+
+def test_one_panel_for_each_attribution_with_a_line_for_each_pooling(document):
+    panels = [found["aria-label"] for tag, found in document.tags if tag == "svg" and found.get("role") == "img"]
+    assert len(panels) == 2 * 4
+    lines = [found for tag, found in document.tags if tag == "polyline"]
+    assert len(lines) == 2 * len(PAIRS)
+    assert {line["class"] for line in lines} == {"curve gap", "curve ca"}
+    assert document.text.count("fraction of pixels inserted") == 4
+    assert document.text.count("fraction of pixels deleted") == 4
+
+
+def test_areas_beside_the_curves_are_those_of_the_table():
+    rows = create_rows(PAIRS[:1], images=1, insertion_curve=[0.0, 0.5, 1.0, 1.0], insertion=2 / 3)
+    text = Document(render_html(create_report(rows), rows, [])).text
+    assert text.count("66.67") == 2
+
+
+def test_user_text_is_escaped(rows, picture):
+    report = create_report(rows, network='<script>alert("x")</script>')
+    tags = [tag for tag, _ in Document(render_html(report, rows, [('"><script>', picture)])).tags]
+    assert "script" not in tags
+
+
+def test_gap_only_network_without_pictures():
+    rows = create_rows(PAIRS[0:6:2])
+    document = Document(render_html(create_report(rows, accuracy={"gap": 70.0}), rows, []))
+    assert document.open == []
+    assert "Pictures" not in document.text
+    assert {found["class"] for tag, found in document.tags if tag == "polyline"} == {"curve gap"}
+
+
+def test_nan_is_never_printed():
+    nan = float("nan")
+    curves = {"insertion_curve": [nan] * 4, "deletion_curve": [0.5, nan, 0.5, 0.5]}
+    rows = create_rows(**dict.fromkeys(METRIC_COLUMNS, nan), **curves)
+    text = render_html(create_report(rows, accuracy={"gap": nan}), rows, [])
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3.21, "3.2 s"), (90.0, "2 min"), (3599.0, "1 h 00 min"), (7384.0, "2 h 03 min")]
+)
+def test_durations_are_for_people(seconds, text):
+    assert format_duration(seconds) == text

@@ -1,0 +1,131 @@
+"""An evaluation from checkpoint to files: its rows are the public functions' numbers, padding never counts."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import castream_jax as ca
+from castream_jax.config import ModelConfig
+from castream_jax.data.pipeline import evaluation_batches
+from castream_jax.data.source import open_source
+from castream_jax.errors import InputError
+from castream_jax.evaluation.output import write_evaluation
+from castream_jax.evaluation.runner import evaluate
+from castream_jax.training.loop import train
+from castream_jax.training.network import load_trained
+from tests.training.small import small_experiment
+
+KEYS = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]
+
+
+@pytest.fixture(scope="module")
+def trained(demo_directory, tmp_path_factory):
+    """Return (experiment, workdir) after training."""
+    experiment = small_experiment(str(demo_directory))
+    workdir = tmp_path_factory.mktemp("run")
+    train(experiment, workdir)
+    return experiment, workdir
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained):
+    """Return what an evaluation of 10 images in batches of 8 finds."""
+    return evaluate(*trained)
+
+
+def test_one_row_for_each_image_and_map(evaluation):
+    rows = evaluation.rows.to_pylist()
+    assert len(rows) == 10 * len(KEYS)
+    assert [(row["attribution"], row["pooling"]) for row in rows[: len(KEYS)]] == KEYS
+    assert [row["id"] for row in rows[:: len(KEYS)]] == [f"test_{i:05d}" for i in range(10)]
+    assert all(row["explained_class"] == row["label"] for row in rows)
+
+
+def test_rows_are_the_public_functions_numbers(trained, evaluation):
+    experiment, workdir = trained
+    source = open_source("castream_demo", "test", experiment.data.directory)
+    batch = next(evaluation_batches(source, 32, "squash", 10, 10))
+    networks = load_trained(experiment, workdir, 10).poolings()
+    rows = evaluation.rows.to_pylist()
+    for m, (attribution, pooling) in enumerate(KEYS):
+        network = networks[pooling]
+        images = network.normalisation(batch["images"])
+        maps = ca.attribute(network, images, batch["labels"], attribution)
+        scores = ca.evaluate_maps(network, images, batch["labels"], maps)
+        for name, values in scores.items():
+            found = np.array([row[name] for row in rows[m :: len(KEYS)]])
+            np.testing.assert_allclose(found, values, atol=2e-4, err_msg=f"{attribution} {pooling} {name}")
+
+
+def test_accuracies_are_of_the_whole_split(trained, evaluation):
+    experiment, workdir = trained
+    source = open_source("castream_demo", "test", experiment.data.directory)
+    batch = next(evaluation_batches(source, 32, "squash", len(source)))
+    for pooling, network in load_trained(experiment, workdir, 10).poolings().items():
+        right = network(network.normalisation(batch["images"])).argmax(1) == batch["labels"]
+        assert evaluation.accuracy[pooling] == pytest.approx(float(right.mean()))
+    assert evaluation.accuracy_images == len(source)
+    assert 0 <= evaluation.untrained_accuracy["ca"] <= 1
+
+
+def test_the_predicted_class_under_rise(trained):
+    experiment, workdir = trained
+    config = dataclasses.replace(experiment.evaluation, protocol="rise", attributions=("grad_cam",), num_images=4)
+    rows = evaluate(dataclasses.replace(experiment, evaluation=config), workdir).rows.to_pylist()
+    assert all(row["explained_class"] == row["predicted_class"] for row in rows)
+    assert all(len(row["insertion_curve"]) == 33 for row in rows)  # 32 rows of 32 pixels
+
+
+def test_everything_is_written(trained, evaluation, tmp_path):
+    experiment, _ = trained
+    report, directory = write_evaluation(evaluation, experiment, tmp_path)
+    assert directory == tmp_path / "evaluation" / "castream"
+    assert json.loads((directory / "report.json").read_text()) == json.loads(json.dumps(report))
+    assert report["num_images"] == 10
+    assert set(report["accuracy"]) == {"gap", "ca"}
+    assert set(report["rows"][0]) == {"attribution", "pooling", "AD", "AG", "AI", "I", "D"}
+    rows = pq.read_table(directory / "rows.parquet")
+    drops = np.array(rows["average_drop"].to_pylist()).reshape(10, len(KEYS)).mean(0)
+    np.testing.assert_allclose([row["AD"] for row in report["rows"]], 100 * drops, rtol=1e-5)
+    for name in ("report.md", "report.html", "figures/grid.png", "figures/curves.png"):
+        assert (directory / name).stat().st_size > 500
+
+
+def test_a_gap_network_alone(trained):
+    experiment, workdir = trained
+    gap = dataclasses.replace(
+        experiment,
+        model=dataclasses.replace(experiment.model, pooling="gap"),
+        evaluation=dataclasses.replace(experiment.evaluation, num_images=3),
+    )
+    evaluation = evaluate(gap, workdir)
+    assert set(evaluation.accuracy) == {"gap"}
+    assert evaluation.untrained_accuracy == {}
+    assert set(evaluation.rows["pooling"].to_pylist()) == {"gap"}
+    assert "attention" not in set(evaluation.rows["attribution"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "said"),
+    [
+        ("evaluation", {"protocol": "castrem"}, "Did you mean 'castream'"),
+        ("evaluation", {"attributions": ("gradcam",)}, "Did you mean 'grad_cam'"),
+        ("evaluation", {"split": "tests"}, "Did you mean 'test'"),
+        ("evaluation", {"target": "stage5"}, "Did you mean 'stage4'"),
+        ("model", {"heads": 2, "name": "resnet18"}, "of another network"),
+    ],
+)
+def test_mistakes_are_named(trained, part, changes, said):
+    experiment, workdir = trained
+    changed = dataclasses.replace(experiment, **{part: dataclasses.replace(getattr(experiment, part), **changes)})
+    with pytest.raises(InputError, match=said):
+        evaluate(changed, workdir)
+
+
+def test_a_missing_checkpoint_says_how_to_make_one(demo_directory, tmp_path):
+    with pytest.raises(InputError, match=r"python train.py --config configs/small.py"):
+        evaluate(small_experiment(str(demo_directory), model=ModelConfig(name="resnet18_small")), tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,58 @@
+"""The two scripts as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SMALL = [
+    "--config",
+    "configs/demo.py",
+    "--config.data.image_size=48",
+    "--config.backbone.epochs=1",
+    "--config.stream.epochs=1",
+    "--config.evaluation.num_images=8",
+    "--config.evaluation.batch_size=8",
+]
+
+
+def run(script: str, *arguments: str, data: Path) -> subprocess.CompletedProcess:
+    environment = os.environ | {"TFDS_DATA_DIR": str(data), "XLA_FLAGS": ""}
+    return subprocess.run(
+        [sys.executable, script, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_train_then_evaluate(demo_directory, tmp_path):
+    trained = run("train.py", *SMALL, "--workdir", str(tmp_path), data=demo_directory)
+    assert trained.returncode == 0, trained.stderr
+    for word in ("loss", "accuracy", "images/s"):
+        assert word in trained.stderr
+    evaluated = run("evaluate.py", *SMALL, "--workdir", str(tmp_path), data=demo_directory)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "Score-CAM" in evaluated.stdout
+    report = json.loads((tmp_path / "evaluation" / "castream" / "report.json").read_text())
+    assert report["num_images"] == 8
+    assert str(tmp_path / "evaluation" / "castream" / "report.html") in evaluated.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        ("train.py", ["--config.stream.epoch=1"], "Did you mean 'epochs'"),
+        ("train.py", ["--config.model.name=resnet18_smal"], "Did you mean 'resnet18_small'"),
+        ("train.py", ["--config.data.name=castream_dem"], "Did you mean 'castream_demo'"),
+        ("evaluate.py", [], "python train.py --config configs/demo.py"),
+        ("evaluate.py", ["--config.evaluation.protocol=rice"], "Did you mean 'rise'"),
+    ],
+)
+def test_mistakes_end_with_code_2_and_one_message(script, arguments, said, demo_directory, tmp_path):
+    ended = run(script, *arguments, "--workdir", str(tmp_path / "run"), data=demo_directory)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "run").exists()

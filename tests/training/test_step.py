@@ -1,0 +1,146 @@
+"""The training step: what it changes, what it never touches, and that devices do not matter."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from castream_jax.config import StageConfig
+from castream_jax.models.classifier import create_model
+from castream_jax.sharding import create_mesh, replicated, shard_batch
+from castream_jax.training.optimizer import create_optimizer, create_schedule
+from castream_jax.training.state import FILTERS, create_state, digest
+from castream_jax.training.step import create_train_step, cross_entropy
+
+STAGE = StageConfig(epochs=1, optimizer="sgd", learning_rate=0.1)
+
+
+def one_device_mesh() -> jax.sharding.Mesh:
+    return jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
+
+
+def batch_of(size: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "images": rng.integers(0, 256, (size, 32, 32, 3), dtype=np.uint8),
+        "labels": rng.integers(0, 10, size).astype(np.int32),
+    }
+
+
+def train(stage: str, steps: int, mesh: jax.sharding.Mesh, pooling: str = "ca"):
+    """Return (first and last state, frozen before and after, losses, the step function)."""
+    model = create_model("resnet18_small", pooling, num_classes=10)
+    graphdef, params, statistics, frozen = nnx.split(model, *FILTERS[stage])
+    optimizer = create_optimizer(STAGE, 100)
+    state = create_state(params, statistics, optimizer)
+    before = jax.tree.map(np.array, (state, frozen))
+    state, frozen = jax.device_put((state, frozen), replicated(mesh))
+    step = create_train_step(graphdef, optimizer, stage, 0.0, mesh)
+    losses = []
+    for _ in range(steps):
+        state, metrics = step(state, frozen, shard_batch(batch_of(16), mesh))
+        losses.append(float(metrics["loss"]))
+    return before, (state, frozen), losses, step
+
+
+@pytest.mark.parametrize(("stage", "pooling"), [("backbone", "gap"), ("stream", "ca")])
+def test_the_loss_falls_and_the_step_compiles_once(stage, pooling):
+    _, _, losses, step = train(stage, 8, create_mesh(), pooling)
+    assert losses[-1] < losses[0]
+    assert step._cache_size() == 1
+
+
+def test_the_stream_stage_changes_the_stream_and_nothing_else():
+    (state_before, frozen_before), (state, frozen), _, _ = train("stream", 4, create_mesh())
+    assert digest(frozen_before) == digest(jax.device_get(frozen))
+    assert jax.tree.leaves(state.statistics) == []
+    paths = {path[0] for path, _ in nnx.to_flat_state(state.params)}
+    assert paths == {"stream"}
+    for before, after in zip(jax.tree.leaves(state_before.params), jax.tree.leaves(state.params), strict=True):
+        assert not np.array_equal(before, after)
+
+
+def test_the_optimizer_holds_the_stream_only():
+    model = create_model("resnet18_small", num_classes=10)
+    _, params, statistics, _ = nnx.split(model, *FILTERS["stream"])
+    adamw = create_optimizer(StageConfig(epochs=1, optimizer="adamw"), 10)
+    state = create_state(params, statistics, adamw)
+    size = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim) == 2 * size
+
+
+def test_the_backbone_stage_moves_batch_statistics():
+    (state_before, _), (state, _), _, _ = train("backbone", 2, create_mesh(), "gap")
+    assert digest(state_before.statistics) != digest(jax.device_get(state.statistics))
+
+
+@pytest.mark.parametrize(("stage", "pooling"), [("backbone", "gap"), ("stream", "ca")])
+def test_eight_devices_train_as_one(stage, pooling):
+    assert jax.device_count() == 8
+    _, _, one, _ = train(stage, 4, one_device_mesh(), pooling)
+    _, _, eight, _ = train(stage, 4, create_mesh(), pooling)
+    np.testing.assert_allclose(eight, one, rtol=2e-5)
+
+
+def count_primitive(jaxpr: jax.extend.core.Jaxpr, name: str) -> int:
+    """Count a primitive in a jaxpr and all that it calls."""
+    found = 0
+    for equation in jaxpr.eqns:
+        found += equation.primitive.name == name
+        for inner in jax.tree.leaves(equation.params, is_leaf=lambda leaf: hasattr(leaf, "eqns")):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                found += count_primitive(inner, name)
+    return found
+
+
+def test_nothing_runs_backward_through_the_backbone():
+    """A step of the stream holds exactly the forward's convolutions; one of the backbone many more."""
+    mesh = create_mesh()
+    model = create_model("resnet18_small", num_classes=10)
+    batch = {name: jnp.asarray(array) for name, array in batch_of(16).items()}
+    forward = jax.make_jaxpr(lambda images: model.features(model.normalisation(images)))(batch["images"])
+    convolutions = count_primitive(forward.jaxpr, "conv_general_dilated")
+    found = {}
+    for stage, network in (("stream", model), ("backbone", model.poolings()["gap"])):
+        graphdef, params, statistics, frozen = nnx.split(network, *FILTERS[stage])
+        optimizer = create_optimizer(STAGE, 10)
+        step = create_train_step(graphdef, optimizer, stage, 0.0, mesh)
+        jaxpr = jax.make_jaxpr(step)(create_state(params, statistics, optimizer), frozen, batch)
+        found[stage] = count_primitive(jaxpr.jaxpr, "conv_general_dilated")
+    assert convolutions >= 17
+    assert found["stream"] == convolutions
+    assert found["backbone"] > 2 * convolutions
+
+
+def test_cross_entropy_with_smoothing():
+    logits = jnp.log(jnp.array([[0.7, 0.2, 0.1]]))
+    plain = cross_entropy(logits, jnp.array([0]), 0.0)
+    np.testing.assert_allclose(plain, -np.log(0.7), rtol=1e-6)
+    targets = np.array([0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3])
+    smoothed = cross_entropy(logits, jnp.array([0]), 0.1)
+    np.testing.assert_allclose(smoothed, -(targets * np.log([0.7, 0.2, 0.1])).sum(), rtol=1e-6)
+
+
+def test_the_published_schedule_drops_at_each_third():
+    schedule = create_schedule(StageConfig(epochs=90), 90)
+    rates = [float(schedule(step)) for step in (0, 29, 30, 59, 60, 89)]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-5)
+
+
+def test_the_cosine_schedule_warms_up_and_ends_at_zero():
+    schedule = create_schedule(StageConfig(epochs=1, schedule="cosine", learning_rate=2.0, warmup=0.1), 100)
+    np.testing.assert_allclose([schedule(0), schedule(5), schedule(10), schedule(100)], [0, 1, 2, 0], atol=1e-6)
+
+
+def test_weight_decay_reaches_the_token_and_the_biases():
+    model = create_model("resnet18_small", num_classes=10)
+    _, params, _, _ = nnx.split(model, *FILTERS["stream"])
+    optimizer = create_optimizer(StageConfig(epochs=1, learning_rate=1.0, weight_decay=0.5, momentum=0.0), 10)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    ones = jax.tree.map(jnp.ones_like, params)
+    updates, _ = optimizer.update(zero, optimizer.init(ones), ones)
+    for leaf in jax.tree.leaves(optax.apply_updates(ones, updates)):
+        np.testing.assert_allclose(leaf, 0.5)
