@@ -6,7 +6,8 @@ from castream_jax.metrics.protocol import PROTOCOLS, Protocol
 from castream_jax.models.classifier import Classifier, Features, Normalisation, create_model
 from castream_jax.models.stream import cross_attention_pool
 from castream_jax.version import VERSION
-from castream_jax.weights.convert import load_torch_weights
+from castream_jax.weights.convert import export_weights, load_torch_weights
+from castream_jax.weights.files import load_weights
 
 __version__ = VERSION
 __all__ = [
@@ -20,5 +21,7 @@ __all__ = [
     "create_model",
     "cross_attention_pool",
     "evaluate_maps",
+    "export_weights",
     "load_torch_weights",
+    "load_weights",
 ]

@@ -45,7 +45,7 @@ def attribute(
     """
     choose("method", method, attribution_maps.METHODS)
     attribution_maps.check_method(method, model)
-    images, labels = _check_batch(model, images, labels)
+    images, labels = _check_batch(model, images, labels, chunk)
     graphdef, state = nnx.split(model)
     return _attribute(graphdef, state, images, labels, method, model.target(target), chunk)
 
@@ -83,9 +83,9 @@ def evaluate_maps(
     Source: METHOD 3.
     """
     protocol = get_protocol(protocol) if isinstance(protocol, str) else protocol
-    images, labels = _check_batch(model, images, labels)
+    images, labels = _check_batch(model, images, labels, chunk)
     maps = np.asarray(maps, np.float32)
-    if maps.ndim != 3 or len(maps) != len(images):
+    if maps.ndim != 3 or len(maps) != len(images) or not maps.size:
         raise InputError(f"maps have shape {maps.shape}: expected [B h w] with B = {len(images)}, as the images.")
     if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
         raise InputError(f"maps are in {np.min(maps)}..{np.max(maps)}: expected finite values in 0..1 (min-max them).")
@@ -101,11 +101,13 @@ def _evaluate(graphdef, state, images, labels, maps, protocol, chunk):
     return measure_maps(score_fn, images, maps, source, labels, protocol, network.normalisation, chunk)
 
 
-def _check_batch(model: Classifier, images: Any, labels: Any) -> tuple[Array, Array]:
+def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tuple[Array, Array]:
     """Return images and labels as arrays on the device, or raise `InputError`."""
     pixels, classes = np.asarray(images), np.asarray(labels)
-    if pixels.ndim != 4 or pixels.shape[-1] != 3:
-        raise InputError(f"images have shape {pixels.shape}: expected [B H W 3], channels last.")
+    if chunk < 1:
+        raise InputError(f"chunk is {chunk}: it must be at least 1.")
+    if pixels.ndim != 4 or pixels.shape[-1] != 3 or not pixels.size:
+        raise InputError(f"images have shape {pixels.shape}: expected [B H W 3], channels last, B at least 1.")
     if not np.issubdtype(pixels.dtype, np.floating):
         raise InputError(f"images are {pixels.dtype}: expected normalised floats, (pixels / 255 - mean) / std.")
     if not np.isfinite(pixels).all():
@@ -115,7 +117,7 @@ def _check_batch(model: Classifier, images: Any, labels: Any) -> tuple[Array, Ar
         raise InputError(
             f"labels are {classes.dtype} of shape {classes.shape}: expected {len(pixels)} integers, one for each image."
         )
-    if len(classes) and not (classes.min() >= 0 and classes.max() < model.num_classes):
+    if classes.min() < 0 or classes.max() >= model.num_classes:
         wrong = classes[(classes < 0) | (classes >= model.num_classes)][0]
         raise InputError(f"label {wrong} is out of range: {model.name} has classes 0 to {model.num_classes - 1}.")
     return jnp.asarray(pixels, jnp.float32), jnp.asarray(classes, jnp.int32)

@@ -1,10 +1,11 @@
 """How every script starts: flags to an `Experiment`, and a user's mistake to one message and exit code 2."""
 
 import importlib.util
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,27 @@ ROOT = Path(__file__).parent.parent
 DEFAULT_CONFIG = ROOT / "configs" / "demo.py"
 
 
-def run(main: Callable[[config.Experiment, Path], None], description: str, argv: list[str] | None = None) -> None:
-    """Read the flags, call `main(experiment, workdir)`, and exit.
+def run(main: Callable[..., None], description: str, argv: list[str] | None = None, **options: str) -> None:
+    """Read the flags, call `main(experiment, workdir, **options)`, and exit.
+
+    Args:
+      main: the script; it takes the experiment, the work directory, and the text of each option.
+      description: what `--help` says first.
+      argv: the command line; the process's own by default.
+      options: the script's own flags, and what `--help` says of each; a flag that is not given is "".
 
     Exit codes: 0, or 2 after an `InputError`, whose message is all that is printed. Other exceptions are
     our own mistakes and keep their traceback.
     """
     argv = sys.argv if argv is None else argv
+    show_log()
     try:
         if set(argv[1:]) & {"--help", "-h", "-help", "--helpfull"}:
-            print(f"{description}\n\n{USAGE}")
+            own = "".join(f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items())
+            print(f"{description}\n\n{USAGE}{own}")
             return
-        experiment, workdir = parse_flags(argv)
-        main(experiment, workdir)
+        experiment, workdir, values = parse_flags(argv, list(options))
+        main(experiment, workdir, **values)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -42,14 +51,24 @@ USAGE = """Flags:
   --workdir DIR          where checkpoints, logs and reports go (default: runs/<the experiment's name>)"""
 
 
-def parse_flags(argv: list[str]) -> tuple[config.Experiment, Path]:
-    """Return the experiment and the work directory that a command line asks for, or raise `InputError`."""
+def show_log() -> None:
+    """Show what the package logs, and of other packages no more than warnings."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("castream_jax")
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.INFO)
+
+
+def parse_flags(argv: list[str], options: Sequence[str] = ()) -> tuple[config.Experiment, Path, dict[str, str]]:
+    """Return the experiment, the work directory and the options of a command line, or raise `InputError`."""
     path, argv = take_config(argv)
     settings = load_config(path)
     _check_overrides(argv, settings)
     values = flags.FlagValues()
     config_flags.DEFINE_config_dict("config", ConfigDict(settings), flag_values=values, sys_argv=argv)
-    flags.DEFINE_string("workdir", "", "", flag_values=values)
+    for name in ("workdir", *options):
+        flags.DEFINE_string(name, "", "", flag_values=values)
     try:
         rest = values(argv)
     except Exception as error:  # ml_collections raises many kinds; all of them are about the command line
@@ -59,10 +78,10 @@ def parse_flags(argv: list[str]) -> tuple[config.Experiment, Path]:
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(argv[:1])  # grain's workers want the global flags parsed
     experiment = config.from_dict(values.config.to_dict())
-    workdir = Path(values.workdir or ROOT / "runs" / experiment.name)
+    workdir = Path(values.workdir or Path("runs") / experiment.name)
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir {workdir} is a file: expected a directory.")
-    return experiment, workdir
+    return experiment, workdir, {name: str(values[name].value) for name in options}
 
 
 def take_config(argv: list[str]) -> tuple[Path, list[str]]:

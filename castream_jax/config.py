@@ -18,8 +18,6 @@ class ModelConfig:
     heads: int = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the frozen backbone computes in."""
-    weights: str = ""
-    """A `.safetensors` file with torchvision's or the reference's names; empty: stage `backbone` trains them."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,8 @@ class EvaluationConfig:
     chunk: int = 64
     """Images in one forward pass of Score-CAM and of the metrics."""
     protocol: str = "castream"
+    preprocessing: Literal["protocol", "weights"] = "protocol"
+    """Resize images as the protocol says, or as the known weights were published with; the hash tells which."""
     attributions: tuple[str, ...] = ("grad_cam", "grad_cam_pp", "score_cam", "attention")
     target: str = ""
     """The feature map that CAMs start from; empty: the paper's."""
@@ -82,6 +82,13 @@ class Experiment:
 
     name: str
     seed: int = 0
+    weights: str = ""
+    """Pretrained weights (`weights.files.load_weights`): a known name, a file, hf://owner/repo, or a work directory.
+    Empty: stage `backbone` trains them."""
+    replace_classifier: bool = False
+    """Keep a fresh classifier instead of the weights' own: for another set of classes."""
+    classes: tuple[int, ...] = ()
+    """Keep only these of the weights' classes, in the dataset's order; empty: all."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     backbone: StageConfig = field(default_factory=lambda: StageConfig(epochs=0))
@@ -109,9 +116,9 @@ class Experiment:
         _require(evaluation.num_images >= 0, "evaluation.num_images", evaluation.num_images, "0 (all) or more")
         _require(evaluation.num_figures >= 0, "evaluation.num_figures", evaluation.num_figures, "0 or more")
         _require(bool(evaluation.attributions), "evaluation.attributions", evaluation.attributions, "at least one")
-        if self.model.weights and self.backbone.epochs:
+        if self.weights and self.backbone.epochs:
             raise InputError(
-                f"config has both model.weights={self.model.weights!r} and backbone.epochs={self.backbone.epochs}: "
+                f"config has both weights={self.weights!r} and backbone.epochs={self.backbone.epochs}: "
                 "weights are either loaded or trained; set one of them."
             )
 

@@ -1,5 +1,7 @@
 """The command line: overrides, and one message with exit code 2 for every mistake."""
 
+from pathlib import Path
+
 import pytest
 
 from castream_jax import command
@@ -9,16 +11,16 @@ DEMO = str(command.DEFAULT_CONFIG)
 
 
 def test_no_flags_mean_the_demo():
-    experiment, workdir = command.parse_flags(["train.py"])
+    experiment, workdir, _ = command.parse_flags(["train.py"])
     assert experiment.name == "demo"
-    assert workdir == command.ROOT / "runs" / "demo"
+    assert workdir == Path("runs/demo")
 
 
 @pytest.mark.parametrize("config", [["--config", DEMO], [f"--config={DEMO}"]])
 def test_overrides(config, tmp_path):
     argv = ["train.py", *config, "--config.stream.epochs=3", "--config.stream.learning_rate=1", f"--workdir={tmp_path}"]
     argv += ["--config.evaluation.attributions=('grad_cam',)", "--noconfig.data.flip"]
-    experiment, workdir = command.parse_flags(argv)
+    experiment, workdir, _ = command.parse_flags(argv)
     assert (experiment.stream.epochs, experiment.stream.learning_rate) == (3, 1.0)
     assert experiment.evaluation.attributions == ("grad_cam",)
     assert not experiment.data.flip
@@ -79,3 +81,11 @@ def test_our_own_mistakes_keep_their_traceback():
 def test_help_is_short(capsys):
     command.run(lambda *_: None, "Trains.", ["train.py", "--help"])
     assert "--workdir" in capsys.readouterr().out
+
+
+def test_a_scripts_own_flags(capsys):
+    found = {}
+    command.run(lambda *_, output: found.update(output=output), "", ["x.py", "--output=a.txt"], output="where to write")
+    assert found == {"output": "a.txt"}
+    command.run(lambda *_, output: None, "Exports.", ["x.py", "--help"], output="where to write")
+    assert "--output VALUE" in capsys.readouterr().out

@@ -61,7 +61,7 @@ def test_a_name_is_needed():
 
 
 def test_weights_are_loaded_or_trained_not_both():
-    values = changed("model.weights", "x.safetensors")
+    values = changed("weights", "x.safetensors")
     values["backbone"]["epochs"] = 1
     with pytest.raises(InputError, match="set one of them"):
         from_dict(values)

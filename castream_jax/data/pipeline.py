@@ -10,10 +10,12 @@ from typing import Any
 import grain.python as grain
 import jax
 import numpy as np
+from PIL import Image
 
 from castream_jax.config import DataConfig
 from castream_jax.data import preprocess
 from castream_jax.data.source import Source
+from castream_jax.errors import InputError
 
 Batch = dict[str, np.ndarray]
 
@@ -35,7 +37,7 @@ def training_batches(
     """
 
     def augment(record: dict[str, Any], rng: np.random.Generator) -> Batch:
-        image = preprocess.decode(record["image"])
+        image = decode_record(record)
         pixels = np.asarray(preprocess.random_resized_crop(image, data.image_size, data.crop_scale, rng))
         if data.flip and rng.random() < 0.5:
             pixels = pixels[:, ::-1]
@@ -60,23 +62,22 @@ def training_batches(
 
 
 def evaluation_batches(
-    source: Source, image_size: int, resize: str, batch_size: int, num_images: int = 0
+    source: Source, resize: preprocess.Resize, batch_size: int, num_images: int = 0
 ) -> Iterator[Batch]:
     """Yield a split in stored order, every batch of the same shape.
 
     Args:
       source: the split.
-      image_size, resize: the square's side, and how images come to it ("squash" or "crop").
+      resize: how images become squares, of side S.
       batch_size: images in a batch; the last one is padded with its first image.
       num_images: stop after this many; 0: the whole split.
 
     Yields:
       `images` uint8 [B S S 3], `labels` int32 [B], `ids` str [B], `valid` bool [B], false where padded.
     """
-    names = preprocess.RESIZES
 
     def prepare(index: int, record: dict[str, Any]) -> Batch:
-        pixels = np.asarray(names[resize](preprocess.decode(record["image"]), image_size))
+        pixels = np.asarray(resize(decode_record(record, index)))
         return {
             "images": pixels,
             "labels": np.asarray(record["label"], np.int32),
@@ -93,7 +94,15 @@ def evaluation_batches(
         yield {key: np.stack([record[key] for record in records]) for key in records[0]} | {"valid": valid}
 
 
-def record_id(record: dict[str, Any], index: int) -> str:
+def decode_record(record: dict[str, Any], index: int | str = "without a name") -> Image.Image:
+    """Return a record's picture as RGB; `InputError` with the record's name if it cannot be decoded."""
+    try:
+        return preprocess.decode(record["image"])
+    except InputError as error:
+        raise InputError(f"record {record_id(record, index)!r}: {error}") from error
+
+
+def record_id(record: dict[str, Any], index: int | str) -> str:
     """Return a record's stable name: its id or file name where the dataset has one, else its index."""
     name = record.get("id", record.get("file_name", index))
     return name.decode() if isinstance(name, bytes) else str(name)

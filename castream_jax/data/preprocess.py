@@ -1,52 +1,124 @@
-"""From encoded bytes to a uint8 square: Pillow's antialiased bilinear resizing, as torchvision does by default."""
+"""From encoded bytes to a uint8 square: Pillow's antialiased resizing, as torchvision does by default."""
 
 import io
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
+
+from castream_jax.errors import InputError, choose
 
 Pixels = UInt8[np.ndarray, "H W 3"]
-BILINEAR = Image.Resampling.BILINEAR
+Mode = Literal["squash", "crop"]
+Interpolation = Literal["bilinear", "bicubic"]
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def decode(encoded: bytes) -> Image.Image:
-    """Return an encoded picture as RGB."""
-    return Image.open(io.BytesIO(encoded)).convert("RGB")
+def decode(encoded: bytes, upright: bool = False) -> Image.Image:
+    """Return an encoded picture as RGB.
+
+    Alpha and transparency are dropped, whatever colour they hide. 16-bit grey is scaled to 8 bits (65535 becomes
+    255), where Pillow's own conversion would clip it at 255.
+
+    Args:
+      encoded: a file of any format that Pillow reads; of an animation, the first picture counts.
+      upright: turn the picture as its EXIF orientation says. Off by default: evaluations on ImageNet with
+        torchvision and with TensorFlow ignore the orientation.
+
+    Raises:
+      InputError: the bytes are no picture, or not all of one.
+    """
+    try:
+        image: Image.Image = Image.open(io.BytesIO(encoded))
+        if upright:
+            image = ImageOps.exif_transpose(image)
+        image.load()
+        if image.mode == "I" or image.mode.startswith("I;16"):
+            image = _scale_to_8_bits(image)
+        image.info.pop("transparency", None)  # changes no pixel: Pillow only warns that RGB cannot hold it
+        return image.convert("RGB")
+    except Exception as error:  # decoders raise whatever their parsing hits: OSError, SyntaxError, struct.error, ...
+        raise InputError(
+            f"cannot decode a picture of {len(encoded)} bytes that begin with {encoded[:8]!r} "
+            f"({type(error).__name__}: {error}): expected a whole JPEG, PNG or other file that Pillow reads. "
+            "Download or convert it again, or take it out of the dataset."
+        ) from error
 
 
-def squash(image: Image.Image, size: int) -> Image.Image:
-    """Resize to a square, whatever the sides (the reference's evaluation)."""
-    return image.resize((size, size), BILINEAR)
+def _scale_to_8_bits(image: Image.Image) -> Image.Image:
+    """Return grey of 0 to 65535 as grey of 0 to 255, rounded to the nearest."""
+    grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
 
 
-def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
-    """Resize the shorter side to 256/224 of `size` and crop the centre (torchvision's evaluation)."""
-    shorter = round(size * 256 / 224)
-    width, height = image.size
-    scale = shorter / min(width, height)
-    resized = image.resize((max(shorter, int(width * scale)), max(shorter, int(height * scale))), BILINEAR)
-    left, top = (round((side - size) / 2) for side in resized.size)
-    return resized.crop((left, top, left + size, top + size))
+@dataclass(frozen=True)
+class Resize:
+    """How a picture of any size becomes a square for evaluation: `resize(image)`.
+
+    `squash` resizes to the square whatever the sides (the reference's evaluation). `crop` resizes the shorter side
+    and cuts the square out of the centre (torchvision's evaluation, with its rounding).
+
+    Raises:
+      InputError: an unknown mode or interpolation, a size below 1, or a shorter side below the size.
+    """
+
+    size: int
+    """The square's side, in pixels."""
+    mode: Mode
+    interpolation: Interpolation = "bilinear"
+    shorter_side: int = 0
+    """What `crop` resizes the shorter side to; 0: 256/224 of `size`, rounded. `squash` does not use it."""
+
+    def __post_init__(self) -> None:
+        choose("resize mode", self.mode, ("squash", "crop"))
+        choose("interpolation", self.interpolation, FILTERS)
+        if self.size < 1:
+            raise InputError(f"the size to resize to is {self.size}: expected 1 or more.")
+        if self.shorter_side and self.shorter_side < self.size:
+            raise InputError(
+                f"the shorter side to resize to is {self.shorter_side}: expected 0 (256/224 of the size) or at least "
+                f"the size that is cut out of it, {self.size}."
+            )
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the square, `size` x `size`."""
+        resampling = FILTERS[self.interpolation]
+        if self.mode == "squash":
+            return image.resize((self.size, self.size), resampling)
+        resized = image.resize(self._scaled(*image.size), resampling)
+        left, top = (round((side - self.size) / 2) for side in resized.size)
+        return resized.crop((left, top, left + self.size, top + self.size))
+
+    def _scaled(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) after `crop`'s resizing; the longer side is rounded down."""
+        shorter = self.shorter_side or round(self.size * 256 / 224)
+        longer = int(shorter * max(width, height) / min(width, height))
+        return (shorter, longer) if width <= height else (longer, shorter)
 
 
-RESIZES = {"squash": squash, "crop": resize_and_crop}
-
-
-def random_resized_crop(image: Image.Image, size: int, smallest: float, rng: np.random.Generator) -> Image.Image:
+def random_resized_crop(
+    image: Image.Image,
+    size: int,
+    smallest: float,
+    rng: np.random.Generator,
+    interpolation: Interpolation = "bilinear",
+) -> Image.Image:
     """Crop a random part, `smallest` to 1 of the area and 3/4 to 4/3 in shape, and resize it to a square."""
     width, height = image.size
+    resampling = FILTERS[interpolation]
     for _ in range(10):
         area = width * height * rng.uniform(smallest, 1)
         ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if w <= width and h <= height:
+        if 0 < w <= width and 0 < h <= height:
             left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
-            return image.resize((size, size), BILINEAR, box=(left, top, left + w, top + h))
+            return image.resize((size, size), resampling, box=(left, top, left + w, top + h))
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    return image.resize((size, size), BILINEAR, box=(left, top, left + side, top + side))
+    return image.resize((size, size), resampling, box=(left, top, left + side, top + side))
 
 
 def jitter_brightness(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:

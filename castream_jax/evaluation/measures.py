@@ -49,10 +49,12 @@ def measure_maps(
         return jnp.take_along_axis(score_fn(masked), labels[index][:, None], axis=1)[:, 0]
 
     blurred = perturbation.blur(images, jnp.asarray(protocol.blur_kernel()))
-    plain_and_blurred = jnp.concatenate([images, blurred])
-    shared = map_in_chunks(lambda i: score_fn(plain_and_blurred[i]), 2 * len(images), chunk)  # [2B K]
-    zero = score_fn(jnp.zeros_like(images[:1]))[0]  # [K]: where every deletion ends
-    p, p_blurred, p_zero = gather(shared[: len(images)]), gather(shared[len(images) :]), zero[labels]
+    b, ends = (
+        len(images),
+        jnp.concatenate([images, blurred, jnp.zeros_like(images[:1])]),
+    )  # every deletion ends in zeros
+    shared = map_in_chunks(lambda i: score_fn(ends[i]), 2 * b + 1, chunk)  # [2B+1 K]
+    p, p_blurred, p_zero = gather(shared[:b]), gather(shared[b : 2 * b]), shared[2 * b, labels]
     o = map_in_chunks(masked_score, len(maps), chunk)
 
     step = protocol.step(size[1])

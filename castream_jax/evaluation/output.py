@@ -10,7 +10,6 @@ from castream_jax.evaluation.replacement import replacing
 from castream_jax.evaluation.report import build_report, write_report
 from castream_jax.evaluation.rows import write_rows
 from castream_jax.evaluation.runner import Evaluation
-from castream_jax.metrics.protocol import get_protocol
 
 
 def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Path) -> tuple[dict[str, Any], Path]:
@@ -18,12 +17,11 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
 
     Files: `rows.parquet`, `figures/grid.png`, `figures/curves.png`, `report.json`, `report.md`, `report.html`.
     """
-    protocol = get_protocol(experiment.evaluation.protocol)
-    directory = workdir / "evaluation" / protocol.name
+    directory = workdir / "evaluation" / evaluation.protocol.name
     directory.mkdir(parents=True, exist_ok=True)
     report = build_report(
         evaluation.rows,
-        protocol=protocol,
+        protocol=evaluation.protocol,
         network=experiment.model.name,
         dataset=experiment.data.name,
         split=experiment.evaluation.split,

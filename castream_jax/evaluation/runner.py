@@ -19,17 +19,17 @@ from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.source import Source, open_source
 from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
 from castream_jax.evaluation.figures import Gallery
-from castream_jax.metrics.protocol import get_protocol
-from castream_jax.models.classifier import Classifier
+from castream_jax.metrics.protocol import Protocol
 from castream_jax.sharding import create_mesh
-from castream_jax.training.accuracy import create_count_step, measure_accuracy
-from castream_jax.training.network import build_network, load_trained
+from castream_jax.training.accuracy import SplitAccuracy
+from castream_jax.training.network import build_network, evaluation_protocol, evaluation_resize, load_trained
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What an evaluation found."""
 
+    protocol: Protocol
     rows: pa.Table
     gallery: Gallery
     accuracy: dict[str, float]
@@ -48,25 +48,26 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation:
     """
     start = time.monotonic()
     config, data = experiment.evaluation, experiment.data
-    protocol = get_protocol(config.protocol)
+    protocol = evaluation_protocol(experiment)
     source = open_source(data.name, config.split, data.directory)
     model = load_trained(experiment, workdir, source.num_classes)
     keys = map_keys(model, config.attributions)
     model.target(config.target or None)
 
-    accuracy = split_accuracy(model, source, experiment)
+    graphdef, state = nnx.split(model)
+    resize = evaluation_resize(experiment)
+    accuracy = SplitAccuracy(source, resize, config.batch_size, graphdef, create_mesh())
     untrained: dict[str, float] = {}
     if model.stream is not None:
         fresh = build_network(experiment, source.num_classes)
         fresh.backbone, fresh.classifier = model.backbone, model.classifier
-        untrained = {"ca": split_accuracy(fresh, source, experiment)["ca"]}
+        untrained = {"ca": accuracy.measure(nnx.state(fresh))["ca"]}
 
-    graphdef, state = nnx.split(model)
     evaluate_batch = create_evaluate_batch(graphdef, config, protocol)
     tables: list[pa.Table] = []
     pictures: list[tuple[dict[str, Any], np.ndarray, np.ndarray]] = []
     total = min(config.num_images or len(source), len(source))
-    batches = evaluation_batches(source, data.image_size, protocol.resize, config.batch_size, config.num_images)
+    batches = evaluation_batches(source, resize, config.batch_size, config.num_images)
     with tqdm(total=total, desc="evaluate", unit="image") as bar:
         for batch in batches:
             results = jax.device_get(evaluate_batch(state, batch["images"], batch["labels"]))
@@ -77,21 +78,12 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation:
     return Evaluation(
         rows=pa.concat_tables(tables),
         gallery=collect_gallery(pictures, keys, source, config.num_figures),
-        accuracy=accuracy,
+        protocol=protocol,
+        accuracy=accuracy.measure(state),
         untrained_accuracy=untrained,
         accuracy_images=len(source),
         seconds=time.monotonic() - start,
     )
-
-
-def split_accuracy(model: Classifier, source: Source, experiment: Experiment) -> dict[str, float]:
-    """Return the accuracy of every pooling over the whole split, a fraction."""
-    mesh = create_mesh()
-    batch_size = -(-experiment.evaluation.batch_size // mesh.size) * mesh.size
-    graphdef, state = nnx.split(model)
-    resize = get_protocol(experiment.evaluation.protocol).resize
-    batches = evaluation_batches(source, experiment.data.image_size, resize, batch_size)
-    return measure_accuracy(create_count_step(graphdef, mesh), state, batches, mesh)
 
 
 def collect_gallery(

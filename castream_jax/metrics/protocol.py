@@ -26,13 +26,17 @@ class Protocol:
 
     name: str
     resize: Literal["squash", "crop"]
-    """How an image comes to its size: squashed, or shorter side to 256/224 of it and centre crop."""
+    """How an image comes to its size: squashed to the square, or shorter side resized and centre cropped."""
     explained_class: Literal["label", "predicted"]
     step_rows: int
     """Pixels that insertion and deletion change in one step, in rows of the image's width."""
     blur_size: int
     """Side of the blur kernel from whose result insertion starts."""
     blur_sigma: float = 5.0
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """Of images; upsampling of maps is bilinear always."""
+    shorter_side: int = 0
+    """What a crop resizes the shorter side to; 0: 256/224 of the size."""
     mask_space: Literal["pixels"] = "pixels"
     upsampling: Literal["bilinear, half-pixel centres"] = "bilinear, half-pixel centres"
     deletion_end: Literal["zeros in normalised space"] = "zeros in normalised space"

@@ -6,6 +6,7 @@ products in float32 ask for `HIGHEST` precision: without it GPUs use TF32 and TP
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
@@ -88,9 +89,8 @@ def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
 
 
 def _max_pool_window(x: Array) -> Array:
-    return lax.reduce_window(
-        x, jnp.array(-jnp.inf, x.dtype), lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
-    )
+    lowest = np.array(-np.inf, x.dtype)  # numpy's: JAX differentiates a maximum only if it sees where that starts
+    return lax.reduce_window(x, lowest, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
 def _max_pool_by_shifts(x: Array) -> Array:

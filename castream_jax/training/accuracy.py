@@ -1,48 +1,46 @@
 """Classification accuracy of every pooling of a network, from one pass of its trunk over a split."""
 
-from collections.abc import Callable, Iterable
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
+from castream_jax.data.pipeline import evaluation_batches
+from castream_jax.data.preprocess import Resize
+from castream_jax.data.source import Source
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import batched, replicated, shard_batch
 
-CountStep = Callable[[nnx.State, dict[str, Array]], dict[str, Int[Array, ""]]]
 
+class SplitAccuracy:
+    """Measures a network's accuracy on one split; one compiled step serves all its states."""
 
-def create_count_step(graphdef: nnx.GraphDef, mesh: Mesh) -> CountStep:
-    """Return the compiled step from a model's state and a batch to the number of right answers of each pooling."""
+    def __init__(self, source: Source, resize: Resize, batch_size: int, graphdef: nnx.GraphDef, mesh: Mesh):
+        self._source, self._resize, self._mesh = source, resize, mesh
+        self._batch_size = -(-batch_size // mesh.size) * mesh.size  # padding never counts
 
-    def count_step(state: nnx.State, batch: dict[str, Array]) -> dict[str, Int[Array, ""]]:
-        model: Classifier = nnx.merge(graphdef, state)
-        features = model.features(model.normalisation(batch["images"]))
-        return {
-            name: count_correct(network.head(features)[0], batch["labels"], batch["valid"])
-            for name, network in model.poolings().items()
-        }
+        def count_step(state: nnx.State, batch: dict[str, Array]) -> dict[str, Int[Array, ""]]:
+            model: Classifier = nnx.merge(graphdef, state)
+            features = model.features(model.normalisation(batch["images"]))
+            return {
+                name: count_correct(network.head(features)[0], batch["labels"], batch["valid"])
+                for name, network in model.poolings().items()
+            }
 
-    return jax.jit(count_step, in_shardings=(replicated(mesh), batched(mesh)), out_shardings=replicated(mesh))
+        everywhere = replicated(mesh)
+        self._count_step = jax.jit(count_step, in_shardings=(everywhere, batched(mesh)), out_shardings=everywhere)
+
+    def measure(self, state: nnx.State) -> dict[str, float]:
+        """Return the share of the split's images that each pooling classifies right."""
+        totals: dict[str, int] = {}
+        for batch in evaluation_batches(self._source, self._resize, self._batch_size):
+            arrays = shard_batch({name: batch[name] for name in ("images", "labels", "valid")}, self._mesh)
+            for name, correct in self._count_step(state, arrays).items():
+                totals[name] = totals.get(name, 0) + int(correct)
+        return {name: total / len(self._source) for name, total in totals.items()}
 
 
 def count_correct(logits: Float[Array, "B K"], labels: Int[Array, "B"], valid: Bool[Array, "B"]) -> Int[Array, ""]:
     """Return how many of the images that are no padding are classified right."""
     return jnp.sum((logits.argmax(-1) == labels) & valid)
-
-
-def measure_accuracy(
-    count_step: CountStep, state: nnx.State, batches: Iterable[dict[str, np.ndarray]], mesh: Mesh
-) -> dict[str, float]:
-    """Return the share of a split's images that each pooling classifies right; padding never counts."""
-    totals: dict[str, int] = {}
-    images = 0
-    for batch in batches:
-        arrays = shard_batch({name: batch[name] for name in ("images", "labels", "valid")}, mesh)
-        for name, correct in count_step(state, arrays).items():
-            totals[name] = totals.get(name, 0) + int(correct)
-        images += int(batch["valid"].sum())
-    return {name: total / images for name, total in totals.items()}

@@ -14,17 +14,16 @@ import jax
 from flax import nnx
 from jax.sharding import Mesh
 
+from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import Experiment, StageConfig
-from castream_jax.data.pipeline import evaluation_batches, training_batches
+from castream_jax.data.pipeline import training_batches
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import InputError
-from castream_jax.metrics.protocol import get_protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import check_batch_size, create_mesh, replicated, shard_batch
-from castream_jax.training.accuracy import create_count_step, measure_accuracy
-from castream_jax.training.checkpoint import Checkpoints
+from castream_jax.training.accuracy import SplitAccuracy
 from castream_jax.training.log import TrainingLog
-from castream_jax.training.network import BACKBONE, STREAM, build_network, checkpoint_directory
+from castream_jax.training.network import BACKBONE, STREAM, build_network, checkpoint_directory, evaluation_resize
 from castream_jax.training.optimizer import create_optimizer
 from castream_jax.training.state import TrainState, create_state, split_state
 from castream_jax.training.step import create_train_step
@@ -53,9 +52,9 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
 
 def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
     """Raise `InputError` if there is nothing to train, nothing to train the stream on, or batches do not fit."""
-    if not experiment.backbone.epochs and not experiment.model.weights:
+    if not experiment.backbone.epochs and not experiment.weights:
         raise InputError(
-            "config has neither model.weights nor backbone.epochs: set --config.model.weights to the weights of a "
+            "config has neither weights nor backbone.epochs: set --config.weights to the weights of a "
             "pretrained network, or --config.backbone.epochs to train one from scratch."
         )
     if experiment.model.pooling == "gap" and not experiment.backbone.epochs:
@@ -87,39 +86,25 @@ def train_stage(
     metadata = {"stage": stage, "config": experiment.to_dict(), "version": VERSION}
 
     with Checkpoints(checkpoint_directory(workdir, stage)) as checkpoints:
-        restored = checkpoints.restore(as_trees(state, frozen))
+        restored = checkpoints.restore(as_trees(state, frozen), set_aside=True)
         if restored:
             state, frozen = from_trees(restored[1], stage)
         first_step = int(state.step)
         if first_step >= total_steps:
             return nnx.merge(graphdef, state.params, state.statistics, frozen)
         batches = training_batches(source, experiment.data, settings.batch_size, experiment.seed, first_step)
-        validation = Validation(experiment, graphdef, settings.batch_size, mesh)
+        data = experiment.data
+        held_out = open_source(data.name, data.validation_split, data.directory)
+        validation = SplitAccuracy(held_out, evaluation_resize(experiment), settings.batch_size, graphdef, mesh)
         with TrainingLog(workdir, stage, first_step, total_steps) as log:
             for step in range(first_step + 1, total_steps + 1):
                 state, metrics = train_step(state, frozen, shard_batch(next(batches), mesh))
                 if step % LOG_EVERY == 0 or step == total_steps:
                     log.write_step(step, jax.tree.map(float, metrics), settings.batch_size)
                 if step % steps_per_epoch == 0:
-                    log.write_validation(step, validation.run(model_state(state, frozen)))
+                    log.write_validation(step, validation.measure(model_state(state, frozen)))
                     checkpoints.save(step, as_trees(state, frozen), metadata)
     return nnx.merge(graphdef, state.params, state.statistics, frozen)
-
-
-class Validation:
-    """Measures accuracy on the validation split while training."""
-
-    def __init__(self, experiment: Experiment, graphdef: nnx.GraphDef, batch_size: int, mesh: Mesh):
-        data = experiment.data
-        self._source = open_source(data.name, data.validation_split, data.directory)
-        self._resize = get_protocol(experiment.evaluation.protocol).resize
-        self._image_size, self._batch_size, self._mesh = data.image_size, batch_size, mesh
-        self._count_step = create_count_step(graphdef, mesh)
-
-    def run(self, state: nnx.State) -> dict[str, float]:
-        """Return the accuracy of each pooling, a fraction."""
-        batches = evaluation_batches(self._source, self._image_size, self._resize, self._batch_size)
-        return measure_accuracy(self._count_step, state, batches, self._mesh)
 
 
 def model_state(state: TrainState, frozen: nnx.State) -> nnx.State:

@@ -1,12 +1,10 @@
 """What training changes, and what it never does."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
 
@@ -41,13 +39,3 @@ def split_state(state: nnx.State, stage: str) -> tuple[nnx.State, nnx.State, nnx
 def create_state(params: nnx.State, statistics: nnx.State, optimizer: optax.GradientTransformation) -> TrainState:
     """Return the state before the first step."""
     return TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params))
-
-
-def digest(tree: Any) -> str:
-    """Return the sha256 over the names, types, shapes and bytes of a tree's arrays."""
-    found = hashlib.sha256()
-    for path, leaf in sorted(jax.tree_util.tree_leaves_with_path(tree), key=lambda item: str(item[0])):
-        array = np.asarray(leaf)
-        found.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()

@@ -1,45 +1,26 @@
-"""Where each of our arrays stands in a torch state dict: torchvision's names, and the reference's for the stream.
+"""Naming schemes: where each of our arrays stands in the state dicts that are found in the wild.
 
-backbone.stages.0.1.convs.0.kernel  ->  layer1.1.conv1.weight        (ResNet)
-backbone.stages.0.1.expand.kernel   ->  features.1.1.block.3.weight  (ConvNeXt)
-stream.projections.0.kernel         ->  base.to_out.1.weight, cls_stream.0.to_out.1.weight
+    ours                                torchvision, and the reference's stream    timm
+    backbone.stages.0.1.convs.0.kernel  layer1.1.conv1.weight                      the same
+    backbone.stages.0.1.expand.kernel   features.1.1.block.3.weight                stages.0.blocks.1.mlp.fc1.weight
+    stream.projections.0.kernel         base.to_out.1.weight, cls_stream.0.to_out.1.weight
+
+`castream_jax` is our own naming: the dotted path itself, in our own layout.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from castream_jax.errors import InputError
 from castream_jax.models import convnext
 
-# A rule: a pattern on our path without its leaf, the leaves it holds for, and the torch module, given the
+# A rule: a pattern on our path without its leaf, the leaves it holds for, and the module's name, given the
 # numbers in the path.
 Rule = tuple[str, str, Callable[..., str]]
 
-NORM = "scale|bias|mean|var"
-RESNET: list[Rule] = [
-    (r"backbone.stem", "kernel", lambda: "conv1"),
-    (r"backbone.stem", NORM, lambda: "bn1"),
-    (r"backbone.stages.(\d+).(\d+).convs.(\d+)", "kernel", lambda s, b, c: f"layer{s + 1}.{b}.conv{c + 1}"),
-    (r"backbone.stages.(\d+).(\d+).convs.(\d+)", NORM, lambda s, b, c: f"layer{s + 1}.{b}.bn{c + 1}"),
-    (r"backbone.stages.(\d+).(\d+).shortcut", "kernel", lambda s, b: f"layer{s + 1}.{b}.downsample.0"),
-    (r"backbone.stages.(\d+).(\d+).shortcut", NORM, lambda s, b: f"layer{s + 1}.{b}.downsample.1"),
-    (r"classifier.linear", "kernel|bias", lambda: "fc"),
-    (r"stream.projections.(\d+)", "kernel|bias", lambda i: f"{f'l{i}' if i else 'base'}.to_out.1"),
-]
-CONVNEXT: list[Rule] = [
-    (r"backbone.stem", "kernel|bias", lambda: "features.0.0"),
-    (r"backbone.stem_norm", NORM, lambda: "features.0.1"),
-    (r"backbone.downsample_norms.(\d+)", NORM, lambda i: f"features.{2 * i + 2}.0"),
-    (r"backbone.downsamples.(\d+)", "kernel|bias", lambda i: f"features.{2 * i + 2}.1"),
-    (r"backbone.stages.(\d+).(\d+)", "kernel|bias", lambda s, b: f"features.{2 * s + 1}.{b}.block.0"),
-    (r"backbone.stages.(\d+).(\d+).norm", NORM, lambda s, b: f"features.{2 * s + 1}.{b}.block.2"),
-    (r"backbone.stages.(\d+).(\d+).expand", "kernel|bias", lambda s, b: f"features.{2 * s + 1}.{b}.block.3"),
-    (r"backbone.stages.(\d+).(\d+).project", "kernel|bias", lambda s, b: f"features.{2 * s + 1}.{b}.block.5"),
-    (r"backbone.stages.(\d+).(\d+)", "layer_scale", lambda s, b: f"features.{2 * s + 1}.{b}"),
-    (r"classifier.norm", NORM, lambda: "classifier.0"),
-    (r"classifier.linear", "kernel|bias", lambda: "classifier.2"),
-    (r"stream.projections.(\d+)", "kernel|bias", lambda i: f"cls_stream.{i}.to_out.1"),
-]
+NORM, LINEAR = "scale|bias|mean|var", "kernel|bias"
 LEAVES = {
     "kernel": "weight",
     "scale": "weight",
@@ -48,16 +29,158 @@ LEAVES = {
     "var": "running_var",
     "layer_scale": "layer_scale",
 }
+TOKEN = "cls_token"
 IGNORED = re.compile(r"num_batches_tracked$")  # counts training batches; momentum is fixed
 
 
-def torch_key(architecture: str, path: tuple[Any, ...]) -> str:
-    """Return the torch key of one of our arrays, given its path in the model's state."""
-    *parents, leaf = map(str, path)
-    if path == ("stream", "query"):
-        return "cls_token"
-    for pattern, leaves, module in CONVNEXT if architecture in convnext.SPECS else RESNET:
-        match = re.fullmatch(pattern.replace(".", r"\."), ".".join(parents))
-        if match and re.fullmatch(leaves, leaf):
-            return f"{module(*map(int, match.groups()))}.{LEAVES[leaf]}"
-    raise KeyError(f"no rule names {architecture}'s {'.'.join(map(str, path))}")
+@dataclass(frozen=True)
+class Scheme:
+    """One way to name the arrays of a family of networks."""
+
+    name: str
+    family: str
+    rules: tuple[Rule, ...]
+    has_stream: bool = False
+    layer_scale: str = "layer_scale"
+    """The leaf that scales a ConvNeXt block's branch."""
+
+    def key(self, path: tuple[Any, ...]) -> str | None:
+        """Return the key of one of our arrays, given its path; None for the stream where this scheme has none."""
+        *parents, leaf = map(str, path)
+        if path[0] == "stream" and not self.has_stream:
+            return None
+        if (*parents, leaf) == ("stream", "query"):
+            return TOKEN
+        for pattern, leaves, module in self.rules:
+            match = re.fullmatch(pattern.replace(".", r"\."), ".".join(parents))
+            if match and re.fullmatch(leaves, leaf):
+                name = self.layer_scale if leaf == "layer_scale" else LEAVES[leaf]
+                return f"{module(*map(int, match.groups()))}.{name}"
+        raise KeyError(f"no rule of {self.name} names {'.'.join(map(str, path))}")
+
+    def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape that this scheme gives an array of ours: OIHW for HWIO, matrices transposed."""
+        if key == TOKEN:
+            return (1, 1, *shape)
+        if key.endswith("layer_scale"):
+            return (*shape, 1, 1)
+        if len(shape) == 4:
+            height, width, features_in, features_out = shape
+            return (features_out, features_in, height, width)
+        return shape[::-1]
+
+
+class OwnScheme(Scheme):
+    """Our own names and layout."""
+
+    def key(self, path: tuple[Any, ...]) -> str:
+        """Return the dotted path."""
+        return ".".join(map(str, path))
+
+    def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape as it is."""
+        return shape
+
+
+SCHEMES = (
+    Scheme(
+        "torchvision",  # timm's too, for ResNet
+        "resnet",
+        (
+            (r"backbone.stem", "kernel", lambda: "conv1"),
+            (r"backbone.stem", NORM, lambda: "bn1"),
+            (r"backbone.stages.(\d+).(\d+).convs.(\d+)", "kernel", lambda s, b, c: f"layer{s + 1}.{b}.conv{c + 1}"),
+            (r"backbone.stages.(\d+).(\d+).convs.(\d+)", NORM, lambda s, b, c: f"layer{s + 1}.{b}.bn{c + 1}"),
+            (r"backbone.stages.(\d+).(\d+).shortcut", "kernel", lambda s, b: f"layer{s + 1}.{b}.downsample.0"),
+            (r"backbone.stages.(\d+).(\d+).shortcut", NORM, lambda s, b: f"layer{s + 1}.{b}.downsample.1"),
+            (r"classifier.linear", LINEAR, lambda: "fc"),
+            (r"stream.projections.(\d+)", LINEAR, lambda i: f"{f'l{i}' if i else 'base'}.to_out.1"),
+        ),
+        has_stream=True,
+    ),
+    Scheme(
+        "torchvision",
+        "convnext",
+        (
+            (r"backbone.stem", LINEAR, lambda: "features.0.0"),
+            (r"backbone.stem_norm", NORM, lambda: "features.0.1"),
+            (r"backbone.downsample_norms.(\d+)", NORM, lambda i: f"features.{2 * i + 2}.0"),
+            (r"backbone.downsamples.(\d+)", LINEAR, lambda i: f"features.{2 * i + 2}.1"),
+            (r"backbone.stages.(\d+).(\d+)", LINEAR, lambda s, b: f"features.{2 * s + 1}.{b}.block.0"),
+            (r"backbone.stages.(\d+).(\d+).norm", NORM, lambda s, b: f"features.{2 * s + 1}.{b}.block.2"),
+            (r"backbone.stages.(\d+).(\d+).expand", LINEAR, lambda s, b: f"features.{2 * s + 1}.{b}.block.3"),
+            (r"backbone.stages.(\d+).(\d+).project", LINEAR, lambda s, b: f"features.{2 * s + 1}.{b}.block.5"),
+            (r"backbone.stages.(\d+).(\d+)", "layer_scale", lambda s, b: f"features.{2 * s + 1}.{b}"),
+            (r"classifier.norm", NORM, lambda: "classifier.0"),
+            (r"classifier.linear", LINEAR, lambda: "classifier.2"),
+            (r"stream.projections.(\d+)", LINEAR, lambda i: f"cls_stream.{i}.to_out.1"),
+        ),
+        has_stream=True,
+    ),
+    Scheme(
+        "timm",
+        "convnext",
+        (
+            (r"backbone.stem", LINEAR, lambda: "stem.0"),
+            (r"backbone.stem_norm", NORM, lambda: "stem.1"),
+            (r"backbone.downsample_norms.(\d+)", NORM, lambda i: f"stages.{i + 1}.downsample.0"),
+            (r"backbone.downsamples.(\d+)", LINEAR, lambda i: f"stages.{i + 1}.downsample.1"),
+            (r"backbone.stages.(\d+).(\d+)", LINEAR, lambda s, b: f"stages.{s}.blocks.{b}.conv_dw"),
+            (r"backbone.stages.(\d+).(\d+).norm", NORM, lambda s, b: f"stages.{s}.blocks.{b}.norm"),
+            (r"backbone.stages.(\d+).(\d+).expand", LINEAR, lambda s, b: f"stages.{s}.blocks.{b}.mlp.fc1"),
+            (r"backbone.stages.(\d+).(\d+).project", LINEAR, lambda s, b: f"stages.{s}.blocks.{b}.mlp.fc2"),
+            (r"backbone.stages.(\d+).(\d+)", "layer_scale", lambda s, b: f"stages.{s}.blocks.{b}"),
+            (r"classifier.norm", NORM, lambda: "head.norm"),
+            (r"classifier.linear", LINEAR, lambda: "head.fc"),
+        ),
+        layer_scale="gamma",
+    ),
+    Scheme(
+        "facebookresearch",
+        "convnext",
+        (
+            (r"backbone.stem", LINEAR, lambda: "downsample_layers.0.0"),
+            (r"backbone.stem_norm", NORM, lambda: "downsample_layers.0.1"),
+            (r"backbone.downsample_norms.(\d+)", NORM, lambda i: f"downsample_layers.{i + 1}.0"),
+            (r"backbone.downsamples.(\d+)", LINEAR, lambda i: f"downsample_layers.{i + 1}.1"),
+            (r"backbone.stages.(\d+).(\d+)", LINEAR, lambda s, b: f"stages.{s}.{b}.dwconv"),
+            (r"backbone.stages.(\d+).(\d+).norm", NORM, lambda s, b: f"stages.{s}.{b}.norm"),
+            (r"backbone.stages.(\d+).(\d+).expand", LINEAR, lambda s, b: f"stages.{s}.{b}.pwconv1"),
+            (r"backbone.stages.(\d+).(\d+).project", LINEAR, lambda s, b: f"stages.{s}.{b}.pwconv2"),
+            (r"backbone.stages.(\d+).(\d+)", "layer_scale", lambda s, b: f"stages.{s}.{b}"),
+            (r"classifier.norm", NORM, lambda: "norm"),
+            (r"classifier.linear", LINEAR, lambda: "head"),
+        ),
+        layer_scale="gamma",
+    ),
+    *(OwnScheme("castream_jax", family, (), has_stream=True) for family in ("resnet", "convnext")),
+)
+
+
+def family(architecture: str) -> str:
+    """Return "resnet" or "convnext"."""
+    return "convnext" if architecture in convnext.SPECS else "resnet"
+
+
+def find_scheme(name: str, architecture: str) -> Scheme:
+    """Return the scheme of that name for an architecture."""
+    return next(scheme for scheme in SCHEMES if (scheme.name, scheme.family) == (name, family(architecture)))
+
+
+def recognise(keys: Iterable[str], architecture: str, paths: Iterable[tuple[Any, ...]]) -> Scheme:
+    """Return the scheme of the architecture's family that names most of its arrays among `keys`.
+
+    Raises:
+      InputError: no scheme names any.
+    """
+    present, paths = set(keys), list(paths)
+    schemes = [scheme for scheme in SCHEMES if scheme.family == family(architecture)]
+    found = {scheme: sum(scheme.key(path) in present for path in paths) for scheme in schemes}
+    best = max(schemes, key=lambda scheme: found[scheme])
+    if not found[best]:
+        raise InputError(
+            f"these weights do not fit {architecture}: none of their {len(present)} keys is known "
+            f"(first {', '.join(sorted(present)[:3])}). Expected {family(architecture)} weights in the names of "
+            f"{', '.join(scheme.name for scheme in schemes)}, as {schemes[0].key(paths[0])}."
+        )
+    return best

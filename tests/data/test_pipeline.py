@@ -7,7 +7,9 @@ import pytest
 
 from castream_jax.config import DataConfig
 from castream_jax.data.pipeline import evaluation_batches, training_batches
-from castream_jax.data.source import open_source
+from castream_jax.data.preprocess import Resize
+from castream_jax.data.source import Source, open_source
+from castream_jax.errors import InputError
 
 DATA = DataConfig(name="castream_demo", image_size=32, crop_scale=0.5)
 
@@ -52,7 +54,13 @@ def test_an_epoch_has_every_image_once(train):
 @pytest.mark.parametrize(("batch_size", "num_images"), [(16, 0), (16, 20), (64, 0), (40, 0)])
 def test_evaluation_pads_and_marks(demo_directory, batch_size, num_images):
     source = open_source("castream_demo", "test", str(demo_directory))
-    batches = list(evaluation_batches(source, 32, "squash", batch_size, num_images))
+    batches = list(evaluation_batches(source, Resize(32, "squash"), batch_size, num_images))
     assert {batch["images"].shape for batch in batches} == {(batch_size, 32, 32, 3)}
     ids = [name for batch in batches for name in batch["ids"][batch["valid"]]]
     assert ids == [f"test_{i:05d}" for i in range(num_images or len(source))]
+
+
+def test_a_broken_picture_is_named():
+    source = Source("pets", "test", [{"image": b"no picture", "label": 0, "file_name": b"7.jpeg"}], ("cat",))
+    with pytest.raises(InputError, match=r"record '7.jpeg': cannot decode a picture of 10 bytes"):
+        next(evaluation_batches(source, Resize(32, "squash"), 1))

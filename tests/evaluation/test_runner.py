@@ -10,6 +10,7 @@ import pytest
 import castream_jax as ca
 from castream_jax.config import ModelConfig
 from castream_jax.data.pipeline import evaluation_batches
+from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import open_source
 from castream_jax.errors import InputError
 from castream_jax.evaluation.output import write_evaluation
@@ -47,7 +48,7 @@ def test_one_row_for_each_image_and_map(evaluation):
 def test_rows_are_the_public_functions_numbers(trained, evaluation):
     experiment, workdir = trained
     source = open_source("castream_demo", "test", experiment.data.directory)
-    batch = next(evaluation_batches(source, 32, "squash", 10, 10))
+    batch = next(evaluation_batches(source, Resize(32, "squash"), 10, 10))
     networks = load_trained(experiment, workdir, 10).poolings()
     rows = evaluation.rows.to_pylist()
     for m, (attribution, pooling) in enumerate(KEYS):
@@ -63,7 +64,7 @@ def test_rows_are_the_public_functions_numbers(trained, evaluation):
 def test_accuracies_are_of_the_whole_split(trained, evaluation):
     experiment, workdir = trained
     source = open_source("castream_demo", "test", experiment.data.directory)
-    batch = next(evaluation_batches(source, 32, "squash", len(source)))
+    batch = next(evaluation_batches(source, Resize(32, "squash"), len(source)))
     for pooling, network in load_trained(experiment, workdir, 10).poolings().items():
         right = network(network.normalisation(batch["images"])).argmax(1) == batch["labels"]
         assert evaluation.accuracy[pooling] == pytest.approx(float(right.mean()))

@@ -15,9 +15,8 @@ from castream_jax.models.classifier import create_model
 from castream_jax.training import loop
 from castream_jax.training.loop import train
 from castream_jax.training.network import load_trained
-from castream_jax.training.state import digest
-from castream_jax.weights.convert import torch_shape
-from castream_jax.weights.names import torch_key
+from castream_jax.checkpoints import digest
+from castream_jax.weights.convert import export_weights
 from tests.training.small import small_experiment
 
 
@@ -81,32 +80,24 @@ def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path, monkeypatch):
     assert state_digest(train(experiment, tmp_path)) == state_digest(model)
 
 
-def torch_file(model, path) -> None:
-    """Write a network's arrays under torch's names."""
-    tensors = {}
-    for leaf_path, leaf in nnx.to_flat_state(nnx.state(model)):
-        key = torch_key(model.name, leaf_path)
-        tensors[key] = np.random.default_rng(len(key)).random(torch_shape(key, leaf.shape)).astype(np.float32)
-    save_file(tensors, path)
-
-
 def test_pretrained_weights_replace_the_first_stage(demo_directory, tmp_path):
-    torch_file(create_model("resnet18_small", "gap", num_classes=10), tmp_path / "weights.safetensors")
+    gap = create_model("resnet18_small", "gap", num_classes=10, seed=3)
+    save_file(export_weights(gap), tmp_path / "weights.safetensors")
     experiment = small_experiment(
         str(demo_directory),
-        model=ModelConfig(name="resnet18_small", weights=str(tmp_path / "weights.safetensors")),
+        weights=str(tmp_path / "weights.safetensors"),
         backbone=StageConfig(epochs=0),
         stream=StageConfig(epochs=1, batch_size=32),
     )
     model = train(experiment, tmp_path / "run")
-    assert model.pooling == "ca"
+    assert state_digest(model.poolings()["gap"]) == state_digest(gap)
     assert not (tmp_path / "run" / "checkpoints" / "backbone").exists()
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"backbone": StageConfig(epochs=0)}, "neither model.weights nor backbone.epochs"),
+        ({"backbone": StageConfig(epochs=0)}, "neither weights nor backbone.epochs"),
         ({"stream": StageConfig(epochs=1, batch_size=12)}, "multiple of 8, as 16"),
         ({"stream": StageConfig(epochs=1, batch_size=1000)}, "has 96 images only"),
         ({"model": ModelConfig(name="resnet19")}, "Did you mean 'resnet1"),

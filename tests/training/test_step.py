@@ -11,7 +11,8 @@ from castream_jax.config import StageConfig
 from castream_jax.models.classifier import create_model
 from castream_jax.sharding import create_mesh, replicated, shard_batch
 from castream_jax.training.optimizer import create_optimizer, create_schedule
-from castream_jax.training.state import FILTERS, create_state, digest
+from castream_jax.checkpoints import digest
+from castream_jax.training.state import FILTERS, create_state
 from castream_jax.training.step import create_train_step, cross_entropy
 
 STAGE = StageConfig(epochs=1, optimizer="sgd", learning_rate=0.1)

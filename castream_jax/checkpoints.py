@@ -4,6 +4,7 @@ A checkpoint holds two trees: `model`, every array of the network, so that it ca
 `training`, the optimizer's state. Its step is the number of steps taken.
 """
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from etils import epath
 from orbax.checkpoint import v1 as orbax
 
 from castream_jax.errors import InputError
-from castream_jax.training.state import digest
 
 KEPT = 2
 
@@ -52,14 +52,24 @@ class Checkpoints:
         """Return the steps that are saved, oldest first."""
         return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
 
-    def restore(self, abstract: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
+    def describe(self, name: str) -> dict[str, np.ndarray] | None:
+        """Return arrays of no memory like a tree's leaves in the newest checkpoint that holds it, by dotted path."""
+        for step in reversed(self.steps()):
+            leaves = self._checkpointer.checkpointables_metadata(step).metadata[name]
+            if leaves is not None:
+                return {key: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape) for key, leaf in leaves.items()}
+        return None
+
+    def restore(
+        self, abstract: dict[str, Any], set_aside: bool = False
+    ) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
         """Return (step, trees, metadata) of the newest checkpoint that is whole, or None if there is none.
 
         Args:
           abstract: the named trees wanted, with shapes, dtypes and shardings.
+          set_aside: move damaged checkpoints to `<directory>-damaged/`: here they would hide later saves.
 
-        A checkpoint that cannot be read, or whose digest differs, is passed over with a warning and deleted,
-        since it would hide later saves.
+        A checkpoint that cannot be read, or whose digest differs, is passed over with a warning.
 
         Raises:
           InputError: the newest whole checkpoint is of another network.
@@ -82,14 +92,45 @@ class Checkpoints:
             warnings.warn(
                 f"checkpoint {self.directory}/{step} is damaged ({problem}): using an older one", stacklevel=2
             )
-            self._checkpointer.delete(step)
+            if set_aside:
+                self._set_aside(step)
         return None
+
+    def _set_aside(self, step: int) -> None:
+        """Move a checkpoint out of the directory, under a name that is not taken."""
+        place = self.directory.with_name(f"{self.directory.name}-damaged")
+        place.mkdir(exist_ok=True)
+        taken = len(list(place.glob(f"{step}*")))
+        (self.directory / str(step)).rename(place / (f"{step}-{taken}" if taken else str(step)))
+        self._checkpointer.reload()
+
+
+def read_model(directory: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of the newest whole checkpoint in a directory, by dotted path.
+
+    Args:
+      directory: a stage's checkpoints, or a work directory, whose stream is preferred to its backbone.
+
+    Raises:
+      InputError: there is no whole checkpoint.
+    """
+    places = [directory / "checkpoints" / stage for stage in ("stream", "backbone")]
+    for place in (*places, directory):
+        if not place.is_dir() or not any(child.name.isdigit() for child in place.iterdir()):
+            continue
+        with Checkpoints(place) as checkpoints:
+            abstract = checkpoints.describe("model")
+            restored = checkpoints.restore({"model": abstract}) if abstract else None
+        if restored:
+            return {name: np.asarray(array) for name, array in restored[1]["model"].items()}
+    raise InputError(f"there is no checkpoint of ours in {directory}: expected a --workdir, or its checkpoints/stream.")
 
 
 def flatten(tree: Any) -> dict[str, Any]:
     """Return a tree's leaves by dotted path."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+    named = ((jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves)
+    return {name.removesuffix(".value"): leaf for name, leaf in named}  # a flax Variable's leaf is its value
 
 
 def unflatten(like: Any, leaves: dict[str, Any]) -> Any:
@@ -109,3 +150,13 @@ def _check_shapes(wanted: dict[str, dict[str, Any]], found: Any, directory: Path
                 f"first {different[0]}: {there.get(different[0])} there, {expected.get(different[0])} here. "
                 "Use another --workdir, or the config it was trained with."
             )
+
+
+def digest(tree: Any) -> str:
+    """Return the sha256 over the names, types, shapes and bytes of a tree's arrays."""
+    found = hashlib.sha256()
+    for path, leaf in sorted(jax.tree_util.tree_leaves_with_path(tree), key=lambda item: str(item[0])):
+        array = np.asarray(leaf)
+        found.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from castream_jax.checkpoints import Checkpoints, flatten, unflatten
 from castream_jax.errors import InputError
-from castream_jax.training.checkpoint import Checkpoints, flatten, unflatten
 
 
 def trees(value: float, size: int = 5) -> dict:
@@ -56,15 +56,21 @@ def test_nothing_saved_is_none(tmp_path):
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_to_later_saves(tmp_path):
-    save(tmp_path, 1, 2)
-    damage(tmp_path, 2)
-    with Checkpoints(tmp_path) as checkpoints:
+    place = tmp_path / "stream"
+    save(place, 1, 2)
+    damage(place, 2)
+    with Checkpoints(place) as checkpoints:
         with pytest.warns(UserWarning, match="2 is damaged"):
-            step, found, _ = checkpoints.restore(trees(0))
+            assert checkpoints.restore(trees(0))[0] == 1
+        assert checkpoints.steps() == [1, 2]  # reading moves nothing
+        with pytest.warns(UserWarning, match="2 is damaged"):
+            step, found, _ = checkpoints.restore(trees(0), set_aside=True)
         assert step == 1
+        assert checkpoints.steps() == [1]
+        assert (tmp_path / "stream-damaged" / "2" / "model").is_dir()
         np.testing.assert_array_equal(found["model"]["a"]["b"], np.full(5, 1.0))
         checkpoints.save(2, trees(2), {})
-    with Checkpoints(tmp_path) as checkpoints:
+    with Checkpoints(place) as checkpoints:
         assert checkpoints.restore(trees(0))[0] == 2
 
 

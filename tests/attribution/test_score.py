@@ -1,0 +1,130 @@
+"""Score-CAM: golden weights, and the plain loop over channels, for any chunk size and with dead channels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from castream_jax.attribution.gradient import weighted_map
+from castream_jax.attribution.score import score_cam, score_cam_weights
+from castream_jax.evaluation.maps import joint_labels, joint_probabilities
+from tests import goldens
+from tests.goldens import assert_close
+from tests.networks import MEAN, STD
+
+RNG = np.random.default_rng(0)
+B, H, W, C, K = 3, 12, 10, 7, 4
+PIXELS = RNG.random((B, H, W, 3))
+IMAGES = jnp.asarray((PIXELS - MEAN) / STD, jnp.float32)
+READOUT = RNG.standard_normal((H, W, 3, K)) / 5
+FEATURE_MAP = RNG.standard_normal((B, 4, 3, C))
+FEATURE_MAP[0, :, :, 2] = 0  # dead
+FEATURE_MAP[1, :, :, 5] = 0.7  # flat
+FEATURE_MAP[2] = 0  # nothing left
+LABELS = np.array([[0, 3], [2, 2], [1, 0]])  # two scores of each image
+
+
+def score_fn(images: jax.Array) -> jax.Array:
+    return jax.nn.softmax(jnp.einsum("nhwc,hwck->nk", images, jnp.asarray(READOUT, jnp.float32)))
+
+
+def plain_weights() -> np.ndarray:
+    """Return the weights [B C S] in float64, one mask at a time: upsample, then min-max (the order matters)."""
+    rows, columns = np.linspace(0, 3, H), np.linspace(0, 2, W)
+    weights = np.zeros((B, C, 2))
+    for image in range(B):
+        for channel in range(C):
+            plane = FEATURE_MAP[image, :, :, channel]
+            tall = np.stack([np.interp(rows, np.arange(4), plane[:, j]) for j in range(3)], axis=1)
+            mask = np.stack([np.interp(columns, np.arange(3), tall[i]) for i in range(H)])
+            span = mask.max() - mask.min()
+            mask = (mask - mask.min()) / span if plane.max() > plane.min() else np.zeros((H, W))
+            masked = (PIXELS[image] * mask[..., None] - MEAN) / STD
+            logits = np.einsum("hwc,hwck->k", masked, READOUT)
+            probabilities = np.exp(logits) / np.exp(logits).sum()
+            weights[image, channel] = probabilities[LABELS[image]]
+    return weights
+
+
+def found_weights(chunk: int, function=score_fn) -> jax.Array:
+    arguments = (jnp.asarray(FEATURE_MAP, jnp.float32), IMAGES, jnp.asarray(LABELS), MEAN, STD, chunk)
+    return jax.jit(lambda: score_cam_weights(function, *arguments))()
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 12, 21, 64])
+def test_weights_are_the_plain_loop_for_any_chunk(chunk):
+    assert_close(found_weights(chunk), plain_weights(), absolute=1e-5)
+
+
+def test_dead_and_flat_channels_share_the_black_image():
+    black = np.asarray(score_fn(jnp.asarray(np.tile(-np.array(MEAN) / STD, (1, H, W, 1)), jnp.float32)))[0]
+    weights = found_weights(5)
+    for image, channels in enumerate(([2], [5], range(C))):
+        for channel in channels:
+            assert_close(weights[image, channel], black[LABELS[image]], absolute=1e-6)
+
+
+@pytest.mark.parametrize(("chunk", "passes"), [(1, 12), (5, 3), (12, 1), (64, 1)])
+def test_only_live_channels_cost_a_pass(chunk, passes):
+    """12 of the 21 (image, channel) pairs are live; the black image is one more pass, of one image."""
+    calls: list[int] = []
+
+    def watched(images: jax.Array) -> jax.Array:
+        jax.debug.callback(lambda n: calls.append(int(n)), jnp.asarray(len(images)))
+        return score_fn(images)
+
+    jax.block_until_ready(found_weights(chunk, watched))
+    jax.effects_barrier()
+    assert sorted(calls) == sorted([1] + [min(chunk, B * C)] * passes)
+
+
+def test_maps_are_the_weighted_sums():
+    feature_map, labels = jnp.asarray(FEATURE_MAP, jnp.float32), jnp.asarray(LABELS)
+    maps = score_cam(score_fn, feature_map, IMAGES, labels, MEAN, STD, 8)
+    assert maps.shape == (2, B, 4, 3)
+    for s in range(2):
+        sums = np.maximum(np.einsum("bhwc,bc->bhw", FEATURE_MAP, plain_weights()[..., s]), 0)
+        low, high = sums.min((1, 2), keepdims=True), sums.max((1, 2), keepdims=True)
+        assert_close(maps[s], (sums - low) / np.where(high > low, high - low, 1), absolute=1e-4)
+    np.testing.assert_array_equal(maps[:, 2], np.zeros((2, 4, 3)))  # the image whose channels are all dead
+
+
+def test_golden_maps_of_ca_and_gap_from_the_same_passes():
+    """The baseline shares the stream network's trunk, so two images serve three golden maps."""
+    ca, gap = goldens.read("resnet18_stream_cam_metrics"), goldens.read("resnet18_gap")
+    graphdef, state = nnx.split(goldens.network("resnet18"))
+    images, feature_map = goldens.images()[:2], goldens.forward("resnet18")["features"]["stage4"][:2]
+    labels = jnp.asarray(np.stack([ca["label"][:2], gap["label"][:2]]), jnp.int32)
+
+    @jax.jit
+    def weigh(state: nnx.State) -> jax.Array:
+        parts = nnx.merge(graphdef, state).poolings()
+        members = [parts["ca"], parts["gap"]]
+        columns = joint_labels(members, labels).T  # [B S]
+        return score_cam_weights(joint_probabilities(members), feature_map, images, columns, MEAN, STD, 32)
+
+    weights = weigh(state)
+    assert_close(weights[..., 0], ca["scorecam_weights"], absolute=1e-4)
+    assert_close(weighted_map(feature_map, weights[..., 0]), ca["scorecam"], absolute=1e-4)
+    assert_close(weights[:1, :, 1], gap["scorecam_weights"], absolute=1e-4)
+    assert_close(weighted_map(feature_map[:1], weights[:1, :, 1]), gap["scorecam"], absolute=1e-4)
+
+
+def test_golden_weights_and_map_of_convnext():
+    """Every eighth of the 768 weights, to save time; the map from all of the golden weights."""
+    golden = goldens.read("convnext_tiny_stream_cam_metrics")
+    graphdef, state = nnx.split(goldens.network("convnext_tiny"))
+    feature_map = goldens.forward("convnext_tiny")["features"]["branch"][:1]
+    labels = jnp.asarray(golden["label"][:1, None], jnp.int32)
+
+    @jax.jit
+    def weigh(state: nnx.State) -> jax.Array:
+        probabilities = joint_probabilities([nnx.merge(graphdef, state)])
+        return score_cam_weights(
+            probabilities, feature_map[..., ::8], goldens.images()[:1], labels, MEAN, STD, chunk=32
+        )
+
+    assert_close(weigh(state)[..., 0], golden["scorecam_weights"][:, ::8], absolute=1e-4)
+    found = weighted_map(feature_map, jnp.asarray(golden["scorecam_weights"]))
+    assert_close(found, golden["scorecam"], absolute=1e-4)

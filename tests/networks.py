@@ -1,0 +1,75 @@
+"""Small networks with random weights, drawn with numpy: nothing to compile, and every array matters."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from castream_jax.models import convnext, layers
+from castream_jax.models.classifier import Classifier, Head, create_model
+from castream_jax.models.stream import Stream
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+DRAWS = {
+    "kernel": lambda z: z * math.sqrt(2 / math.prod(z.shape[:-1])),
+    "scale": lambda z: 1 + 0.1 * z,
+    "bias": lambda z: 0.1 * z,
+    "mean": lambda z: 0.1 * z,
+    "var": lambda z: np.exp(0.2 * z),
+    "layer_scale": lambda z: 0.3 + 0.1 * z,
+    "query": lambda z: 1 + 0.5 * z,
+}
+
+
+def fill(model: Classifier, seed: int = 0) -> Classifier:
+    """Return an abstract network with random weights."""
+    rng = np.random.default_rng(seed)
+    graphdef, state = nnx.split(model)
+    filled = [
+        (path, variable.replace(jnp.asarray(DRAWS[path[-1]](rng.standard_normal(variable.shape)), jnp.float32)))
+        for path, variable in nnx.to_flat_state(state)
+    ]
+    return nnx.merge(graphdef, nnx.from_flat_state(filled))
+
+
+def small_resnet(pooling: str = "ca", num_classes: int = 5, heads: int = 1, dtype: str = "float32") -> Classifier:
+    """Return a ResNet of widths 16 to 128 and stride 16."""
+    return fill(nnx.eval_shape(lambda: create_model("resnet18_small", pooling, num_classes, heads, dtype=dtype)))
+
+
+def small_convnext(pooling: str = "ca", num_classes: int = 5, dtype: str = "float32") -> Classifier:
+    """Return a ConvNeXt of widths 8 to 64, under the name of a larger one."""
+    spec = convnext.ConvNeXtSpec((1, 1, 2, 1), (8, 16, 32, 64))
+
+    def build() -> Classifier:
+        rngs = nnx.Rngs(0)
+        stream = Stream(spec.widths, 1, layers.truncated_normal, rngs) if pooling == "ca" else None
+        backbone = convnext.ConvNeXt(spec, jnp.dtype(dtype), rngs)
+        return Classifier("convnext_tiny", backbone, stream, Head(64, num_classes, normalise=True, rngs=rngs))
+
+    return fill(nnx.eval_shape(build))
+
+
+def forward(model: Classifier, images: jax.Array) -> tuple[dict[str, jax.Array], jax.Array, tuple[jax.Array, ...]]:
+    """Return feature maps, logits and attention of one compiled forward pass."""
+    graphdef, state = nnx.split(model)
+
+    @jax.jit
+    def run(state: nnx.State, images: jax.Array):
+        network = nnx.merge(graphdef, state)
+        features = network.features(images)
+        return features, *network.head(features)
+
+    return run(state, images)
+
+
+def random_images(batch: int, height: int, width: int, seed: int = 1) -> jax.Array:
+    """Return normalised images of noise."""
+    pixels = np.random.default_rng(seed).random((batch, height, width, 3))
+    return jnp.asarray((pixels - MEAN) / STD, jnp.float32)
+
+
+IMAGES = random_images(2, 64, 96)
+"""Of one size, so that tests share compiled networks."""

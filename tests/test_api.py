@@ -1,0 +1,183 @@
+"""The public surface: maps and their measures, one compiled program for each shape, and clear errors."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import castream_jax
+from castream_jax import PROTOCOLS, InputError, api, attribute, evaluate_maps
+from castream_jax.evaluation.maps import METHODS, compute_maps, joint_probabilities
+from castream_jax.evaluation.measures import measure_maps
+from tests import goldens
+from tests.goldens import assert_close
+from tests.networks import IMAGES, small_convnext, small_resnet
+
+LABELS = [4, 1]
+
+
+def test_the_public_names_exist():
+    assert all(hasattr(castream_jax, name) for name in castream_jax.__all__)
+    assert castream_jax.__version__ == castream_jax.VERSION
+
+
+@functools.cache
+def expected_maps() -> dict[str, jax.Array]:
+    """Return every map of the small ResNet, computed together and in other chunks than `attribute`'s."""
+    graphdef, state = nnx.split(small_resnet())
+
+    @jax.jit
+    def run(state):
+        network = nnx.merge(graphdef, state)
+        labels = {"": jnp.asarray(LABELS)}
+        maps = compute_maps({"": network}, IMAGES, network.features(IMAGES), labels, METHODS, "stage4", chunk=7)
+        return {method: found for (method, _), found in maps.items()}
+
+    return run(state)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_attribute_is_compute_maps(method):
+    found = attribute(small_resnet(), np.asarray(IMAGES), LABELS, method)
+    assert found.shape == (2, 4, 6)
+    assert found.dtype == jnp.float32
+    assert_close(found, expected_maps()[method], absolute=1e-4)
+
+
+@pytest.mark.parametrize(("method", "key"), [("grad_cam", "gradcam"), ("grad_cam_pp", "gradcampp")])
+def test_golden_maps(method, key):
+    golden = goldens.read("resnet18_stream_cam_metrics")
+    found = attribute(goldens.network("resnet18"), goldens.images(), golden["label"], method)
+    assert_close(found, golden[key], absolute=1e-4)
+
+
+def test_a_target_by_name():
+    model = small_convnext()
+    branch, stage4 = (attribute(model, IMAGES, LABELS, "grad_cam", target) for target in ("branch", "stage4"))
+    np.testing.assert_array_equal(attribute(model, IMAGES, LABELS, "grad_cam"), branch)
+    assert not np.allclose(branch, stage4)
+
+
+def test_a_network_without_a_stream():
+    model = small_resnet("gap")
+    assert attribute(model, IMAGES, LABELS, "grad_cam").shape == (2, 4, 6)
+    for method in ("attention", "attention_scores"):
+        with pytest.raises(InputError, match='needs a stream: this model has pooling="gap"'):
+            attribute(model, IMAGES, LABELS, method)
+
+
+MAPS = np.random.default_rng(3).random((2, 4, 6)).astype(np.float32)
+
+
+def test_evaluate_maps_is_measure_maps():
+    """Here under a protocol of one's own; the next test names one of ours."""
+    model, mine = small_resnet(), dataclasses.replace(PROTOCOLS["rise"], name="mine", step_rows=24)
+    graphdef, state = nnx.split(model)
+    found = evaluate_maps(model, IMAGES, LABELS, MAPS, mine, chunk=16)
+
+    @jax.jit
+    def run(state, *arguments):
+        network = nnx.merge(graphdef, state)
+        score_fn = joint_probabilities([network])
+        return measure_maps(score_fn, *arguments, mine, network.normalisation, 24)
+
+    expected = run(state, IMAGES, jnp.asarray(MAPS), jnp.arange(2), jnp.asarray(LABELS))
+    assert found.keys() == expected.keys()
+    for key, values in expected.items():
+        assert values.shape[0] == 2
+        assert_close(found[key], values, absolute=1e-5)
+
+
+def test_attribute_compiles_once_for_each_shape():
+    model, other = small_resnet(), small_resnet()
+    nnx.update(other, jax.tree.map(lambda leaf: leaf * 1.01, nnx.state(other)))
+    attribute(model, IMAGES, LABELS, "grad_cam")
+    programs = api._attribute._cache_size()
+    attribute(model, IMAGES + 1, np.asarray([0, 0]), "grad_cam")
+    attribute(model, IMAGES, LABELS, "grad_cam", target="stage4")  # the default, by name
+    attribute(other, IMAGES, LABELS, "grad_cam")  # other weights
+    assert api._attribute._cache_size() == programs
+    attribute(model, IMAGES[:1], LABELS[:1], "grad_cam")
+    assert api._attribute._cache_size() == programs + 1
+
+
+def test_evaluate_maps_compiles_once_for_each_shape():
+    model = small_resnet()
+    found = evaluate_maps(model, IMAGES, LABELS, MAPS)
+    assert found["insertion_curve"].shape == (2, 9)  # 64 rows, 8 a step
+    programs = api._evaluate._cache_size()
+    evaluate_maps(model, IMAGES + 1, [0, 2], 1 - MAPS, PROTOCOLS["castream"])
+    assert api._evaluate._cache_size() == programs
+
+
+def bad(**changes):
+    """Return the arguments that both functions share, with some of them spoilt."""
+    return {"model": small_resnet(), "images": IMAGES, "labels": LABELS} | changes
+
+
+NAN = np.asarray(IMAGES).copy()
+NAN[1, 3, 4, 2] = np.nan
+BAD_BATCHES = [
+    (bad(images=NAN), r"images \[1\] of the batch hold NaN or infinite pixels"),
+    (bad(images=np.full((2, 48, 40, 3), np.inf)), r"images \[0, 1\] of the batch hold NaN or infinite"),
+    (bad(images=np.zeros((2, 48, 40, 3), np.uint8)), "images are uint8: expected normalised floats"),
+    (bad(images=np.zeros((2, 48, 40, 3), int)), "images are int64: expected normalised floats"),
+    (bad(images=np.zeros((2, 3, 48, 40), np.float32)), r"images have shape \(2, 3, 48, 40\): expected \[B H W 3\]"),
+    (bad(images=np.zeros((48, 40, 3), np.float32)), r"images have shape \(48, 40, 3\): expected \[B H W 3\]"),
+    (
+        bad(images=np.zeros((0, 48, 40, 3), np.float32), labels=np.zeros(0, int)),
+        r"images have shape \(0, 48, 40, 3\): expected",
+    ),
+    (bad(labels=[1, 5]), "label 5 is out of range: resnet18_small has classes 0 to 4"),
+    (bad(labels=[-1, 4]), "label -1 is out of range: resnet18_small has classes 0 to 4"),
+    (bad(labels=[1.0, 2.0]), r"labels are float64 of shape \(2,\): expected 2 integers, one for each image"),
+    (bad(labels=[1, 2, 3]), r"labels are int64 of shape \(3,\): expected 2 integers"),
+    (bad(labels=[[1, 2]]), r"labels are int64 of shape \(1, 2\): expected 2 integers"),
+    (bad(labels=1), r"labels are int64 of shape \(\): expected 2 integers"),
+    (bad(chunk=0), "chunk is 0: it must be at least 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_BATCHES, ids=[message[:30] for _, message in BAD_BATCHES])
+def test_bad_batches(arguments, message):
+    with pytest.raises(InputError, match=message):
+        attribute(**arguments, method="grad_cam")
+    with pytest.raises(InputError, match=message):
+        evaluate_maps(**arguments, maps=MAPS)
+
+
+def test_bad_methods_and_targets():
+    with pytest.raises(InputError, match="unknown method 'gradcam'. Did you mean 'grad_cam'"):
+        attribute(**bad(), method="gradcam")
+    with pytest.raises(InputError, match="unknown target 'stage3'. Did you mean 'stage4'"):
+        attribute(**bad(), method="grad_cam", target="stage3")
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        (MAPS[:1], r"maps have shape \(1, 4, 6\): expected \[B h w\] with B = 2"),
+        (MAPS[..., None], r"maps have shape \(2, 4, 6, 1\): expected"),
+        (MAPS[:, :0], r"maps have shape \(2, 0, 6\): expected"),
+        (MAPS + 0.5, r"maps are in 0\.\d+\.\.1\.\d+: expected finite values in 0\.\.1"),
+        (MAPS - 0.5, r"maps are in -0\.\d+\.\.0\.\d+: expected finite values in 0\.\.1"),
+        (np.full((2, 3, 3), np.nan), r"maps are in nan\.\.nan: expected finite values"),
+    ],
+)
+def test_bad_maps(maps, message):
+    with pytest.raises(InputError, match=message):
+        evaluate_maps(**bad(), maps=maps)
+
+
+def test_an_unknown_protocol():
+    with pytest.raises(InputError, match="unknown protocol 'rice'. Did you mean 'rise'"):
+        evaluate_maps(**bad(), maps=MAPS, protocol="rice")
+
+
+def test_images_too_small_for_convnext():
+    with pytest.raises(InputError, match="images are 31x96: convnext_tiny needs at least 32 pixels a side"):
+        attribute(small_convnext(), IMAGES[:, :31], LABELS, "grad_cam")

@@ -1,0 +1,108 @@
+"""Who may import whom."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import castream_jax
+
+PACKAGE = Path(castream_jax.__file__).parent
+SCRIPTS = {"train", "evaluate", "explain", "tools", "benchmarks", "configs", "tests", "notebooks"}
+
+# A part of the package (a file or a folder at its top) and what it may import of the rest of the package; a dotted
+# name is one module of a part. Everything may import itself and `errors`, whose own row is empty.
+MAY_IMPORT = {
+    "errors": set(),
+    "version": set(),
+    "passes": set(),
+    "masking": set(),
+    "config": set(),
+    "sharding": set(),
+    "models": set(),
+    "attribution": {"passes", "masking"},
+    "metrics": {"passes", "masking"},
+    "checkpoints": set(),
+    "weights": {"models", "checkpoints"},
+    "data": {"config", "sharding"},
+    "training": {"checkpoints", "models", "weights", "data", "metrics", "config", "sharding", "version"},
+    "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
+    | {"attribution", "passes", "masking", "training.accuracy", "training.network"},
+    "api": {
+        "models",
+        "weights",
+        "data",
+        "metrics",
+        "config",
+        "sharding",
+        "attribution",
+        "passes",
+        "masking",
+        "evaluation",
+    },
+    "command": {"config"},
+    "__init__": {"api", "metrics", "models", "weights", "version"},
+}
+ONLY_IN = {"ml_collections": {"command"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
+"""Which parts may import a package from outside."""
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Yield the dotted name of everything a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: import by full name"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_allowed(name: str, part: str) -> bool:
+    """Return whether a part of the package may import `castream_jax.<name>`."""
+    allowed = MAY_IMPORT[part] | {part} | ({"errors"} if part != "version" else set())
+    return any(name == other or name.startswith(f"{other}.") for other in allowed)
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports(file):
+    part = part_of(file)
+    for name in imports(file):
+        root, _, rest = name.partition(".")
+        if root == "castream_jax":
+            assert is_allowed(rest, part), f"{part} may not import {name}"
+        assert root not in SCRIPTS, f"nothing imports scripts: {name}"
+        assert part in ONLY_IN.get(root, {part}), f"{part} may not import {name}"
+
+
+def test_every_part_has_a_rule():
+    parts = {part_of(file) for file in FILES}
+    assert parts - MAY_IMPORT.keys() == set()
+    assert MAY_IMPORT.keys() - parts == set()
+
+
+def test_no_rules_in_a_circle():
+    """Each part can be understood after the parts that it imports."""
+    settled: set[str] = set()
+    parts = {part: {name.split(".")[0] for name in allowed} for part, allowed in MAY_IMPORT.items()}
+    while ready := {part for part, needs in parts.items() if part not in settled and needs <= settled}:
+        settled |= ready
+    assert settled == MAY_IMPORT.keys()
+
+
+def test_the_walk_sees_imports_inside_functions(tmp_path):
+    file = tmp_path / "some.py"
+    file.write_text("import a.b\nfrom c import d, e\ndef f():\n    import g\n")
+    assert sorted(imports(file)) == ["a.b", "c.d", "c.e", "g"]
+    assert is_allowed("models.resnet", "weights")
+    assert not is_allowed("models.resnet", "data")
+    assert is_allowed("training.network.load_trained", "evaluation")
+    assert not is_allowed("training.loop", "evaluation")

@@ -1,0 +1,91 @@
+"""Nothing runs backward through the backbone: neither Grad-CAM nor the training of the stream."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+from flax import nnx
+from jax.extend import core
+
+from castream_jax import api, create_model
+
+NAMES = ("resnet18", "convnext_tiny")
+IMAGES, LABELS = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
+
+
+def equations(jaxpr: core.Jaxpr) -> Iterator[Any]:
+    """Yield every equation, those of inner programs (branches, loops, calls) included."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda leaf: isinstance(leaf, core.Jaxpr | core.ClosedJaxpr)
+        ):
+            if isinstance(inner, core.ClosedJaxpr):
+                yield from equations(inner.jaxpr)
+            elif isinstance(inner, core.Jaxpr):
+                yield from equations(inner)
+
+
+def convolutions(function: Callable, *arguments) -> int:
+    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    return sum(equation.primitive.name == "conv_general_dilated" for equation in equations(jaxpr))
+
+
+def flops(function: Callable, *arguments) -> float:
+    return jax.jit(function).lower(*arguments).cost_analysis()["flops"]
+
+
+class Programs:
+    """The forward pass of an abstract network, and what must cost no more than it, as functions of arrays."""
+
+    def __init__(self, name: str, pooling: str = "ca"):
+        self.model = nnx.eval_shape(lambda: create_model(name, pooling))
+        self.graphdef, self.params, self.frozen = nnx.split(self.model, nnx.PathContains("stream"), ...)
+
+    def forward(self, params, frozen, images):
+        return nnx.merge(self.graphdef, params, frozen)(images)
+
+    def attribute(self, method: str):
+        def run(params, frozen, images, labels):
+            graphdef, state = nnx.split(nnx.merge(self.graphdef, params, frozen))
+            return api._attribute(graphdef, state, images, labels, method, self.model.target(None), 8)
+
+        return run
+
+    def loss(self, params, frozen, images, labels):
+        logits = self.forward(params, frozen, images)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_counters_see_a_backward_pass(name):
+    """Were the backbone differentiated, both counts would show it."""
+    p = Programs(name)
+    backward = jax.grad(p.loss, argnums=1)
+    arguments = (p.params, p.frozen, IMAGES)
+    assert convolutions(backward, *arguments, LABELS) > 1.5 * convolutions(p.forward, *arguments) > 0
+    assert flops(backward, *arguments, LABELS) > 1.9 * flops(p.forward, *arguments)
+
+
+@pytest.mark.parametrize("method", ["grad_cam", "grad_cam_pp", "attention"])
+@pytest.mark.parametrize("pooling", ["gap", "ca"])
+@pytest.mark.parametrize("name", NAMES)
+def test_attribution_is_one_forward_pass(name, pooling, method):
+    if (pooling, method) == ("gap", "attention"):
+        pooling, method = "ca", "attention_scores"  # GAP has no attention
+    p = Programs(name, pooling)
+    arguments = (p.params, p.frozen, IMAGES)
+    assert convolutions(p.attribute(method), *arguments, LABELS) == convolutions(p.forward, *arguments)
+    assert flops(p.attribute(method), *arguments, LABELS) < 1.03 * flops(p.forward, *arguments)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_the_stream_is_one_forward_pass(name):
+    p = Programs(name)
+    step = jax.value_and_grad(p.loss)
+    arguments = (p.params, p.frozen, IMAGES)
+    assert convolutions(step, *arguments, LABELS) == convolutions(p.forward, *arguments)
+    assert flops(step, *arguments, LABELS) < 1.06 * flops(p.forward, *arguments)

@@ -1,0 +1,47 @@
+"""Writes the weights of a trained network as .safetensors, for PyTorch.
+
+    python tools/export_weights.py --config configs/demo.py --workdir runs/demo --output demo.safetensors
+
+A CA network has torchvision's names, and the reference's for its stream; --pooling=gap leaves the stream out, and
+--names=timm or --names=facebookresearch (ConvNeXt, GAP) renames. `ca.load_weights` reads the file back to the bit.
+"""
+
+import sys
+from pathlib import Path
+
+from safetensors.numpy import save_file
+
+from castream_jax.command import run
+from castream_jax.config import Experiment
+from castream_jax.data.source import open_source
+from castream_jax.errors import InputError, choose
+from castream_jax.training.network import load_trained
+from castream_jax.weights.convert import export_weights
+from castream_jax.weights.names import SCHEMES
+
+
+def main(experiment: Experiment, workdir: Path, output: str, names: str, pooling: str) -> None:
+    """Read the trained network, and write its weights."""
+    if not output.endswith(".safetensors"):
+        raise InputError(f"--output is {output!r}: expected a file that ends with .safetensors.")
+    if Path(output).exists():
+        raise InputError(f"--output {output} exists already: choose another name, or remove it first.")
+    choose("--names", names or "torchvision", dict.fromkeys(scheme.name for scheme in SCHEMES))
+    source = open_source(experiment.data.name, experiment.evaluation.split, experiment.data.directory)
+    model = load_trained(experiment, workdir, source.num_classes)
+    networks = model.poolings()
+    chosen = networks[choose("--pooling", pooling or model.pooling, networks)]
+    weights = export_weights(chosen, names or "torchvision")
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    save_file(weights, output, metadata={"architecture": chosen.name, "pooling": chosen.pooling})
+    print(f"{output}: {len(weights)} arrays of {chosen.name} with pooling {chosen.pooling}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(
+        main,
+        "Writes the weights of a trained network as .safetensors, for PyTorch.",
+        output="the file to write",
+        names="the naming scheme: torchvision (default), timm, facebookresearch, castream_jax",
+        pooling="gap or ca (default: the network's own)",
+    )
