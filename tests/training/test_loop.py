@@ -9,13 +9,13 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
+from castream_jax.checkpoints import digest
 from castream_jax.config import ModelConfig, StageConfig
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import create_model
 from castream_jax.training import loop
 from castream_jax.training.loop import train
 from castream_jax.training.network import load_trained
-from castream_jax.checkpoints import digest
 from castream_jax.weights.convert import export_weights
 from tests.training.small import small_experiment
 

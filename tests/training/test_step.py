@@ -7,11 +7,11 @@ import optax
 import pytest
 from flax import nnx
 
+from castream_jax.checkpoints import digest
 from castream_jax.config import StageConfig
 from castream_jax.models.classifier import create_model
 from castream_jax.sharding import create_mesh, replicated, shard_batch
 from castream_jax.training.optimizer import create_optimizer, create_schedule
-from castream_jax.checkpoints import digest
 from castream_jax.training.state import FILTERS, create_state
 from castream_jax.training.step import create_train_step, cross_entropy
 
