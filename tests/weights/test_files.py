@@ -10,11 +10,12 @@ import pytest
 import safetensors.numpy
 from flax import nnx
 
-from castream_jax import InputError, Normalisation, export_weights, load_weights
+from castream_jax import InputError, Normalisation, create_model, export_weights, load_weights
 from castream_jax.checkpoints import Checkpoints
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights import known
 from castream_jax.weights.files import read_file, unwrap
+from tests import goldens
 from tests.networks import small_convnext, small_resnet
 
 
@@ -175,3 +176,13 @@ def test_the_table_is_of_networks_that_exist():
         assert entry.architecture in ARCHITECTURES
         assert entry.source.startswith(("hf://timm/", "torchhub://"))
         assert entry.shorter_side >= entry.image_size
+
+
+@pytest.mark.parametrize("pooling", ["gap", "ca"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "convnext_tiny"])
+def test_the_golden_networks_from_a_written_file(name, pooling, tmp_path):
+    """The file gives, to the bit, the networks whose logits, maps and metrics are compared with the reference's."""
+    path = tmp_path / "golden.safetensors"
+    safetensors.numpy.save_file(goldens.state_dict(name, pooling), path)
+    expected = goldens.network(name, pooling)
+    assert_same_weights(load_weights(nnx.eval_shape(lambda: create_model(name, pooling)), path), expected)
