@@ -5,7 +5,11 @@ A checkpoint holds two trees: `model`, every array of the network, so that it ca
 """
 
 import hashlib
+import json
+import logging
+import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,9 @@ import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as orbax
 
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, RunError
+
+log = logging.getLogger(__name__)
 
 KEPT = 2
 
@@ -24,6 +30,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path):
         self.directory = directory
+        self._saving, self._problem = 0, ""
         self._checkpointer = orbax.training.Checkpointer(
             epath.Path(directory.resolve()),
             preservation_policy=orbax.training.preservation_policies.LatestN(KEPT),
@@ -34,18 +41,62 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._wait()
         self._checkpointer.close()
 
     def save(self, step: int, trees: dict[str, Any], metadata: dict[str, Any]) -> None:
-        """Save named trees of arrays after `step` steps, in the background; nothing if that step is there."""
+        """Save named trees of arrays after `step` steps, in the background; nothing if that step is there.
+
+        A save that fails, now or in the background, leaves older checkpoints as they are and is reported by the log;
+        `finish` tells whether one succeeded.
+        """
+        self._wait()
         if step in self.steps():
             return
-        self._checkpointer.wait()
         # Copies: the arrays are donated to the next step while the save is still under way.
         flat = {name: flatten(jax.tree.map(np.array, tree)) for name, tree in trees.items()}
-        digests = {name: digest(arrays) for name, arrays in flat.items()}
-        self._checkpointer.save_checkpointables_async(
-            step, flat, force=True, custom_metadata=metadata | {"digests": digests}
+        described = metadata | {"digests": {name: digest(arrays) for name, arrays in flat.items()}}
+        described["digest_of_this"] = digest_text(described)
+        self._saving = step
+        try:
+            self._checkpointer.save_checkpointables_async(step, flat, force=True, custom_metadata=described)
+        except OSError as error:
+            self._report(error)
+
+    def finish(self, step: int) -> None:
+        """Wait until the checkpoint of a step is saved.
+
+        Raises:
+          RunError: it could not be saved; names the last good one.
+        """
+        self._wait()
+        if step not in self.steps():
+            raise RunError(
+                f"the checkpoint after step {step} could not be saved ({self._problem}). {self.last_good()} Make room "
+                "and run the same command again."
+            )
+
+    def last_good(self) -> str:
+        """Return a sentence that names the newest checkpoint."""
+        steps = self.steps()
+        if not steps:
+            return f"There is no checkpoint in {self.directory} yet."
+        return f"The last good checkpoint is {self.directory / str(steps[-1])}."
+
+    def _wait(self) -> None:
+        """Wait for the save under way, and report its failure."""
+        try:
+            self._checkpointer.wait()
+        except Exception as error:  # storage raises whatever its writer stumbles on
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        """Log that the save under way failed, and free what it had written."""
+        self._problem = shorten(error)
+        for rest in self.directory.glob(f"{self._saving}.*tmp*"):
+            shutil.rmtree(rest, ignore_errors=True)
+        log.error(
+            "the checkpoint after step %s could not be saved (%s). %s", self._saving, self._problem, self.last_good()
         )
 
     def steps(self) -> list[int]:
@@ -57,35 +108,43 @@ class Checkpoints:
         for step in reversed(self.steps()):
             leaves = self._checkpointer.checkpointables_metadata(step).metadata[name]
             if leaves is not None:
-                return {key: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape) for key, leaf in leaves.items()}
+                return {key: hollow(leaf) for key, leaf in leaves.items()}
         return None
 
     def restore(
-        self, abstract: dict[str, Any], set_aside: bool = False
+        self,
+        abstract: dict[str, Any],
+        set_aside: bool = False,
+        check: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
-        """Return (step, trees, metadata) of the newest checkpoint that is whole, or None if there is none.
+        """Return (step, trees of numpy arrays, metadata) of the newest checkpoint that is whole, or None.
 
         Args:
-          abstract: the named trees wanted, with shapes, dtypes and shardings.
+          abstract: the named trees wanted, with shapes and dtypes.
           set_aside: move damaged checkpoints to `<directory>-damaged/`: here they would hide later saves.
+          check: given the metadata before arrays are read; what it raises goes to the caller.
 
         A checkpoint that cannot be read, or whose digest differs, is passed over with a warning.
 
         Raises:
           InputError: the newest whole checkpoint is of another network.
         """
-        wanted = {name: flatten(tree) for name, tree in abstract.items()}
+        wanted = {name: {key: hollow(leaf) for key, leaf in flatten(tree).items()} for name, tree in abstract.items()}
         for step in reversed(self.steps()):
             try:
                 saved = self._checkpointer.checkpointables_metadata(step)
-                _check_shapes(wanted, saved.metadata, self.directory)
-                found = self._checkpointer.load_checkpointables(step, wanted)
-                damaged = [name for name in found if digest(found[name]) != saved.custom_metadata["digests"][name]]
-                problem = f"digest of {', '.join(damaged)} differs" if damaged else ""
+                problem = check_text(saved.custom_metadata)
+                if not problem:
+                    check(saved.custom_metadata)
+                    _check_shapes(wanted, saved.metadata, self.directory)
+                    found = self._checkpointer.load_checkpointables(step, wanted)
+                    digests = saved.custom_metadata["digests"]
+                    damaged = [name for name in found if digest(found[name]) != digests[name]]
+                    problem = f"digest of {', '.join(damaged)} differs" if damaged else ""
             except InputError:
                 raise
             except Exception as error:  # a damaged file raises whatever its reader stumbles on
-                problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                problem = shorten(error)
             if not problem:
                 trees = {name: unflatten(abstract[name], found[name]) for name in abstract}
                 return step, trees, saved.custom_metadata
@@ -138,11 +197,23 @@ def unflatten(like: Any, leaves: dict[str, Any]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flatten(like)])
 
 
+def shorten(error: Exception) -> str:
+    """Return what went wrong in a line: storage adds its whole configuration to its messages, and names every layer."""
+    text = str(error).partition(" [tensorstore_spec=")[0].splitlines()
+    said = text[0] if text else type(error).__name__
+    return said if len(said) <= 300 else f"{said[:120]} ... {said[-160:]}"
+
+
+def hollow(leaf: Any) -> np.ndarray:
+    """Return an array of a leaf's shape and dtype that takes no memory."""
+    return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
+
+
 def _check_shapes(wanted: dict[str, dict[str, Any]], found: Any, directory: Path) -> None:
     """Raise `InputError` if a checkpoint holds other arrays than those wanted: it is of another network."""
     for name, leaves in wanted.items():
-        there = {key: tuple(leaf.shape) for key, leaf in found[name].items()}
-        expected = {key: tuple(leaf.shape) for key, leaf in leaves.items()}
+        there = {key: f"{np.dtype(leaf.dtype)}{[*leaf.shape]}" for key, leaf in found[name].items()}
+        expected = {key: f"{leaf.dtype}{[*leaf.shape]}" for key, leaf in leaves.items()}
         if there != expected:
             different = sorted(key for key in there | expected if there.get(key) != expected.get(key))
             raise InputError(
@@ -160,3 +231,14 @@ def digest(tree: Any) -> str:
         found.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
+
+
+def digest_text(metadata: dict[str, Any]) -> str:
+    """Return the sha256 over what a checkpoint says of itself."""
+    said = {key: value for key, value in metadata.items() if key != "digest_of_this"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def check_text(metadata: dict[str, Any]) -> str:
+    """Return what is wrong with what a checkpoint says of itself, or nothing."""
+    return "" if metadata.get("digest_of_this") == digest_text(metadata) else "digest of its description differs"

@@ -6,14 +6,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from castream_jax import config
-from castream_jax.errors import InputError, unknown
+from castream_jax.errors import InputError, RunError, Stopped, unknown
+from castream_jax.sharding import start_processes
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_CONFIG = ROOT / "configs" / "demo.py"
@@ -28,8 +31,8 @@ def run(main: Callable[..., None], description: str, argv: list[str] | None = No
       argv: the command line; the process's own by default.
       options: the script's own flags, and what `--help` says of each; a flag that is not given is "".
 
-    Exit codes: 0, or 2 after an `InputError`, whose message is all that is printed. Other exceptions are
-    our own mistakes and keep their traceback.
+    Exit codes, with a message and no traceback: 2 after an `InputError`, 1 after a `RunError`, 0 after `Stopped`.
+    Other exceptions are our own mistakes and keep their traceback.
     """
     argv = sys.argv if argv is None else argv
     show_log()
@@ -38,41 +41,74 @@ def run(main: Callable[..., None], description: str, argv: list[str] | None = No
             own = "".join(f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items())
             print(f"{description}\n\n{USAGE}{own}")
             return
-        experiment, workdir, values = parse_flags(argv, list(options))
-        main(experiment, workdir, **values)
-    except InputError as error:
+        line = parse_flags(argv, list(options))
+        if line.compile_cache:
+            keep_compiled_programs(line.compile_cache)
+        if line.distributed:
+            start_processes(line.distributed)
+            if jax.process_index():  # one process speaks for all
+                logging.getLogger("castream_jax").setLevel(logging.ERROR)
+        main(line.experiment, line.workdir, **line.options)
+    except (InputError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except Stopped as stopped:
+        print(stopped)
 
 
 USAGE = """Flags:
   --config FILE          the experiment: a file of configs/ (default: configs/demo.py)
   --config.KEY=VALUE     change one of its settings, as in --config.stream.epochs=3
-  --workdir DIR          where checkpoints, logs and reports go (default: runs/<the experiment's name>)"""
+  --workdir DIR          where checkpoints, logs and reports go (default: runs/<the experiment's name>)
+  --nocompile_cache      do not keep compiled programs (they are kept in .jax_cache beside the work directory)
+  --distributed ADDRESS  this is one of many processes: auto, or HOST:PORT,PROCESS,PROCESSES (docs/scaling.md)"""
 
 
 def show_log() -> None:
     """Show what the package logs, and of other packages no more than warnings."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's: what matters of it we say ourselves
     log = logging.getLogger("castream_jax")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
+    sys.unraisablehook = hide_dropped_writes
 
 
-def parse_flags(argv: list[str], options: Sequence[str] = ()) -> tuple[config.Experiment, Path, dict[str, str]]:
-    """Return the experiment, the work directory and the options of a command line, or raise `InputError`."""
+def hide_dropped_writes(unraisable: Any) -> None:
+    """Print what Python cannot raise, but for the rest of a failed save: its failure is reported once, by us."""
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """What a user asked for."""
+
+    experiment: config.Experiment
+    workdir: Path
+    compile_cache: Path | None
+    """Where compiled programs are kept."""
+    distributed: str
+    """How to find the other processes of the run; empty: there are none."""
+    options: dict[str, str]
+    """The script's own flags."""
+
+
+def parse_flags(argv: list[str], options: Sequence[str] = ()) -> CommandLine:
+    """Return what a command line says, or raise `InputError`."""
     path, argv = take_config(argv)
     settings = load_config(path)
     _check_overrides(argv, settings)
     values = flags.FlagValues()
-    config_flags.DEFINE_config_dict("config", ConfigDict(settings), flag_values=values, sys_argv=argv)
-    for name in ("workdir", *options):
+    for name in ("workdir", "distributed", *options):
         flags.DEFINE_string(name, "", "", flag_values=values)
+    flags.DEFINE_bool("compile_cache", True, "", flag_values=values)
     try:
+        config_flags.DEFINE_config_dict("config", ConfigDict(settings), flag_values=values, sys_argv=argv)
         rest = values(argv)
     except Exception as error:  # ml_collections raises many kinds; all of them are about the command line
-        raise InputError(str(error).strip().splitlines()[0]) from error
+        raise InputError((str(error).strip() or type(error).__name__).splitlines()[0]) from error
     if rest[1:]:
         raise InputError(f"unexpected argument {rest[1]!r}: write flags as --name=value.")
     if not flags.FLAGS.is_parsed():
@@ -81,7 +117,16 @@ def parse_flags(argv: list[str], options: Sequence[str] = ()) -> tuple[config.Ex
     workdir = Path(values.workdir or Path("runs") / experiment.name)
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir {workdir} is a file: expected a directory.")
-    return experiment, workdir, {name: str(values[name].value) for name in options}
+    cache = workdir.absolute().parent / ".jax_cache" if values.compile_cache else None
+    return CommandLine(
+        experiment, workdir, cache, values.distributed, {name: str(values[name].value) for name in options}
+    )
+
+
+def keep_compiled_programs(directory: Path) -> None:
+    """Let JAX keep what it compiles, even what takes it a moment: creating a network compiles many small programs."""
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def take_config(argv: list[str]) -> tuple[Path, list[str]]:

@@ -1,6 +1,7 @@
 """What an experiment is: frozen dataclasses, and their strict reading from a nested mapping."""
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +36,9 @@ class DataConfig:
     flip: bool = True
     brightness: float = 0.4
     workers: int = 0
-    """Processes that decode and augment; 0: threads of the main process."""
+    """Processes that decode and augment; 0: threads of the main process. Batches are the same for any number."""
+    on_bad_record: Literal["stop", "skip"] = "stop"
+    """A record that cannot be read stops the run, or is replaced by its neighbour and reported."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,22 @@ class StageConfig:
     warmup: float = 0.0
     """Share of the steps in which a cosine schedule's rate rises linearly."""
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution; 0: off. With cutmix too, each batch takes one of them at random."""
+    cutmix: float = 0.0
+    """Alpha of cutmix's Beta distribution; 0: off."""
+    clip_norm: float = 0.0
+    """The largest global norm of the gradient; 0: no clipping."""
+    accumulate: int = 1
+    """Parts that a batch is computed in, one after the other, to need less memory; the step stays one step."""
+    ema: float = 0.0
+    """Decay of the average of the parameters that becomes the result; 0: the parameters themselves."""
+    log_every: int = 20
+    """Steps between lines of the log, each a mean over these steps."""
+    validate_every: int = 0
+    """Steps between measurements of the validation accuracy; 0: once an epoch. Always after the last step."""
+    save_every: int = 0
+    """Steps between checkpoints; 0: once an epoch. Always after the last step."""
 
 
 @dataclass(frozen=True)
@@ -98,19 +117,15 @@ class Experiment:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
+        _require(bool(self.name) and "\0" not in self.name, "name", repr(self.name), "a text")
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         for name in ("backbone", "stream"):
-            stage: StageConfig = getattr(self, name)
-            _require(stage.epochs >= 0, f"{name}.epochs", stage.epochs, "0 or more")
-            _require(stage.batch_size >= 1, f"{name}.batch_size", stage.batch_size, "1 or more")
-            _require(stage.learning_rate > 0, f"{name}.learning_rate", stage.learning_rate, "a positive number")
-            _require(0 <= stage.warmup < 1, f"{name}.warmup", stage.warmup, "a share of the steps, 0 to below 1")
-            smoothing = stage.label_smoothing
-            _require(0 <= smoothing < 1, f"{name}.label_smoothing", smoothing, "0 to below 1")
+            _check_stage(name, getattr(self, name))
         data, evaluation = self.data, self.evaluation
-        _require(data.image_size >= 1, "data.image_size", data.image_size, "1 or more")
+        _require(1 <= data.image_size <= 4096, "data.image_size", data.image_size, "1 to 4096")
         _require(0 < data.crop_scale <= 1, "data.crop_scale", data.crop_scale, "a share of the area, above 0 to 1")
         _require(0 <= data.brightness < 1, "data.brightness", data.brightness, "0 to below 1")
-        _require(data.workers >= 0, "data.workers", data.workers, "0 or more")
+        _require(0 <= data.workers <= 512, "data.workers", data.workers, "0 to 512")
         _require(evaluation.batch_size >= 1, "evaluation.batch_size", evaluation.batch_size, "1 or more")
         _require(evaluation.chunk >= 1, "evaluation.chunk", evaluation.chunk, "1 or more")
         _require(evaluation.num_images >= 0, "evaluation.num_images", evaluation.num_images, "0 (all) or more")
@@ -171,6 +186,26 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if type(value) is not hint:
         raise InputError(f"{where} is {value!r} ({type(value).__name__}): expected {hint.__name__}.")
     return value
+
+
+def _check_stage(name: str, stage: StageConfig) -> None:
+    """Raise `InputError` for a value of a stage that is out of range."""
+    _require(0 <= stage.epochs <= 10**6, f"{name}.epochs", stage.epochs, "0 to 1000000")
+    _require(1 <= stage.batch_size <= 2**20, f"{name}.batch_size", stage.batch_size, f"1 to {2**20}")
+    for key in ("learning_rate", "weight_decay", "momentum", "mixup", "cutmix", "clip_norm"):
+        value = getattr(stage, key)
+        _require(math.isfinite(value) and value >= 0, f"{name}.{key}", value, "a finite number, 0 or more")
+    _require(stage.learning_rate > 0, f"{name}.learning_rate", stage.learning_rate, "a positive number")
+    _require(0 <= stage.warmup < 1, f"{name}.warmup", stage.warmup, "a share of the steps, 0 to below 1")
+    _require(0 <= stage.label_smoothing < 1, f"{name}.label_smoothing", stage.label_smoothing, "0 to below 1")
+    _require(0 <= stage.ema < 1, f"{name}.ema", stage.ema, "0 (off) to below 1")
+    _require(stage.log_every >= 1, f"{name}.log_every", stage.log_every, "1 or more")
+    _require(stage.validate_every >= 0, f"{name}.validate_every", stage.validate_every, "0 (once an epoch) or more")
+    _require(stage.save_every >= 0, f"{name}.save_every", stage.save_every, "0 (once an epoch) or more")
+    fits = stage.accumulate >= 1 and stage.batch_size % stage.accumulate == 0
+    _require(fits, f"{name}.accumulate", stage.accumulate, f"a divisor of {name}.batch_size, {stage.batch_size}")
+    even = stage.batch_size % 2 == 0 or not (stage.mixup or stage.cutmix)
+    _require(even, f"{name}.batch_size", stage.batch_size, "an even number, as mixup and cutmix work on pairs")
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:

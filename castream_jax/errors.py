@@ -1,4 +1,4 @@
-"""The one exception a user can cause, and how its message is worded."""
+"""What ends a run with a message instead of a traceback, and how messages are worded."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,14 @@ from collections.abc import Iterable
 
 class InputError(ValueError):
     """Bad input from a user: scripts print its message without a traceback and exit with code 2."""
+
+
+class RunError(RuntimeError):
+    """A run that cannot go on though its input is fine: scripts print the message and exit with code 1."""
+
+
+class Stopped(Exception):
+    """A run that was asked to stop and has saved where it is: scripts print the message and exit with code 0."""
 
 
 def choose(what: str, value: object, options: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
-"""Where arrays live: one mesh over all devices, data parallel along its only axis."""
+"""Where arrays live: one mesh over all devices of all processes, data parallel along its only axis."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,6 +10,34 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from castream_jax.errors import InputError
 
 DATA = "data"
+
+
+def start_processes(address: str) -> None:
+    """Join the other processes of a run; must come before anything asks JAX for its devices.
+
+    Args:
+      address: "auto" where JAX finds out by itself (TPU pod slices, SLURM, Open MPI, Kubernetes), or
+        "HOST:PORT,PROCESS,PROCESSES": where process 0 listens, which one this is, and how many there are.
+
+    Raises:
+      InputError: the address is neither, or there is nothing to find out.
+    """
+    arguments: dict[str, Any] = {}
+    if address != "auto":
+        coordinator, *numbers = address.split(",")
+        if len(numbers) != 2 or not all(number.isdigit() for number in numbers) or ":" not in coordinator:
+            raise InputError(f"--distributed is {address!r}: expected auto, or HOST:PORT,PROCESS,PROCESSES.")
+        process, processes = map(int, numbers)
+        if process >= processes:
+            raise InputError(f"--distributed is {address!r}: expected a process from 0 to {processes - 1}.")
+        arguments = {"coordinator_address": coordinator, "num_processes": processes, "process_id": process}
+    try:
+        jax.distributed.initialize(**arguments)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"--distributed={address}: the processes of this run do not find each other ({error}). "
+            "Expected: every process started at about the same time, with the same HOST:PORT, which all can reach."
+        ) from error
 
 
 def create_mesh() -> Mesh:
@@ -33,6 +62,17 @@ def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:
             f"{name} is {batch_size}: with {mesh.size} devices it must be a multiple of {mesh.size}, "
             f"as {-(-batch_size // mesh.size) * mesh.size}."
         )
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Return a tree of arrays, the same in every process, as arrays that every device holds whole."""
+    sharding = replicated(mesh)
+
+    def place(leaf: Any) -> jax.Array:
+        array = np.asarray(leaf)
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(place, tree)
 
 
 def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "version": set(),
     "passes": set(),
     "masking": set(),
+    "replacement": set(),
     "config": set(),
     "sharding": set(),
     "models": set(),
@@ -26,9 +27,10 @@ MAY_IMPORT = {
     "checkpoints": set(),
     "weights": {"models", "checkpoints"},
     "data": {"config", "sharding"},
-    "training": {"checkpoints", "models", "weights", "data", "metrics", "config", "sharding", "version"},
+    "training": {"checkpoints", "models", "weights", "data", "metrics", "config", "sharding", "version"}
+    | {"replacement"},
     "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "training.accuracy", "training.network"},
+    | {"attribution", "passes", "masking", "replacement", "training.accuracy", "training.network"},
     "api": {
         "models",
         "weights",
@@ -41,7 +43,7 @@ MAY_IMPORT = {
         "masking",
         "evaluation",
     },
-    "command": {"config"},
+    "command": {"config", "sharding"},
     "__init__": {"api", "metrics", "models", "weights", "version"},
 }
 ONLY_IN = {"ml_collections": {"command"}, "torch": set(), "torchvision": set(), "tensorflow": set()}

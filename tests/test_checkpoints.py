@@ -76,7 +76,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_to_later_saves(tmp
 
 def test_another_networks_checkpoint_is_refused(tmp_path):
     save(tmp_path, 1)
-    with Checkpoints(tmp_path) as checkpoints, pytest.raises(InputError, match=r"a\.b: \(5,\) there, \(6,\) here"):
+    said = r"a\.b: int32\[5\] there, int32\[6\] here"
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(InputError, match=said):
         checkpoints.restore(trees(0, size=6))
 
 

@@ -5,26 +5,30 @@ from pathlib import Path
 import pytest
 
 from castream_jax import command
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, RunError, Stopped
 
 DEMO = str(command.DEFAULT_CONFIG)
 
 
 def test_no_flags_mean_the_demo():
-    experiment, workdir, _ = command.parse_flags(["train.py"])
-    assert experiment.name == "demo"
-    assert workdir == Path("runs/demo")
+    line = command.parse_flags(["train.py"])
+    assert line.experiment.name == "demo"
+    assert line.workdir == Path("runs/demo")
+    assert line.compile_cache == Path("runs/.jax_cache").absolute()
+    assert line.distributed == ""
 
 
 @pytest.mark.parametrize("config", [["--config", DEMO], [f"--config={DEMO}"]])
 def test_overrides(config, tmp_path):
     argv = ["train.py", *config, "--config.stream.epochs=3", "--config.stream.learning_rate=1", f"--workdir={tmp_path}"]
     argv += ["--config.evaluation.attributions=('grad_cam',)", "--noconfig.data.flip"]
-    experiment, workdir, _ = command.parse_flags(argv)
+    line = command.parse_flags([*argv, "--nocompile_cache"])
+    experiment = line.experiment
     assert (experiment.stream.epochs, experiment.stream.learning_rate) == (3, 1.0)
     assert experiment.evaluation.attributions == ("grad_cam",)
     assert not experiment.data.flip
-    assert workdir == tmp_path
+    assert line.workdir == tmp_path
+    assert line.compile_cache is None
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,7 @@ def test_overrides(config, tmp_path):
 )
 def test_mistakes_exit_with_2_and_one_message(arguments, said, capsys):
     with pytest.raises(SystemExit) as stopped:
-        command.run(lambda *_: None, "", ["train.py", *arguments])
+        command.run(lambda *_: None, "", ["train.py", "--nocompile_cache", *arguments])
     assert stopped.value.code == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("error: ")
@@ -70,12 +74,39 @@ def test_a_broken_config_file_is_named(text, said, tmp_path):
         command.parse_flags(["train.py", "--config", str(path)])
 
 
+@pytest.mark.parametrize(("error", "code"), [(InputError("no"), 2), (RunError("no"), 1)])
+def test_what_ends_with_a_message(error, code, capsys):
+    def fails(*_):
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        command.run(fails, "", ["train.py", "--nocompile_cache"])
+    assert stopped.value.code == code
+    assert capsys.readouterr().err == "error: no\n"
+
+
+def test_a_stopped_run_is_no_error(capsys):
+    def stops(*_):
+        raise Stopped("saved")
+
+    command.run(stops, "", ["train.py", "--nocompile_cache"])
+    assert capsys.readouterr().out == "saved\n"
+
+
+@pytest.mark.parametrize("address", ["here", "host:1,0", "host:1,2,2", "host,0,2", "host:1,a,2"])
+def test_addresses_that_are_none(address, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.run(lambda *_: None, "", ["train.py", "--nocompile_cache", f"--distributed={address}"])
+    assert stopped.value.code == 2
+    assert f"--distributed is '{address}'" in capsys.readouterr().err
+
+
 def test_our_own_mistakes_keep_their_traceback():
     def broken(*_):
         raise KeyError("ours")
 
     with pytest.raises(KeyError):
-        command.run(broken, "", ["train.py"])
+        command.run(broken, "", ["train.py", "--nocompile_cache"])
 
 
 def test_help_is_short(capsys):
@@ -85,7 +116,8 @@ def test_help_is_short(capsys):
 
 def test_a_scripts_own_flags(capsys):
     found = {}
-    command.run(lambda *_, output: found.update(output=output), "", ["x.py", "--output=a.txt"], output="where to write")
+    argv = ["x.py", "--nocompile_cache", "--output=a.txt"]
+    command.run(lambda *_, output: found.update(output=output), "", argv, output="where to write")
     assert found == {"output": "a.txt"}
     command.run(lambda *_, output: None, "Exports.", ["x.py", "--help"], output="where to write")
     assert "--output VALUE" in capsys.readouterr().out

@@ -1,108 +1,161 @@
 """Batches of uint8 images: shuffled and augmented for training, in order and padded for evaluation.
 
 A record's place and its augmentation are functions of the seed and the step alone, whatever the number of
-workers or threads: that is what makes a resumed run see the data it would have seen.
+threads, workers or processes: that is what makes a resumed run, or one on more machines, see the same data.
 """
 
-from collections.abc import Iterator
-from typing import Any
+import functools
+import os
+from collections.abc import Generator, Iterator
+from typing import SupportsIndex
 
 import grain.python as grain
 import jax
 import numpy as np
-from PIL import Image
 
 from castream_jax.config import DataConfig
 from castream_jax.data import preprocess
+from castream_jax.data.records import BadRecords, read_picture, record_id
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 
 Batch = dict[str, np.ndarray]
+READABLE = -1
+"""In place of the index of a record that could not be read."""
 
 
 def training_batches(
-    source: Source, data: DataConfig, batch_size: int, seed: int, first_step: int = 0
-) -> Iterator[Batch]:
-    """Yield this process's part of each training batch, without end.
+    source: Source,
+    data: DataConfig,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+    bad_records: BadRecords | None = None,
+) -> Generator[Batch]:
+    """Yield this process's part of each training batch, without end; close it to end the workers.
 
     Args:
       source: the training split.
       data: how images are augmented.
-      batch_size: images in a batch over all processes.
+      batch_size: images in a batch over all processes, each of which takes one block of it.
       seed: of order and augmentation.
       first_step: the step whose batch comes first.
+      bad_records: told of each record that could not be read, in whose place its next neighbour comes; by default
+        as `data.on_bad_record` says.
 
     Yields:
       `images` uint8 [B S S 3] and `labels` int32 [B].
     """
-
-    def augment(record: dict[str, Any], rng: np.random.Generator) -> Batch:
-        image = decode_record(record)
-        pixels = np.asarray(preprocess.random_resized_crop(image, data.image_size, data.crop_scale, rng))
-        if data.flip and rng.random() < 0.5:
-            pixels = pixels[:, ::-1]
-        if data.brightness:
-            pixels = preprocess.jitter_brightness(pixels, data.brightness, rng)
-        return {"images": pixels, "labels": np.asarray(record["label"], np.int32)}
-
+    bad_records = bad_records or BadRecords(source, data.on_bad_record)
+    process, processes = jax.process_index(), jax.process_count()
     dataset = (
-        grain.MapDataset.source(source)
+        grain.MapDataset.range(len(source))
         .seed(seed)
         .shuffle()
-        .slice(slice(jax.process_index(), None, jax.process_count()))
         .repeat()
-        .random_map(augment)
-        .batch(batch_size // jax.process_count(), drop_remainder=True)
-        .slice(slice(first_step, None))
+        .random_map(functools.partial(load_augmented, source, data))
+        .batch(batch_size // processes, drop_remainder=True)
+        .slice(slice(first_step * processes + process, None, processes))
     )
-    batches = dataset.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=16))
     if data.workers:
-        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=data.workers))
-    return iter(batches)
+        alone = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
+        workers = grain.MultiprocessingOptions(num_workers=data.workers, per_worker_buffer_size=2)
+        batches = iter(dataset.to_iter_dataset(alone).mp_prefetch(workers))
+    else:
+        batches = iter(dataset.to_iter_dataset(read_options()))
+    try:
+        for batch in batches:
+            for index in batch.pop("bad"):
+                if index != READABLE:
+                    bad_records.report(int(index))
+            yield batch
+    finally:
+        batches.close()
+
+
+def load_augmented(source: Source, data: DataConfig, index: int, rng: np.random.Generator) -> Batch:
+    """Return record `index`, or the next one that can be read, at random size, place, side and brightness."""
+    bad = READABLE
+    for candidate in range(index, index + len(source)):
+        try:
+            image, record = read_picture(source, candidate % len(source))
+            break
+        except InputError:
+            bad = index
+    else:
+        raise InputError(f"no record of {source.name}, split {source.split}, can be read.")
+    pixels = np.asarray(preprocess.random_resized_crop(image, data.image_size, data.crop_scale, rng))
+    if data.flip and rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    if data.brightness:
+        pixels = preprocess.jitter_brightness(pixels, data.brightness, rng)
+    return {"images": pixels, "labels": np.asarray(record["label"], np.int32), "bad": np.asarray(bad)}
 
 
 def evaluation_batches(
-    source: Source, resize: preprocess.Resize, batch_size: int, num_images: int = 0
+    source: Source,
+    resize: preprocess.Resize,
+    batch_size: int,
+    num_images: int = 0,
+    bad_records: BadRecords | None = None,
 ) -> Iterator[Batch]:
-    """Yield a split in stored order, every batch of the same shape.
+    """Yield this process's part of each batch of a split in stored order, every batch of the same shape.
 
     Args:
       source: the split.
       resize: how images become squares, of side S.
-      batch_size: images in a batch; the last one is padded with its first image.
+      batch_size: images in a batch over all processes, each of which takes one block of it.
       num_images: stop after this many; 0: the whole split.
+      bad_records: told of each record that could not be read; by default the first one raises `InputError`.
 
     Yields:
-      `images` uint8 [B S S 3], `labels` int32 [B], `ids` str [B], `valid` bool [B], false where padded.
+      `images` uint8 [B S S 3], `labels` int32 [B], `ids` str [B], `valid` bool [B], false for what never counts:
+      padding, which is black, and records that could not be read.
     """
-
-    def prepare(index: int, record: dict[str, Any]) -> Batch:
-        pixels = np.asarray(resize(decode_record(record, index)))
-        return {
-            "images": pixels,
-            "labels": np.asarray(record["label"], np.int32),
-            "ids": np.asarray(record_id(record, index)),
-        }
-
+    bad_records = bad_records or BadRecords(source, "stop")
     count = min(num_images or len(source), len(source))
-    dataset = grain.MapDataset.source(source).slice(slice(0, count)).map_with_index(prepare)
-    reader = iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=2 * batch_size)))
-    for start in range(0, count, batch_size):
-        records = [next(reader) for _ in range(min(batch_size, count - start))]
-        valid = np.arange(batch_size) < len(records)
-        records += [records[0]] * (batch_size - len(records))
-        yield {key: np.stack([record[key] for record in records]) for key in records[0]} | {"valid": valid}
+    local = batch_size // jax.process_count()
+    firsts = range(jax.process_index() * local, -(-count // batch_size) * batch_size, batch_size)
+    own = np.concatenate([np.arange(first, first + local) for first in firsts] or [np.arange(0)])
+    load = functools.partial(load_resized, source, resize)
+    dataset = grain.MapDataset.source(own[own < count]).map(load)
+    reader = iter(dataset.to_iter_dataset(read_options(2 * local)))
+    for first in firsts:
+        records = [next(reader) for _ in range(first, min(first + local, count))]
+        for record in records:
+            if record["bad"] != READABLE:
+                bad_records.report(int(record["bad"]))
+        records += [blank(resize.size)] * (local - len(records))
+        yield {key: np.stack([record[key] for record in records]) for key in ("images", "labels", "ids", "valid")}
 
 
-def decode_record(record: dict[str, Any], index: int | str = "without a name") -> Image.Image:
-    """Return a record's picture as RGB; `InputError` with the record's name if it cannot be decoded."""
+def load_resized(source: Source, resize: preprocess.Resize, index: SupportsIndex) -> Batch:
+    """Return record `index` as a square; a blank that is not valid if it cannot be read."""
     try:
-        return preprocess.decode(record["image"])
-    except InputError as error:
-        raise InputError(f"record {record_id(record, index)!r}: {error}") from error
+        image, record = read_picture(source, int(index))
+    except InputError:
+        return blank(resize.size, int(index))
+    return {
+        "images": np.asarray(resize(image)),
+        "labels": np.asarray(record["label"], np.int32),
+        "ids": np.asarray(record_id(record, int(index))),
+        "valid": np.asarray(True),
+        "bad": np.asarray(READABLE),
+    }
 
 
-def record_id(record: dict[str, Any], index: int | str) -> str:
-    """Return a record's stable name: its id or file name where the dataset has one, else its index."""
-    name = record.get("id", record.get("file_name", index))
-    return name.decode() if isinstance(name, bytes) else str(name)
+def blank(size: int, bad: int = READABLE) -> Batch:
+    """Return a black image that never counts: padding, or what stands for record `bad`."""
+    return {
+        "images": np.zeros((size, size, 3), np.uint8),
+        "labels": np.zeros((), np.int32),
+        "ids": np.asarray(""),
+        "valid": np.asarray(False),
+        "bad": np.asarray(bad),
+    }
+
+
+def read_options(buffered: int = 0) -> grain.ReadOptions:
+    """Return as many reading threads as there are cores: decoding lets go of Python's lock."""
+    threads = min(os.cpu_count() or 1, 16)
+    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads + 1, buffered))

@@ -6,10 +6,10 @@ from typing import Any
 from castream_jax.config import Experiment
 from castream_jax.evaluation.figures import draw_curves, draw_grid
 from castream_jax.evaluation.html import render_html
-from castream_jax.evaluation.replacement import replacing
 from castream_jax.evaluation.report import build_report, write_report
 from castream_jax.evaluation.rows import write_rows
 from castream_jax.evaluation.runner import Evaluation
+from castream_jax.replacement import replacing
 
 
 def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Path) -> tuple[dict[str, Any], Path]:

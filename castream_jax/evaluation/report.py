@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from castream_jax.evaluation.names import METRICS, Metric, name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.replacement import replacing
 from castream_jax.evaluation.rows import count_images, flat_counts, summarise
 from castream_jax.metrics.protocol import Protocol
+from castream_jax.replacement import replacing
 from castream_jax.version import VERSION
 
 ABSENT = "—"

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from castream_jax.errors import InputError
 from castream_jax.evaluation.names import METRICS
-from castream_jax.evaluation.replacement import replacing
+from castream_jax.replacement import replacing
 
 _FLOATS = (
     "probability",

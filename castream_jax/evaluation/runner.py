@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from castream_jax.config import Experiment
 from castream_jax.data.pipeline import evaluation_batches
+from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_source
 from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
 from castream_jax.evaluation.figures import Gallery
@@ -56,7 +57,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation:
 
     graphdef, state = nnx.split(model)
     resize = evaluation_resize(experiment)
-    accuracy = SplitAccuracy(source, resize, config.batch_size, graphdef, create_mesh())
+    accuracy = SplitAccuracy(source, resize, config.batch_size, graphdef, create_mesh(), data.on_bad_record)
     untrained: dict[str, float] = {}
     if model.stream is not None:
         fresh = build_network(experiment, source.num_classes)
@@ -67,7 +68,8 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation:
     tables: list[pa.Table] = []
     pictures: list[tuple[dict[str, Any], np.ndarray, np.ndarray]] = []
     total = min(config.num_images or len(source), len(source))
-    batches = evaluation_batches(source, resize, config.batch_size, config.num_images)
+    bad_records = BadRecords(source, data.on_bad_record)
+    batches = evaluation_batches(source, resize, config.batch_size, config.num_images, bad_records)
     with tqdm(total=total, desc="evaluate", unit="image") as bar:
         for batch in batches:
             results = jax.device_get(evaluate_batch(state, batch["images"], batch["labels"]))
@@ -75,13 +77,14 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation:
             if len(pictures) * config.batch_size < config.num_figures:
                 pictures.append((batch, results["maps"], results["predicted_class"]))
             bar.update(int(batch["valid"].sum()))
+    trained = accuracy.measure(state)
     return Evaluation(
         rows=pa.concat_tables(tables),
         gallery=collect_gallery(pictures, keys, source, config.num_figures),
         protocol=protocol,
-        accuracy=accuracy.measure(state),
+        accuracy=trained,
         untrained_accuracy=untrained,
-        accuracy_images=len(source),
+        accuracy_images=accuracy.images,
         seconds=time.monotonic() - start,
     )
 

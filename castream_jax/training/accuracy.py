@@ -8,22 +8,36 @@ from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.preprocess import Resize
+from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import batched, replicated, shard_batch
+
+AHEAD = 2
 
 
 class SplitAccuracy:
     """Measures a network's accuracy on one split; one compiled step serves all its states."""
 
-    def __init__(self, source: Source, resize: Resize, batch_size: int, graphdef: nnx.GraphDef, mesh: Mesh):
+    def __init__(
+        self,
+        source: Source,
+        resize: Resize,
+        batch_size: int,
+        graphdef: nnx.GraphDef,
+        mesh: Mesh,
+        on_bad_record: str = "stop",
+    ):
         self._source, self._resize, self._mesh = source, resize, mesh
+        self._bad_records = BadRecords(source, on_bad_record)
+        self.images = len(source)
+        """How many images the last measurement counted: those that could be read."""
         self._batch_size = -(-batch_size // mesh.size) * mesh.size  # padding never counts
 
         def count_step(state: nnx.State, batch: dict[str, Array]) -> dict[str, Int[Array, ""]]:
             model: Classifier = nnx.merge(graphdef, state)
             features = model.features(model.normalisation(batch["images"]))
-            return {
+            return {"images": batch["valid"].sum()} | {
                 name: count_correct(network.head(features)[0], batch["labels"], batch["valid"])
                 for name, network in model.poolings().items()
             }
@@ -32,13 +46,16 @@ class SplitAccuracy:
         self._count_step = jax.jit(count_step, in_shardings=(everywhere, batched(mesh)), out_shardings=everywhere)
 
     def measure(self, state: nnx.State) -> dict[str, float]:
-        """Return the share of the split's images that each pooling classifies right."""
-        totals: dict[str, int] = {}
-        for batch in evaluation_batches(self._source, self._resize, self._batch_size):
+        """Return the share of the split's readable images that each pooling classifies right."""
+        counts = []
+        for batch in evaluation_batches(self._source, self._resize, self._batch_size, bad_records=self._bad_records):
             arrays = shard_batch({name: batch[name] for name in ("images", "labels", "valid")}, self._mesh)
-            for name, correct in self._count_step(state, arrays).items():
-                totals[name] = totals.get(name, 0) + int(correct)
-        return {name: total / len(self._source) for name, total in totals.items()}
+            counts.append(self._count_step(state, arrays))
+            if len(counts) > AHEAD:  # let no more batches wait on the device than keep it busy
+                jax.block_until_ready(counts[-1 - AHEAD])
+        totals = {name: sum(int(count[name]) for count in counts) for name in counts[0]}
+        self.images = totals.pop("images")
+        return {name: total / max(self.images, 1) for name, total in totals.items()}
 
 
 def count_correct(logits: Float[Array, "B K"], labels: Int[Array, "B"], valid: Bool[Array, "B"]) -> Int[Array, ""]:

@@ -1,43 +1,104 @@
 """What a run says while it runs: a progress bar, JSON lines, TensorBoard events."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
 
+import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from castream_jax.replacement import replacing
+
+
+class NotFinite(Exception):
+    """A loss or a gradient is infinite or not a number."""
+
+    def __init__(self, step: int, name: str, value: float):
+        super().__init__(step, name, value)
+        self.step, self.name, self.value = step, name, value
+
 
 class TrainingLog:
-    """Writes one stage's progress to the terminal, `metrics.jsonl` and `tensorboard/`; a context manager."""
+    """Writes one stage's progress to the terminal, `metrics.jsonl` and `tensorboard/`; a context manager.
 
-    def __init__(self, workdir: Path, stage: str, first_step: int, total_steps: int):
-        self.stage = stage
-        self._lines = open(workdir / "metrics.jsonl", "a")  # noqa: SIM115  closed by __exit__
-        self._events = SummaryWriter(str(workdir / "tensorboard" / stage))
-        self._bar = tqdm(total=total_steps, initial=first_step, desc=stage, unit="step", mininterval=1.0)
-        self._last = (time.monotonic(), first_step)
+    A resumed stage takes back the lines that a stopped run wrote after its last checkpoint, so that every step is
+    there once. Of many processes, only the first one writes.
+    """
 
-    def write_step(self, step: int, metrics: dict[str, float], batch_size: int) -> None:
-        """Record training metrics after `step` steps; the rate is since the last call."""
-        now, (then, since) = time.monotonic(), self._last
-        rate = (step - since) * batch_size / max(now - then, 1e-9)
-        self._last = (now, step)
-        self._write(step, metrics | {"images_per_second": rate})
-        self._bar.set_postfix_str(
-            f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.1%}, {rate:.0f} images/s", refresh=False
+    def __init__(self, workdir: Path, stage: str, first_step: int, total_steps: int, batch_size: int):
+        self.stage, self._batch_size = stage, batch_size
+        self._writes = jax.process_index() == 0
+        self._pending: dict[int, dict[str, jax.Array]] = {}
+        self._since = time.monotonic()
+        self.seconds, self.timed_steps = 0.0, 0
+        """Time of the steps after the first, which compiles; without validation and checkpoints."""
+        self._bar = tqdm(
+            total=total_steps, initial=first_step, desc=stage, unit="step", mininterval=1.0, disable=not self._writes
         )
-        self._bar.update(step - self._bar.n)
+        if self._writes:
+            path = workdir / "metrics.jsonl"
+            take_back_lines(path, stage, first_step)
+            self._lines = open(path, "a")  # noqa: SIM115  closed by __exit__
+            self._events = SummaryWriter(str(workdir / "tensorboard" / stage), purge_step=first_step + 1)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Of this run, or None before its second step."""
+        return self.timed_steps * self._batch_size / self.seconds if self.seconds else None
+
+    def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        """Keep the metrics of a step, which may still be running, until `flush`."""
+        self._pending[step] = metrics
+
+    def flush(self, first: bool = False) -> None:
+        """Wait for the steps since the last call, and record the means of their metrics.
+
+        Args:
+          first: these steps compiled the program, and do not count for the rate.
+
+        Raises:
+          NotFinite: a metric of one of these steps is infinite or not a number; names the first one.
+        """
+        if not self._pending:
+            return
+        steps = {step: jax.tree.map(float, metrics) for step, metrics in self._pending.items()}
+        self._pending = {}
+        for step, metrics in steps.items():
+            for name, value in metrics.items():
+                if not math.isfinite(value):
+                    raise NotFinite(step, name, value)
+        last = max(steps)
+        means = {name: sum(metrics[name] for metrics in steps.values()) / len(steps) for name in steps[last]}
+        seconds = time.monotonic() - self._since
+        rate = len(steps) * self._batch_size / max(seconds, 1e-9)
+        if not first:
+            self.seconds += seconds
+            self.timed_steps += len(steps)
+            means["images_per_second"] = rate
+        self._write(last, means)
+        self._bar.set_postfix_str(
+            f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.1%}, {rate:.0f} images/s", refresh=False
+        )
+        self._bar.update(last - self._bar.n)
+        self.resume_clock()
 
     def write_validation(self, step: int, accuracy: dict[str, float]) -> None:
         """Record validation accuracies (fractions, by pooling)."""
         self._write(step, {f"validation_accuracy_{pooling}": value for pooling, value in accuracy.items()})
         shown = ", ".join(f"{pooling} {value:.1%}" for pooling, value in accuracy.items())
-        self._bar.write(f"{self.stage} step {step}: validation accuracy {shown}")
-        self._last = (time.monotonic(), step)
+        if self._writes:
+            self._bar.write(f"{self.stage} step {step}: validation accuracy {shown}")
+
+    def resume_clock(self) -> None:
+        """Count time from now on: what came since `flush` was no training."""
+        self._since = time.monotonic()
 
     def _write(self, step: int, metrics: dict[str, Any]) -> None:
+        if not self._writes:
+            return
         self._lines.write(json.dumps({"stage": self.stage, "step": step} | metrics) + "\n")
         self._lines.flush()
         for name, value in metrics.items():
@@ -48,5 +109,22 @@ class TrainingLog:
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
-        self._events.close()
-        self._lines.close()
+        if self._writes:
+            self._events.close()
+            self._lines.close()
+
+
+def take_back_lines(path: Path, stage: str, step: int) -> None:
+    """Remove a stage's lines after `step` from a log, and a last line that was cut off."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines(keepends=True):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if entry["stage"] != stage or entry["step"] <= step:
+            kept.append(line)
+    with replacing(path) as new:
+        new.write_text("".join(kept))

@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from castream_jax.checkpoints import Checkpoints
@@ -82,7 +84,7 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Cla
         restored = checkpoints.restore({"model": state})
     if restored is None:
         raise InputError(_advice(directory, experiment, workdir))
-    return nnx.merge(graphdef, restored[1]["model"])
+    return nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
 
 
 def _advice(directory: Path, experiment: Experiment, workdir: Path) -> str:

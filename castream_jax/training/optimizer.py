@@ -8,9 +8,10 @@ from castream_jax.config import StageConfig
 def create_optimizer(stage: StageConfig, total_steps: int) -> optax.GradientTransformation:
     """Return the optimizer of a stage that takes `total_steps` steps."""
     rate = create_schedule(stage, total_steps)
+    clip = [optax.clip_by_global_norm(stage.clip_norm)] if stage.clip_norm else []
     if stage.optimizer == "sgd":  # torch's: decay is added to the gradient, momentum is not dampened
-        return optax.chain(optax.add_decayed_weights(stage.weight_decay), optax.sgd(rate, stage.momentum))
-    return optax.adamw(rate, weight_decay=stage.weight_decay)
+        return optax.chain(*clip, optax.add_decayed_weights(stage.weight_decay), optax.sgd(rate, stage.momentum))
+    return optax.chain(*clip, optax.adamw(rate, weight_decay=stage.weight_decay))
 
 
 def create_schedule(stage: StageConfig, total_steps: int) -> optax.Schedule:

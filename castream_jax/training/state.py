@@ -21,6 +21,13 @@ class TrainState:
     statistics: nnx.State
     """Batch statistics that move: all in stage `backbone`, none in stage `stream`."""
     opt_state: optax.OptState
+    average: tuple[nnx.State, nnx.State] | None = None
+    """Moving averages of params and statistics, where the stage asks for them."""
+
+    @property
+    def result(self) -> tuple[nnx.State, nnx.State]:
+        """What the stage is trained for: the averages of params and statistics where kept, else these themselves."""
+        return self.average or (self.params, self.statistics)
 
 
 FILTERS: dict[str, tuple[Any, Any, Any]] = {
@@ -36,6 +43,21 @@ def split_state(state: nnx.State, stage: str) -> tuple[nnx.State, nnx.State, nnx
     return params, statistics, frozen
 
 
-def create_state(params: nnx.State, statistics: nnx.State, optimizer: optax.GradientTransformation) -> TrainState:
+def create_state(
+    params: nnx.State, statistics: nnx.State, optimizer: optax.GradientTransformation, averaged: bool = False
+) -> TrainState:
     """Return the state before the first step."""
-    return TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params))
+    # Copies: a step is given the whole state's memory, and cannot be given the same array twice.
+    average = jax.tree.map(jnp.copy, (params, statistics)) if averaged else None
+    return TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params), average)
+
+
+def update_average(
+    average: tuple[nnx.State, nnx.State], new: tuple[nnx.State, nnx.State], decay: float, step: jax.Array
+) -> tuple[nnx.State, nnx.State]:
+    """Return the averages after `step` steps were taken before this one.
+
+    The decay rises from 0.1 as (1 + step) / (10 + step) up to `decay`, so that the first steps are soon forgotten.
+    """
+    warm = jnp.minimum(decay, (1 + step) / (10 + step))
+    return optax.incremental_update(new, average, 1 - warm)

@@ -3,47 +3,68 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Shaped
 
+from castream_jax.config import StageConfig
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import batched, replicated
-from castream_jax.training.state import TrainState
+from castream_jax.training.mixing import mix_pairs
+from castream_jax.training.state import TrainState, update_average
 
 Metrics = dict[str, Array]
+TrainStep = Callable[[TrainState, nnx.State, dict[str, Array]], tuple[TrainState, Metrics]]
 
 
 def create_train_step(
     graphdef: nnx.GraphDef,
     optimizer: optax.GradientTransformation,
     stage: str,
-    label_smoothing: float,
+    settings: StageConfig,
+    seed: int,
     mesh: Mesh,
-) -> Callable[[TrainState, nnx.State, dict[str, Array]], tuple[TrainState, Metrics]]:
+) -> TrainStep:
     """Return the compiled step `(state, frozen, batch) -> (state, metrics)`.
 
     In stage "stream" only the stream is differentiated: what the backbone computes does not depend on it, so
     nothing runs backward there, and its batch statistics stay as they are. The state is donated.
-    Metrics are means over the batch: `loss` and `accuracy`.
+    Metrics are `loss` and `accuracy`, means over the batch, and `gradient_norm`, before clipping.
     """
     train_backbone = stage == "backbone"
 
-    def train_step(state: TrainState, frozen: nnx.State, batch: dict[str, Array]) -> tuple[TrainState, Metrics]:
-        def loss_fn(params: nnx.State) -> tuple[Array, tuple[Array, nnx.State]]:
-            model: Classifier = nnx.merge(graphdef, params, state.statistics, frozen, copy=True)
-            images = model.normalisation(batch["images"])
-            logits, _ = model.head(model.features(images, train=train_backbone))
-            loss = cross_entropy(logits, batch["labels"], label_smoothing).mean()
-            statistics = nnx.state(model, nnx.BatchStat) if train_backbone else state.statistics
-            return loss, (logits, statistics)
+    def compute_loss(params: nnx.State, statistics: nnx.State, frozen: nnx.State, part: dict[str, Array]):
+        model: Classifier = nnx.merge(graphdef, params, statistics, frozen, copy=True)
+        logits, _ = model.head(model.features(part["inputs"], train=train_backbone))
+        loss = optax.softmax_cross_entropy(logits, part["targets"]).mean()
+        accuracy = (logits.argmax(-1) == part["labels"]).mean()
+        moved = nnx.state(model, nnx.BatchStat) if train_backbone else statistics
+        return loss, ({"loss": loss, "accuracy": accuracy}, moved)
 
-        (loss, (logits, statistics)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    def train_step(state: TrainState, frozen: nnx.State, batch: dict[str, Array]) -> tuple[TrainState, Metrics]:
+        model: Classifier = nnx.merge(graphdef, state.params, state.statistics, frozen, copy=True)
+        inputs = model.normalisation(batch["images"])
+        targets = optax.smooth_labels(jax.nn.one_hot(batch["labels"], model.num_classes), settings.label_smoothing)
+        if settings.mixup or settings.cutmix:
+            key = jax.random.fold_in(jax.random.key(seed), state.step)  # whatever the devices, or resumed or not
+            inputs, targets = mix_pairs(key, inputs, targets, settings.mixup, settings.cutmix)
+
+        def measure(statistics: nnx.State, part: dict[str, Array]) -> tuple[nnx.State, Metrics, nnx.State]:
+            gradient = jax.grad(compute_loss, has_aux=True)
+            gradients, (metrics, statistics) = gradient(state.params, statistics, frozen, part)
+            return gradients, metrics, statistics
+
+        parts = split_parts({"inputs": inputs, "targets": targets, "labels": batch["labels"]}, settings.accumulate)
+        gradients, metrics, statistics = accumulate(measure, state.statistics, parts)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics = {"loss": loss, "accuracy": (logits.argmax(-1) == batch["labels"]).mean()}
-        return TrainState(state.step + 1, params, statistics, opt_state), metrics
+        average = state.average
+        if average is not None:
+            average = update_average(average, (params, statistics), settings.ema, state.step)
+        metrics["gradient_norm"] = optax.tree.norm(gradients)
+        return TrainState(state.step + 1, params, statistics, opt_state, average), metrics
 
     everywhere, split = replicated(mesh), batched(mesh)
     return jax.jit(
@@ -54,7 +75,34 @@ def create_train_step(
     )
 
 
-def cross_entropy(logits: Float[Array, "B K"], labels: Int[Array, "B"], smoothing: float) -> Float[Array, "B"]:
-    """Return each image's cross entropy against its label, smoothed towards uniform."""
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
-    return optax.softmax_cross_entropy(logits, targets)
+def split_parts(batch: dict[str, Array], parts: int) -> dict[str, Shaped[Array, "parts b ..."]]:
+    """Return a batch cut into parts, image i in part i modulo `parts`: each device keeps its own images."""
+    return {
+        name: array.reshape(array.shape[0] // parts, parts, *array.shape[1:]).swapaxes(0, 1)
+        for name, array in batch.items()
+    }
+
+
+def accumulate(
+    measure: Callable[[nnx.State, dict[str, Array]], tuple[nnx.State, Metrics, nnx.State]],
+    statistics: nnx.State,
+    parts: dict[str, Array],
+) -> tuple[nnx.State, Metrics, nnx.State]:
+    """Return the means of gradients and metrics over parts of a batch, and the statistics after the last part.
+
+    One part after the other, so that the memory is that of one.
+    """
+    first = jax.tree.map(lambda array: array[0], parts)
+    count = len(parts["labels"])
+    if count == 1:
+        return measure(statistics, first)
+
+    def add(sums: tuple[nnx.State, Metrics, nnx.State], part: dict[str, Array]):
+        gradients, metrics, statistics = measure(sums[2], part)
+        return (*jax.tree.map(jnp.add, sums[:2], (gradients, metrics)), statistics), None
+
+    shapes = jax.eval_shape(measure, statistics, first)[:2]
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    (gradients, metrics, statistics), _ = jax.lax.scan(add, (*zeros, statistics), parts)
+    gradients, metrics = jax.tree.map(lambda total: total / count, (gradients, metrics))
+    return gradients, metrics, statistics

@@ -1,9 +1,13 @@
 """Datasets by name."""
 
+import pickle
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from castream_jax.data.source import open_source
+from castream_jax.data.source import Source, open_source
 from castream_jax.errors import InputError
 from tests.demo_data import SIZES
 
@@ -20,15 +24,56 @@ def test_the_demo_is_made_on_first_use(demo_directory):
     assert np.asarray(record["box"]).shape == (4,)
 
 
+def test_a_record_is_located(demo_directory):
+    source = open_source("castream_demo", "test", str(demo_directory))
+    file, position = source.locate(7).split(", ")
+    assert Path(file).name == "castream_demo-test.array_record-00000-of-00001"
+    assert Path(file).is_file()
+    assert position == "position 7"
+    assert Source("pets", "test", [{}], ("cat",)).locate(0) == "record 0 of pets, split test"
+
+
+def test_workers_get_it_cheaply(demo_directory):
+    source = open_source("castream_demo", "test", str(demo_directory))
+    sent = pickle.dumps(source)
+    assert len(sent) < 20_000
+    assert pickle.loads(sent)[3]["image"] == source[3]["image"]
+
+
+def test_the_newest_version_on_disk_stands_in_for_the_one_tfds_would_make(demo_directory, tmp_path):
+    for version in ("0.9.0", "0.10.0"):
+        shutil.copytree(demo_directory / "castream_demo" / "1.0.0", tmp_path / "cifar10" / version)
+    (tmp_path / "cifar10" / "0.11.0.unfinished").mkdir()
+    assert "/0.10.0/" in open_source("cifar10", "train", str(tmp_path)).locate(0)
+    assert "/0.9.0/" in open_source("cifar10:0.9.0", "train", str(tmp_path)).locate(0)
+
+
 @pytest.mark.parametrize(
     ("name", "split", "said"),
     [
         ("castream_dmo", "train", "Did you mean 'castream_demo'"),
         ("castream_demo", "tset", "Did you mean 'test'"),
         ("imagenette", "train", "not prepared"),
+        ("imagenette/320px-v2", "train", "python -m castream_jax.data.prepare imagenette/320px-v2 --directory="),
+        ("imagenette/321px-v2", "train", "unknown variant of imagenette '321px-v2'. Did you mean '320px-v2'?"),
+        ("imagenette:9.9.9", "train", "cannot be loaded at version 9.9.9, only: 1.0.0"),
+        ("cifar10/small", "train", "unknown variant of cifar10 'small'"),
+        ("image net", "train", "expected a name as in cifar10"),
+        ("huggingface:x", "train", "expected a name as in cifar10"),
+        ("mit67", "train", "python -m castream_jax.data.prepare mit67 --manual=DIR"),
     ],
 )
 def test_mistakes_are_named(name, split, said, demo_directory):
     with pytest.raises(InputError) as caught:
         open_source(name, split, str(demo_directory))
     assert said in str(caught.value)
+
+
+def test_other_labels_are_refused(demo_directory, tmp_path):
+    shutil.copytree(demo_directory / "castream_demo" / "1.0.0", tmp_path / "numbers" / "1.0.0")
+    features = tmp_path / "numbers" / "1.0.0" / "features.json"
+    text = features.read_text()
+    changed = text.replace("class_label_feature.ClassLabel", "text_feature.Text").replace("classLabel", "text")
+    features.write_text(changed.replace('"numClasses": "10"', ""))
+    with pytest.raises(InputError, match="a label that is one class"):
+        open_source("numbers", "train", str(tmp_path))

@@ -2,6 +2,11 @@
 
 import dataclasses
 import json
+import logging
+import os
+import resource
+import shutil
+import signal
 
 import jax
 import numpy as np
@@ -9,13 +14,14 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from castream_jax.checkpoints import digest
+from castream_jax.checkpoints import Checkpoints, digest
 from castream_jax.config import ModelConfig, StageConfig
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, RunError, Stopped
 from castream_jax.models.classifier import create_model
 from castream_jax.training import loop
 from castream_jax.training.loop import train
 from castream_jax.training.network import load_trained
+from castream_jax.training.state import split_state
 from castream_jax.weights.convert import export_weights
 from tests.training.small import small_experiment
 
@@ -64,20 +70,159 @@ def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
 
-    real = loop.TrainingLog.write_step
+    real = loop.TrainingLog.add
 
     def killed_in_the_second_epoch(self, step, *rest):
-        if self.stage == "stream" and step > 3:
+        if self.stage == "stream" and step > 4:
             raise Killed
         return real(self, step, *rest)
 
-    monkeypatch.setattr(loop, "LOG_EVERY", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(loop.TrainingLog, "write_step", killed_in_the_second_epoch)
+        patch.setattr(loop.TrainingLog, "add", killed_in_the_second_epoch)
         with pytest.raises(Killed):
             train(experiment, tmp_path)
     assert state_digest(load_trained(experiment, tmp_path, 10)) != state_digest(model)
     assert state_digest(train(experiment, tmp_path)) == state_digest(model)
+
+
+def test_the_summary_says_what_the_run_was(trained):
+    _, workdir, model = trained
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert (summary["stage"], summary["steps"], summary["devices"], summary["bad_records"]) == ("stream", 6, 8, 0)
+    assert 0 <= summary["data_wait_share"] <= 1
+    assert summary["images_per_second"] > 0
+    assert summary["peak_memory_bytes"] > 1e7
+    params, statistics, frozen = split_state(nnx.state(model), "stream")
+    assert summary["params_sha256"] == digest(jax.device_get((params, statistics)))
+    assert summary["frozen_sha256"] == digest(jax.device_get(frozen))
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert summary["accuracy"] == lines[-1]["validation_accuracy_ca"]
+    assert summary["accuracy_gap"] == lines[-1]["validation_accuracy_gap"]
+
+
+def test_a_run_killed_before_its_summary_writes_it_when_run_again(trained, tmp_path):
+    experiment, workdir, _ = trained
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    before = json.loads((copy / "summary.json").read_text())
+    (copy / "summary.json").unlink()
+    train(experiment, copy)
+    after = json.loads((copy / "summary.json").read_text())
+    assert after["images_per_second"] is None  # nothing was measured
+    measured = ("images_per_second", "data_wait_share", "peak_memory_bytes")
+    assert {key: value for key, value in after.items() if key not in measured} == {
+        key: value for key, value in before.items() if key not in measured
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": 1}, r"seed \(0 there, 1 here\)"),
+        ({"stream": StageConfig(epochs=3, batch_size=32)}, r"stream.epochs \(2 there, 3 here\), stream.optimizer"),
+        ({"data": {"crop_scale": 0.5}}, r"data.crop_scale \(0.8 there, 0.5 here\)"),
+    ],
+)
+def test_another_experiment_is_refused_and_nothing_is_lost(changes, said, trained, tmp_path):
+    experiment, workdir, _ = trained
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    if isinstance(changes.get("data"), dict):
+        changes = {"data": dataclasses.replace(experiment.data, **changes["data"])}
+    with pytest.raises(InputError, match=said):
+        train(dataclasses.replace(experiment, **changes), copy)
+    files = [path.relative_to(workdir) for path in workdir.rglob("*") if path.is_file()]
+    assert all((copy / file).read_bytes() == (workdir / file).read_bytes() for file in files)
+
+
+def test_settings_that_change_nothing_trained_may_change(trained):
+    experiment, workdir, model = trained
+    changed = dataclasses.replace(
+        experiment,
+        name="other",
+        evaluation=dataclasses.replace(experiment.evaluation, num_images=1),
+        data=dataclasses.replace(experiment.data, workers=2, on_bad_record="skip"),
+        stream=dataclasses.replace(experiment.stream, save_every=1, log_every=1),
+    )
+    assert state_digest(train(changed, workdir)) == state_digest(model)
+
+
+def test_an_infinite_loss_stops_and_names_step_and_checkpoint(demo_directory, tmp_path):
+    stage = StageConfig(epochs=4, batch_size=32, learning_rate=1e38, save_every=1, log_every=1)
+    experiment = small_experiment(str(demo_directory), backbone=stage)
+    with pytest.raises(RunError, match=r"at step 2 of stage backbone.*checkpoint is .*checkpoints/backbone/1\."):
+        train(experiment, tmp_path)
+    with Checkpoints(tmp_path / "checkpoints" / "backbone") as checkpoints:
+        assert checkpoints.steps() == [1]
+
+
+def test_a_request_to_stop_saves_and_the_run_goes_on_to_the_same_end(trained, tmp_path, monkeypatch):
+    experiment, _, model = trained
+    real = loop.TrainingLog.add
+
+    def ask(self, step, *rest):
+        if self.stage == "stream" and step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, step, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.TrainingLog, "add", ask)
+        with pytest.raises(Stopped, match="after step 4 of 6 of stage stream"):
+            train(experiment, tmp_path)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert (tmp_path / "checkpoints" / "stream" / "4").is_dir()
+    assert state_digest(train(experiment, tmp_path)) == state_digest(model)
+
+
+# Orbax drops its other writes when one fails, and Python complains as they end (`command.hide_dropped_writes`).
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(trained, tmp_path, monkeypatch, caplog):
+    """Files may not grow past a limit while the second and the last checkpoint of stage `backbone` are saved."""
+    experiment, _, model = trained
+    real, soft = loop.Checkpoints.save, resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+
+    def save(self, step, *rest):
+        full = step >= 4
+        limit = 100_000 if full else soft
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            real(self, step, *rest)
+            self._wait()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+
+    experiment = dataclasses.replace(experiment, backbone=dataclasses.replace(experiment.backbone, save_every=2))
+    monkeypatch.setattr(logging.getLogger("castream_jax"), "propagate", True)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Checkpoints, "save", save)
+        with pytest.raises(RunError, match=r"step 6 could not be saved .*File too large.*backbone/2\. Make room"):
+            train(experiment, tmp_path)
+    assert "the checkpoint after step 4 could not be saved" in caplog.text
+    with Checkpoints(tmp_path / "checkpoints" / "backbone") as checkpoints:
+        assert checkpoints.steps() == [2]
+    assert state_digest(train(experiment, tmp_path)) == state_digest(model)
+
+
+def test_a_full_memory_is_no_traceback(demo_directory, tmp_path, monkeypatch):
+    def fails(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(loop, "create_train_step", lambda *_: fails)
+    with pytest.raises(RunError, match=r"memory is full in stage backbone .* --config.backbone.accumulate"):
+        train(small_experiment(str(demo_directory)), tmp_path)
+
+
+def test_the_average_is_the_result_and_is_resumed(demo_directory, tmp_path):
+    stage = StageConfig(epochs=2, batch_size=32, learning_rate=0.01, ema=0.5, validate_every=2, save_every=2)
+    experiment = small_experiment(str(demo_directory), stream=stage)
+    model = train(experiment, tmp_path / "whole")
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "validation_accuracy_ca" in line] == [2, 4, 6]
+    assert state_digest(load_trained(experiment, tmp_path / "whole", 10)) == state_digest(model)
+    last = tmp_path / "whole" / "checkpoints" / "stream" / "6"
+    shutil.rmtree(last)
+    (tmp_path / "whole" / "summary.json").unlink()
+    assert state_digest(train(experiment, tmp_path / "whole")) == state_digest(model)
+    plain = dataclasses.replace(experiment, stream=dataclasses.replace(stage, ema=0.0))
+    assert state_digest(train(plain, tmp_path / "plain")) != state_digest(model)
 
 
 def test_pretrained_weights_replace_the_first_stage(demo_directory, tmp_path):

@@ -1,5 +1,9 @@
 """The training step: what it changes, what it never touches, and that devices do not matter."""
 
+import dataclasses
+import math
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +14,10 @@ from flax import nnx
 from castream_jax.checkpoints import digest
 from castream_jax.config import StageConfig
 from castream_jax.models.classifier import create_model
-from castream_jax.sharding import create_mesh, replicated, shard_batch
+from castream_jax.sharding import create_mesh, replicate, replicated, shard_batch
 from castream_jax.training.optimizer import create_optimizer, create_schedule
-from castream_jax.training.state import FILTERS, create_state
-from castream_jax.training.step import create_train_step, cross_entropy
+from castream_jax.training.state import FILTERS, create_state, update_average
+from castream_jax.training.step import create_train_step
 
 STAGE = StageConfig(epochs=1, optimizer="sgd", learning_rate=0.1)
 
@@ -30,15 +34,15 @@ def batch_of(size: int) -> dict[str, np.ndarray]:
     }
 
 
-def train(stage: str, steps: int, mesh: jax.sharding.Mesh, pooling: str = "ca"):
+def train(stage: str, steps: int, mesh: jax.sharding.Mesh, pooling: str = "ca", settings: StageConfig = STAGE):
     """Return (first and last state, frozen before and after, losses, the step function)."""
     model = create_model("resnet18_small", pooling, num_classes=10)
     graphdef, params, statistics, frozen = nnx.split(model, *FILTERS[stage])
-    optimizer = create_optimizer(STAGE, 100)
-    state = create_state(params, statistics, optimizer)
+    optimizer = create_optimizer(settings, 100)
+    state = create_state(params, statistics, optimizer, averaged=settings.ema > 0)
     before = jax.tree.map(np.array, (state, frozen))
     state, frozen = jax.device_put((state, frozen), replicated(mesh))
-    step = create_train_step(graphdef, optimizer, stage, 0.0, mesh)
+    step = create_train_step(graphdef, optimizer, stage, settings, 0, mesh)
     losses = []
     for _ in range(steps):
         state, metrics = step(state, frozen, shard_batch(batch_of(16), mesh))
@@ -108,7 +112,7 @@ def test_nothing_runs_backward_through_the_backbone():
     for stage, network in (("stream", model), ("backbone", model.poolings()["gap"])):
         graphdef, params, statistics, frozen = nnx.split(network, *FILTERS[stage])
         optimizer = create_optimizer(STAGE, 10)
-        step = create_train_step(graphdef, optimizer, stage, 0.0, mesh)
+        step = create_train_step(graphdef, optimizer, stage, STAGE, 0, mesh)
         jaxpr = jax.make_jaxpr(step)(create_state(params, statistics, optimizer), frozen, batch)
         found[stage] = count_primitive(jaxpr.jaxpr, "conv_general_dilated")
     assert convolutions >= 17
@@ -116,13 +120,90 @@ def test_nothing_runs_backward_through_the_backbone():
     assert found["backbone"] > 2 * convolutions
 
 
-def test_cross_entropy_with_smoothing():
-    logits = jnp.log(jnp.array([[0.7, 0.2, 0.1]]))
-    plain = cross_entropy(logits, jnp.array([0]), 0.0)
-    np.testing.assert_allclose(plain, -np.log(0.7), rtol=1e-6)
-    targets = np.array([0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3])
-    smoothed = cross_entropy(logits, jnp.array([0]), 0.1)
-    np.testing.assert_allclose(smoothed, -(targets * np.log([0.7, 0.2, 0.1])).sum(), rtol=1e-6)
+def test_the_loss_is_the_smoothed_cross_entropy():
+    settings = dataclasses.replace(STAGE, label_smoothing=0.1)
+    _, _, losses, _ = train("stream", 1, create_mesh(), settings=settings)
+    model = create_model("resnet18_small", num_classes=10)
+    batch = batch_of(16)
+    logits = np.asarray(model(model.normalisation(batch["images"])), np.float64)
+    log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    targets = 0.9 * np.eye(10)[batch["labels"]] + 0.01
+    np.testing.assert_allclose(losses[0], -(targets * log_probabilities).sum(1).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_step_in_parts_is_the_same_step(parts):
+    """Images of the stream's stage do not see each other, so the parts' means are the batch's."""
+    _, (whole, _), losses, _ = train("stream", 3, one_device_mesh())
+    _, (summed, _), same, _ = train(
+        "stream", 3, one_device_mesh(), settings=dataclasses.replace(STAGE, accumulate=parts)
+    )
+    np.testing.assert_allclose(same, losses, rtol=1e-5)
+    for expected, found in zip(jax.tree.leaves(whole.params), jax.tree.leaves(summed.params), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_move_batch_statistics_one_after_the_other():
+    settings = dataclasses.replace(STAGE, accumulate=2)
+    _, (state, _), losses, _ = train("backbone", 2, create_mesh(), "gap", settings)
+    assert np.isfinite(losses).all()
+    (before, _), (whole, _), _, _ = train("backbone", 2, create_mesh(), "gap")
+    parts, once, start = (digest(jax.device_get(tree.statistics)) for tree in (state, whole, before))
+    assert len({parts, once, start}) == 3
+
+
+def test_the_average_follows_the_parameters():
+    (before, _), (state, _), _, _ = train("stream", 1, create_mesh(), settings=dataclasses.replace(STAGE, ema=0.9))
+    params, _ = state.average
+    assert state.result is state.average
+    for old, new, mean in zip(*map(jax.tree.leaves, (before.params, state.params, params)), strict=True):
+        np.testing.assert_allclose(mean, 0.1 * old + 0.9 * np.asarray(new), rtol=1e-5, atol=1e-6)  # (1 + 0) / (10 + 0)
+
+
+def test_the_average_is_no_less_slow_than_asked_for():
+    one, zero = nnx.State({"a": jnp.ones(1)}), nnx.State({"a": jnp.zeros(1)})
+    none = nnx.State({})
+    (late, _) = update_average((one, none), (zero, none), 0.75, jnp.int32(1000))
+    np.testing.assert_allclose(late["a"], 0.75)
+
+
+def test_clipping_bounds_the_step():
+    settings = dataclasses.replace(STAGE, clip_norm=1e-3, weight_decay=0.0, momentum=0.0)
+    (before, _), (state, _), _, _ = train("stream", 1, create_mesh(), settings=settings)
+    moved = jax.tree.map(lambda new, old: np.asarray(new) - old, state.params, before.params)
+    np.testing.assert_allclose(optax.tree.norm(moved), 0.1 * 1e-3, rtol=1e-2)
+
+
+def test_mixing_does_not_depend_on_the_devices():
+    settings = dataclasses.replace(STAGE, mixup=0.2, cutmix=1.0)
+    _, _, one, _ = train("stream", 4, one_device_mesh(), settings=settings)
+    _, _, eight, _ = train("stream", 4, create_mesh(), settings=settings)
+    _, _, plain, _ = train("stream", 4, create_mesh())
+    np.testing.assert_allclose(eight, one, rtol=2e-5)
+    assert not np.allclose(eight, plain, rtol=1e-4)
+
+
+def reduced_sizes(step, *arguments) -> list[int]:
+    """Return the number of elements of each array that a compiled step reduces over the devices."""
+    text = step.lower(*arguments).compile().as_text()
+    results = re.findall(r"= (.*?) all-reduce(?:-start)?\(", text)
+    shapes = [shape for result in results for shape in re.findall(r"\w+\[([\d,]*)\]", result)]
+    others = re.findall(r"(all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\(", text)
+    assert not others
+    return [math.prod(int(side) for side in shape.split(",") if side) for shape in shapes]
+
+
+@pytest.mark.parametrize("settings", [STAGE, StageConfig(epochs=1, mixup=0.2, cutmix=1.0)], ids=["plain", "mixed"])
+def test_devices_send_each_other_the_streams_gradient_and_nothing_else(settings):
+    mesh = create_mesh()
+    model = create_model("resnet18_small", num_classes=10)
+    graphdef, params, statistics, frozen = nnx.split(model, *FILTERS["stream"])
+    optimizer = create_optimizer(settings, 10)
+    state, frozen = replicate((create_state(params, statistics, optimizer), frozen), mesh)
+    step = create_train_step(graphdef, optimizer, "stream", settings, 0, mesh)
+    sizes = reduced_sizes(step, state, frozen, shard_batch(batch_of(16), mesh))
+    gradient = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert gradient <= sum(sizes) <= gradient + 4  # and the means of loss and accuracy
 
 
 def test_the_published_schedule_drops_at_each_third():

@@ -1,0 +1,67 @@
+"""One record as a picture; where it cannot be read, its name, and what is done about it."""
+
+import logging
+from typing import Any
+
+from PIL import Image
+
+from castream_jax.data import preprocess
+from castream_jax.data.source import Source
+from castream_jax.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def read_picture(source: Source, index: int) -> tuple[Image.Image, dict[str, Any]]:
+    """Return a record's picture as RGB, and the record.
+
+    Raises:
+      InputError: the record or its picture cannot be read; names file, index, and id where there is one.
+    """
+    record: dict[str, Any] = {}
+    try:
+        record = source[index]
+        return preprocess.decode(record["image"]), record
+    except Exception as error:  # storage and decoders raise whatever they stumble on
+        what = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        named = f" ({record_id(record, index)})" if record else ""
+        raise InputError(
+            f"cannot read record {index}{named} of {source.name} ({source.locate(index)}): {what}"
+        ) from error
+
+
+def record_id(record: dict[str, Any], index: int) -> str:
+    """Return a record's stable name: its id or file name where the dataset has one, else its index."""
+    name = record.get("id", record.get("file_name", index))
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+class BadRecords:
+    """What is done about records of a split that cannot be read: stop the run, or count and report each once."""
+
+    def __init__(self, source: Source, policy: str):
+        self._source, self._policy = source, policy
+        self._seen: set[int] = set()
+
+    @property
+    def count(self) -> int:
+        """How many different records could not be read."""
+        return len(self._seen)
+
+    def report(self, index: int) -> None:
+        """Say that a record could not be read.
+
+        Raises:
+          InputError: the policy is "stop".
+        """
+        if index in self._seen:
+            return
+        try:
+            read_picture(self._source, index)
+            message = f"record {index} ({self._source.locate(index)}) could not be read at first, but now it can"
+        except InputError as error:
+            message = str(error)
+        if self._policy == "stop":
+            raise InputError(f"{message} --config.data.on_bad_record=skip goes on without such records.")
+        self._seen.add(index)
+        log.warning("skipped (%d so far): %s", self.count, message)

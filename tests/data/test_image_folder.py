@@ -1,0 +1,96 @@
+"""Pictures in folders, by index."""
+
+import pickle
+import shutil
+
+import grain.python as grain
+import numpy as np
+import pytest
+from PIL import Image
+
+from castream_jax.data.image_folder import open_folder, picture_suffixes
+from castream_jax.data.source import open_source
+from castream_jax.errors import InputError
+
+NAMES = ["cat/a.jpg", "cat/b.JPEG", "cat/deep/c.png", "dog/x.webp", "dog/y.jpeg", "élan/z.bmp"]
+
+
+def test_pictures_are_sorted_and_the_rest_is_passed_over(image_root):
+    folder = open_folder(image_root, "train")
+    assert [folder[index]["id"] for index in range(len(folder))] == NAMES
+    assert [folder[index]["label"] for index in range(len(folder))] == [0, 0, 0, 1, 1, 2]
+    assert folder.class_names == ("cat", "dog", "élan")
+
+
+def test_a_record_is_the_file(image_root):
+    source = open_source("image_folder", "train", str(image_root))
+    assert (source.num_classes, len(source)) == (3, 6)
+    assert source[2]["image"] == (image_root / "train" / "cat" / "deep" / "c.png").read_bytes()
+    assert source.locate(2) == str(image_root / "train" / "cat" / "deep" / "c.png")
+
+
+def test_the_folder_is_listed_once(image_root):
+    folder = open_folder(image_root, "train")
+    (image_root / "train" / "cat" / "0.jpg").write_bytes(b"")
+    assert folder[0]["id"] == "cat/a.jpg"
+
+
+def test_workers_get_it_cheaply(image_root):
+    folder = open_folder(image_root, "train")
+    copied = pickle.loads(pickle.dumps(folder))
+    assert [copied[index] for index in range(6)] == [folder[index] for index in range(6)]
+    large = type(folder)(
+        image_root, ("a",), np.full(100_000, b"n01440764/n01440764_10026.JPEG"), np.zeros(100_000, int)
+    )
+    assert len(pickle.dumps(large)) < 100_000 * 40
+
+
+def test_grain_reads_it(image_root):
+    source = open_source("image_folder", "val", str(image_root))
+    dataset = grain.MapDataset.source(source).map(lambda record: record["id"])
+    assert list(dataset) == ["cat/v.jpg", "dog/w.jpg", "élan/u.gif"]
+
+
+def test_every_suffix_that_pillow_reads():
+    suffixes = picture_suffixes()
+    assert {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".ppm"} <= suffixes
+    assert ".pdf" not in suffixes  # written, not read
+    assert all(Image.registered_extensions()[suffix] in Image.OPEN for suffix in suffixes)
+
+
+def test_symbolic_links_count_as_what_they_point_to(image_root, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "train").symlink_to(image_root / "train")
+    assert len(open_folder(linked, "train")) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "split", "said"),
+    [
+        (lambda root: None, "validation", "no split 'validation': its sub-folders are its splits (test, train, val)"),
+        (lambda root: None, "test", "no classes"),
+        (lambda root: shutil.rmtree(root), "train", "does not exist: expected"),
+        (lambda root: (root / "train" / "emu").mkdir(), "train", "'val' lacks emu"),
+        (lambda root: (root / "val" / "emu").mkdir(), "train", "'val' adds emu"),
+        (lambda root: (root / "val" / "dog").rename(root / "val" / "Dog"), "train", "'val' lacks dog and adds Dog"),
+        (lambda root: (root / "val" / "dog" / "w.jpg").unlink(), "val", "val/dog has no pictures"),
+    ],
+)
+def test_mistakes_are_named(image_root, change, split, said):
+    change(image_root)
+    with pytest.raises(InputError) as caught:
+        open_source("image_folder", split, str(image_root))
+    assert said in str(caught.value)
+
+
+def test_many_different_classes_are_not_all_listed(image_root):
+    for index in range(1000):
+        (image_root / "train" / f"class{index:04}").mkdir()
+    with pytest.raises(InputError, match="class0004 and 995 more"):
+        open_folder(image_root, "val")
+
+
+def test_the_directory_must_be_given():
+    with pytest.raises(InputError, match=r"needs data\.directory"):
+        open_source("image_folder", "train")

@@ -1,0 +1,20 @@
+"""A killed run goes on and ends with the same bits; `benchmarks/kill_and_resume.py` is the long form."""
+
+import pytest
+
+from tests.faults.kills import kill_and_resume
+
+TRAINING = [
+    "--config=configs/demo.py",
+    "--config.data.image_size=48",
+    "--config.backbone.epochs=3",
+    "--config.stream.epochs=3",
+    "--config.stream.batch_size=32",
+    "--config.backbone.save_every=2",
+    "--config.stream.save_every=2",
+]
+
+
+@pytest.mark.slow
+def test_killed_three_times(demo_directory, tmp_path):
+    assert len(kill_and_resume(TRAINING, demo_directory, tmp_path, kills=3)) == 3

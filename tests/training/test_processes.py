@@ -1,0 +1,96 @@
+"""The same `train.py` and config on one device, on eight, and in two processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from castream_jax.models.classifier import create_model
+from castream_jax.weights.convert import export_weights
+
+ROOT = Path(__file__).parent.parent.parent
+STEPS = 20
+
+
+def start(arguments: list[str], data: Path, devices: int = 1) -> subprocess.Popen:
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return subprocess.Popen(
+        [sys.executable, "train.py", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"TFDS_DATA_DIR": str(data), "XLA_FLAGS": flags},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(*processes: subprocess.Popen) -> None:
+    for process in processes:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def runs(demo_directory, tmp_path_factory):
+    """Return the work directories of three runs of `STEPS` steps of the stream."""
+    place = tmp_path_factory.mktemp("runs")
+    save_file(export_weights(create_model("resnet18_small", "gap", num_classes=10, seed=3)), place / "gap.safetensors")
+    arguments = [
+        "--config=configs/demo.py",
+        f"--config.weights={place / 'gap.safetensors'}",
+        "--config.data.image_size=48",
+        "--config.backbone.epochs=0",
+        f"--config.stream.epochs={STEPS // 4}",
+        "--config.stream.batch_size=24",  # 4 batches in an epoch of 96 images
+        "--config.stream.mixup=0.2",
+        "--config.stream.log_every=1",
+    ]
+    finish(start([*arguments, f"--workdir={place / 'one'}"], demo_directory))
+    finish(start([*arguments, f"--workdir={place / 'eight'}"], demo_directory, devices=8))
+    address = f"127.0.0.1:{free_port()}"
+    two = [*arguments, f"--workdir={place / 'two'}"]
+    finish(*(start([*two, f"--distributed={address},{process},2"], demo_directory) for process in (0, 1)))
+    return {name: place / name for name in ("one", "eight", "two")}
+
+
+def summary(workdir: Path) -> dict:
+    return json.loads((workdir / "summary.json").read_text())
+
+
+def read_log(workdir: Path, name: str) -> list[float]:
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+@pytest.mark.slow
+def test_they_ran_as_they_were_told_to(runs):
+    assert [summary(runs[name])["devices"] for name in ("one", "eight", "two")] == [1, 8, 2]
+    assert [summary(runs[name])["processes"] for name in ("one", "eight", "two")] == [1, 1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["eight", "two"])
+def test_losses_and_accuracies_are_those_of_one_device(name, runs):
+    losses = read_log(runs["one"], "loss")
+    assert len(losses) == STEPS
+    np.testing.assert_allclose(read_log(runs[name], "loss"), losses, rtol=1e-5)
+    for metric in ("accuracy", "validation_accuracy_gap", "validation_accuracy_ca"):
+        assert read_log(runs[name], metric) == pytest.approx(read_log(runs["one"], metric))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["eight", "two"])
+def test_frozen_arrays_keep_every_bit(name, runs):
+    assert summary(runs[name])["frozen_sha256"] == summary(runs["one"])["frozen_sha256"]
