@@ -18,6 +18,7 @@ from castream_jax.config import Experiment
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_source
+from castream_jax.errors import InputError
 from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
 from castream_jax.evaluation.figures import Gallery
 from castream_jax.metrics.protocol import Protocol
@@ -47,6 +48,8 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation:
     Raises:
       InputError: no checkpoint, or a config that does not fit it; an unknown protocol, attribution or split.
     """
+    if jax.process_count() > 1:
+        raise InputError("an evaluation runs in one process, on all its devices: leave out --distributed.")
     start = time.monotonic()
     config, data = experiment.evaluation, experiment.data
     protocol = evaluation_protocol(experiment)

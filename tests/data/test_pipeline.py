@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import logging
 from typing import Any, SupportsIndex
 
 import jax
@@ -103,8 +102,7 @@ def test_a_bad_record_stops_the_run_and_is_named(damaged):
         take(damaged, len(damaged) // 16)
 
 
-def test_bad_records_are_replaced_counted_and_reported_once(train, damaged, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("castream_jax"), "propagate", True)
+def test_bad_records_are_replaced_counted_and_reported_once(train, damaged, caplog):
     bad_records = BadRecords(damaged, "skip")
     epochs = 2 * len(damaged) // 16
     batches = list(itertools.islice(training_batches(damaged, DATA, 16, 0, 0, bad_records), epochs))

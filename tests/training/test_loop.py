@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import os
 import resource
 import shutil
@@ -190,7 +189,6 @@ def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(trained, tmp_pat
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
 
     experiment = dataclasses.replace(experiment, backbone=dataclasses.replace(experiment.backbone, save_every=2))
-    monkeypatch.setattr(logging.getLogger("castream_jax"), "propagate", True)
     with monkeypatch.context() as patch:
         patch.setattr(loop.Checkpoints, "save", save)
         with pytest.raises(RunError, match=r"step 6 could not be saved .*File too large.*backbone/2\. Make room"):
