@@ -69,6 +69,7 @@ def show_log() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's: what matters of it we say ourselves
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what Orbax leaves behind when a file is damaged
     log = logging.getLogger("castream_jax")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
