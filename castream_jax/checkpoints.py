@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import shutil
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from typing import Any
 import jax
 import numpy as np
 from etils import epath
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as orbax
 
 from castream_jax.errors import InputError, RunError
+from castream_jax.trees import digest, flatten, hollow, unflatten
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +29,14 @@ KEPT = 2
 class Checkpoints:
     """The checkpoints in one directory, newest last; use as a context manager, which waits for saves to end."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, writes: bool = False):
+        """Open a directory; only a run that `writes` may clean up what a save that was killed has left."""
         self.directory = directory
         self._saving, self._problem = 0, ""
         self._checkpointer = orbax.training.Checkpointer(
             epath.Path(directory.resolve()),
             preservation_policy=orbax.training.preservation_policies.LatestN(KEPT),
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=writes,
         )
 
     def __enter__(self) -> "Checkpoints":
@@ -60,7 +62,7 @@ class Checkpoints:
         self._saving = step
         try:
             self._checkpointer.save_checkpointables_async(step, flat, force=True, custom_metadata=described)
-        except OSError as error:
+        except Exception as error:  # as in `_wait`
             self._report(error)
 
     def finish(self, step: int) -> None:
@@ -124,44 +126,68 @@ class Checkpoints:
           set_aside: move damaged checkpoints to `<directory>-damaged/`: here they would hide later saves.
           check: given the metadata before arrays are read; what it raises goes to the caller.
 
-        A checkpoint that cannot be read, or whose digest differs, is passed over with a warning.
+        A checkpoint that cannot be read, or whose digest differs, is passed over with a warning. Many processes pass
+        over the same ones.
 
         Raises:
           InputError: the newest whole checkpoint is of another network.
+          RunError: there are checkpoints, and none of them is whole.
         """
         wanted = {name: {key: hollow(leaf) for key, leaf in flatten(tree).items()} for name, tree in abstract.items()}
+        damaged: list[int] = []
         for step in reversed(self.steps()):
-            try:
-                saved = self._checkpointer.checkpointables_metadata(step)
-                problem = check_text(saved.custom_metadata)
-                if not problem:
-                    check(saved.custom_metadata)
-                    _check_shapes(wanted, saved.metadata, self.directory)
-                    found = self._checkpointer.load_checkpointables(step, wanted)
-                    digests = saved.custom_metadata["digests"]
-                    damaged = [name for name in found if digest(found[name]) != digests[name]]
-                    problem = f"digest of {', '.join(damaged)} differs" if damaged else ""
-            except InputError:
-                raise
-            except Exception as error:  # a damaged file raises whatever its reader stumbles on
-                problem = shorten(error)
-            if not problem:
-                trees = {name: unflatten(abstract[name], found[name]) for name in abstract}
-                return step, trees, saved.custom_metadata
-            warnings.warn(
-                f"checkpoint {self.directory}/{step} is damaged ({problem}): using an older one", stacklevel=2
+            trees, metadata, problem = self._read(step, wanted, check)
+            if not anywhere(bool(problem)):
+                if set_aside:
+                    self._set_aside(damaged)
+                return step, {name: unflatten(abstract[name], trees[name]) for name in abstract}, metadata
+            problem = problem or "another process cannot read it"
+            log.warning("checkpoint %s/%d is damaged (%s)", self.directory, step, problem)
+            damaged.append(step)
+        if damaged:
+            raise RunError(
+                f"no checkpoint in {self.directory} can be read; of the newest: {problem}. To start over, move this "
+                "directory away."
             )
-            if set_aside:
-                self._set_aside(step)
         return None
 
-    def _set_aside(self, step: int) -> None:
-        """Move a checkpoint out of the directory, under a name that is not taken."""
+    def _read(
+        self, step: int, wanted: dict[str, Any], check: Callable[[dict[str, Any]], None]
+    ) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """Return a checkpoint's arrays by tree and dotted path, its metadata, and what is wrong with it."""
+        try:
+            saved = self._checkpointer.checkpointables_metadata(step)
+            metadata = saved.custom_metadata
+            if problem := check_text(metadata):
+                return {}, {}, problem
+            if unreadable := [name for name in wanted if saved.metadata[name] is None]:
+                return {}, {}, f"what it says of {', '.join(unreadable)} cannot be read"
+            check(metadata)
+            _check_shapes(wanted, saved.metadata, self.directory)
+            found = self._checkpointer.load_checkpointables(step, wanted)
+            wrong = [name for name in found if digest(found[name]) != metadata["digests"][name]]
+            return found, metadata, f"digest of {', '.join(wrong)} differs" if wrong else ""
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # a damaged file raises whatever its reader stumbles on
+            return {}, {}, shorten(error)
+
+    def _set_aside(self, steps: list[int]) -> None:
+        """Move checkpoints out of the directory, under names that are not taken."""
+        if not steps:
+            return
         place = self.directory.with_name(f"{self.directory.name}-damaged")
-        place.mkdir(exist_ok=True)
-        taken = len(list(place.glob(f"{step}*")))
-        (self.directory / str(step)).rename(place / (f"{step}-{taken}" if taken else str(step)))
+        for step in steps if jax.process_index() == 0 else ():
+            place.mkdir(exist_ok=True)
+            taken = len(list(place.glob(f"{step}*")))
+            (self.directory / str(step)).rename(place / (f"{step}-{taken}" if taken else str(step)))
+        anywhere(False)  # wait for the first process
         self._checkpointer.reload()
+
+
+def anywhere(answer: bool) -> bool:
+    """Return whether the answer is true in any process; waits for all of them."""
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(answer))))
 
 
 def read_model(directory: Path) -> dict[str, np.ndarray]:
@@ -185,28 +211,11 @@ def read_model(directory: Path) -> dict[str, np.ndarray]:
     raise InputError(f"there is no checkpoint of ours in {directory}: expected a --workdir, or its checkpoints/stream.")
 
 
-def flatten(tree: Any) -> dict[str, Any]:
-    """Return a tree's leaves by dotted path."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    named = ((jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves)
-    return {name.removesuffix(".value"): leaf for name, leaf in named}  # a flax Variable's leaf is its value
-
-
-def unflatten(like: Any, leaves: dict[str, Any]) -> Any:
-    """Return the tree shaped as `like` from its leaves by dotted path."""
-    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flatten(like)])
-
-
 def shorten(error: Exception) -> str:
     """Return what went wrong in a line: storage adds its whole configuration to its messages, and names every layer."""
     text = str(error).partition(" [tensorstore_spec=")[0].splitlines()
     said = text[0] if text else type(error).__name__
     return said if len(said) <= 300 else f"{said[:120]} ... {said[-160:]}"
-
-
-def hollow(leaf: Any) -> np.ndarray:
-    """Return an array of a leaf's shape and dtype that takes no memory."""
-    return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
 
 
 def _check_shapes(wanted: dict[str, dict[str, Any]], found: Any, directory: Path) -> None:
@@ -221,16 +230,6 @@ def _check_shapes(wanted: dict[str, dict[str, Any]], found: Any, directory: Path
                 f"first {different[0]}: {there.get(different[0])} there, {expected.get(different[0])} here. "
                 "Use another --workdir, or the config it was trained with."
             )
-
-
-def digest(tree: Any) -> str:
-    """Return the sha256 over the names, types, shapes and bytes of a tree's arrays."""
-    found = hashlib.sha256()
-    for path, leaf in sorted(jax.tree_util.tree_leaves_with_path(tree), key=lambda item: str(item[0])):
-        array = np.asarray(leaf)
-        found.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
 
 
 def digest_text(metadata: dict[str, Any]) -> str:

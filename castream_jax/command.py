@@ -31,7 +31,8 @@ def run(main: Callable[..., None], description: str, argv: list[str] | None = No
       argv: the command line; the process's own by default.
       options: the script's own flags, and what `--help` says of each; a flag that is not given is "".
 
-    Exit codes, with a message and no traceback: 2 after an `InputError`, 1 after a `RunError`, 0 after `Stopped`.
+    Exit codes, with a message and no traceback: 2 after an `InputError`, 1 after a `RunError`, 0 after `Stopped`,
+    130 after Ctrl-C where it was not a request to stop.
     Other exceptions are our own mistakes and keep their traceback.
     """
     argv = sys.argv if argv is None else argv
@@ -47,13 +48,24 @@ def run(main: Callable[..., None], description: str, argv: list[str] | None = No
         if line.distributed:
             start_processes(line.distributed)
             if jax.process_index():  # one process speaks for all
-                logging.getLogger("castream_jax").setLevel(logging.ERROR)
+                logging.getLogger("castream_jax").setLevel(logging.WARNING)
         main(line.experiment, line.workdir, **line.options)
     except (InputError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        leave(2 if isinstance(error, InputError) else 1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        leave(130)
     except Stopped as stopped:
         print(stopped)
+
+
+def leave(code: int) -> None:
+    """Exit; one of many processes at once, without waiting for the others, which wait for it."""
+    if jax.distributed.is_initialized():
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 USAGE = """Flags:

@@ -1,5 +1,6 @@
 """Where arrays live: one mesh over all devices of all processes, data parallel along its only axis."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,11 +26,11 @@ def start_processes(address: str) -> None:
     arguments: dict[str, Any] = {}
     if address != "auto":
         coordinator, *numbers = address.split(",")
-        if len(numbers) != 2 or not all(number.isdigit() for number in numbers) or ":" not in coordinator:
+        if len(numbers) != 2 or not all(re.fullmatch("[0-9]+", number) for number in numbers) or ":" not in coordinator:
             raise InputError(f"--distributed is {address!r}: expected auto, or HOST:PORT,PROCESS,PROCESSES.")
         process, processes = map(int, numbers)
         if process >= processes:
-            raise InputError(f"--distributed is {address!r}: expected a process from 0 to {processes - 1}.")
+            raise InputError(f"--distributed is {address!r}: expected a process from 0 to below their number.")
         arguments = {"coordinator_address": coordinator, "num_processes": processes, "process_id": process}
     try:
         jax.distributed.initialize(**arguments)
@@ -55,12 +56,12 @@ def batched(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(DATA))
 
 
-def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:
-    """Raise `InputError` if a batch cannot be split evenly."""
-    if batch_size % mesh.size:
+def check_batch_size(name: str, batch_size: int, parts: int) -> None:
+    """Raise `InputError` if a batch cannot be split evenly over the devices."""
+    if batch_size % parts:
         raise InputError(
-            f"{name} is {batch_size}: with {mesh.size} devices it must be a multiple of {mesh.size}, "
-            f"as {-(-batch_size // mesh.size) * mesh.size}."
+            f"{name} is {batch_size}: with {jax.device_count()} devices it must be a multiple of {parts}, "
+            f"as {-(-batch_size // parts) * parts}."
         )
 
 

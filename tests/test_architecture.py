@@ -19,18 +19,20 @@ MAY_IMPORT = {
     "passes": set(),
     "masking": set(),
     "replacement": set(),
+    "locking": set(),
+    "trees": set(),
     "config": set(),
     "sharding": set(),
     "models": set(),
     "attribution": {"passes", "masking"},
     "metrics": {"passes", "masking"},
-    "checkpoints": set(),
+    "checkpoints": {"trees"},
     "weights": {"models", "checkpoints"},
-    "data": {"config", "sharding"},
-    "training": {"checkpoints", "models", "weights", "data", "metrics", "config", "sharding", "version"}
-    | {"replacement"},
+    "data": {"config", "sharding", "locking", "replacement"},
+    "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
+    | {"replacement", "locking"},
     "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "replacement", "training.accuracy", "training.network"},
+    | {"attribution", "passes", "masking", "replacement", "locking", "training.accuracy", "training.network"},
     "api": {
         "models",
         "weights",

@@ -4,8 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from castream_jax.checkpoints import Checkpoints, flatten, unflatten
-from castream_jax.errors import InputError
+from castream_jax.checkpoints import Checkpoints
+from castream_jax.errors import InputError, RunError
+from castream_jax.trees import flatten, unflatten
 
 
 def trees(value: float, size: int = 5) -> dict:
@@ -55,16 +56,15 @@ def test_nothing_saved_is_none(tmp_path):
         assert checkpoints.restore(trees(0)) is None
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_to_later_saves(tmp_path):
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_to_later_saves(tmp_path, caplog):
     place = tmp_path / "stream"
     save(place, 1, 2)
     damage(place, 2)
     with Checkpoints(place) as checkpoints:
-        with pytest.warns(UserWarning, match="2 is damaged"):
-            assert checkpoints.restore(trees(0))[0] == 1
+        assert checkpoints.restore(trees(0))[0] == 1
         assert checkpoints.steps() == [1, 2]  # reading moves nothing
-        with pytest.warns(UserWarning, match="2 is damaged"):
-            step, found, _ = checkpoints.restore(trees(0), set_aside=True)
+        step, found, _ = checkpoints.restore(trees(0), set_aside=True)
+        assert caplog.text.count("stream/2 is damaged (") == 2
         assert step == 1
         assert checkpoints.steps() == [1]
         assert (tmp_path / "stream-damaged" / "2" / "model").is_dir()
@@ -72,6 +72,27 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_to_later_saves(tmp
         checkpoints.save(2, trees(2), {})
     with Checkpoints(place) as checkpoints:
         assert checkpoints.restore(trees(0))[0] == 2
+
+
+def test_damaged_checkpoints_alone_are_no_fresh_start(tmp_path):
+    place = tmp_path / "stream"
+    save(place, 1)
+    damage(place, 1)
+    with Checkpoints(place) as checkpoints:
+        with pytest.raises(RunError, match=r"no checkpoint in .*stream can be read; of the newest: .*model"):
+            checkpoints.restore(trees(0), set_aside=True)
+        assert checkpoints.steps() == [1]
+
+
+def test_a_reader_leaves_a_save_under_way_alone(tmp_path):
+    save(tmp_path, 1)
+    unfinished = tmp_path / "2.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.steps() == [1]
+    assert unfinished.exists()
+    with Checkpoints(tmp_path, writes=True):
+        assert not unfinished.exists()
 
 
 def test_another_networks_checkpoint_is_refused(tmp_path):

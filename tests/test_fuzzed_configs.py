@@ -18,7 +18,7 @@ from castream_jax.data.pipeline import training_batches
 from castream_jax.data.source import open_source
 from castream_jax.models.classifier import create_model
 from castream_jax.sharding import create_mesh
-from castream_jax.training.loop import check_trainable
+from castream_jax.training.checks import check_trainable
 from castream_jax.training.network import evaluation_resize
 from castream_jax.training.optimizer import create_optimizer
 from tests import fuzzing

@@ -4,13 +4,46 @@ The published variant: probabilities, no baseline subtracted, no softmax over ch
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
 
+from castream_jax.attribution.certificate import certify
 from castream_jax.attribution.gradient import weighted_map
+from castream_jax.errors import InputError
 from castream_jax.masking import mask_images, min_max, upsample
 from castream_jax.passes import map_in_chunks
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ScoreCam:
+    """Maps of S scores of B images, how exact they are, and what they cost."""
+
+    maps: Float[Array, "S B h w"]
+    """In [0, 1]."""
+    bound: Float[Array, "S B"]
+    """What the channels left out can change at most in the map before min-max, relative to that map's maximum;
+    0 where no weight is missing. `certify` says what it means after min-max."""
+    left_out: Float[Array, "B"]
+    """The share of the channels whose weight was not computed."""
+    passes: Int[Array, ""]
+    """Images that went through the network: masked ones, what fills the last chunk, and the black one."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ChannelWeights:
+    """The weights of C channels of B images for S scores; the other fields are as in `ScoreCam`."""
+
+    values: Float[Array, "B C S"]
+    """0 where not known."""
+    known: Bool[Array, "B C"]
+    bound: Float[Array, "B S"]
+    passes: Int[Array, ""]
 
 
 def score_cam(
@@ -21,22 +54,33 @@ def score_cam(
     mean: Sequence[float],
     std: Sequence[float],
     chunk: int,
-) -> Float[Array, "S B h w"]:
-    """Return Score-CAM maps in [0, 1] for S scores of each image, from one set of forward passes.
+    tolerance: float = 0.0,
+) -> ScoreCam:
+    """Return Score-CAM maps for S scores of each image, from one set of forward passes.
 
     Args:
-      score_fn: from normalised images to probabilities (any score works).
+      score_fn: from normalised images to probabilities. Any score works with tolerance 0, else it must be in [0, 1].
       feature_map: the target activation A, whose channels are the masks.
       images: normalised images.
       labels: for each image the columns of `score_fn` to explain. Several networks that share a trunk
         are explained together by concatenating their probabilities.
       mean, std: the images' normalisation; masks apply in pixel space.
       chunk: masked images in one forward pass.
+      tolerance: leave out channels that together change no position of any `ReLU(sum_k w_k A^k)` of the image by more
+        than this share of its maximum; 0: leave out none.
 
-    Source: METHOD 2.
+    Raises:
+      InputError: a tolerance outside [0, 1).
+
+    Source: METHOD 2; the tolerance is ours (`certify`).
     """
-    weights = score_cam_weights(score_fn, feature_map, images, labels, mean, std, chunk)
-    return jnp.stack([weighted_map(feature_map, weights[..., s]) for s in range(labels.shape[1])])
+    weights = score_cam_weights(score_fn, feature_map, images, labels, mean, std, chunk, tolerance)
+    return ScoreCam(
+        maps=jnp.stack([weighted_map(feature_map, weights.values[..., s]) for s in range(labels.shape[1])]),
+        bound=weights.bound.T,
+        left_out=(~weights.known).mean(1),
+        passes=weights.passes,
+    )
 
 
 def score_cam_weights(
@@ -47,25 +91,76 @@ def score_cam_weights(
     mean: Sequence[float],
     std: Sequence[float],
     chunk: int,
-) -> Float[Array, "B C S"]:
+    tolerance: float = 0.0,
+) -> ChannelWeights:
     """Return the probability of each label on the image masked by each channel; arguments as for `score_cam`.
 
     A flat channel masks everything: all of them share one pass of a black image. The other
     (image, channel) pairs are packed across the batch into full chunks.
     """
+    if not 0 <= tolerance < 1:
+        raise InputError(f"Score-CAM's tolerance is {tolerance}: expected a share of the map's maximum, 0 to below 1.")
     b, _, _, c = feature_map.shape
     size = (images.shape[1], images.shape[2])
     channels = feature_map.astype(jnp.float32).transpose(0, 3, 1, 2).reshape(b * c, *feature_map.shape[1:3])
     live = channels.max((1, 2)) > channels.min((1, 2))  # [B*C]
-    order = jnp.argsort(~live, stable=True)  # live pairs first
 
-    def score(index: Array) -> Array:
-        pair = order[index]
+    def score(pair: Array) -> Array:
         masks = min_max(upsample(channels[pair], size, align_corners=True))  # [chunk H W]
         probabilities = score_fn(mask_images(images[pair // c], masks, mean, std))  # [chunk K]
         return jnp.take_along_axis(probabilities, labels[pair // c], axis=1)  # [chunk S]
 
-    scores = map_in_chunks(score, b * c, chunk, count=live.sum())  # [B*C S], the dead pairs' rows undefined
-    scores = jnp.zeros_like(scores).at[order].set(scores, unique_indices=True)
     black = score_fn(mask_images(images[:1], jnp.zeros((1, *size)), mean, std))[0]  # [K]
-    return jnp.where(live.reshape(b, c, 1), scores.reshape(b, c, -1), black[labels][:, None])
+    dead = black[labels][:, None]  # [B 1 S]
+    chunk = min(chunk, b * c)
+    if tolerance:
+        return _weigh_strongest(score, feature_map, live.reshape(b, c), dead, chunk, tolerance)
+    order = jnp.argsort(~live, stable=True)  # live pairs first
+    count = live.sum()
+    scores = map_in_chunks(lambda i: score(order[i]), b * c, chunk, count)  # [B*C S], the dead pairs' rows undefined
+    scores = jnp.zeros_like(scores).at[order].set(scores, unique_indices=True)
+    return ChannelWeights(
+        values=jnp.where(live.reshape(b, c, 1), scores.reshape(b, c, -1), dead),
+        known=jnp.ones((b, c), bool),
+        bound=jnp.zeros(labels.shape),
+        passes=-(-count // chunk) * chunk + 1,
+    )
+
+
+def _weigh_strongest(
+    score: Callable[[Int[Array, "chunk"]], Float[Array, "chunk S"]],
+    feature_map: Float[Array, "B h w C"],
+    live: Bool[Array, "B C"],
+    dead: Float[Array, "B 1 S"],
+    chunk: int,
+    tolerance: float,
+) -> ChannelWeights:
+    """Return the weights of each image's strongest channels: as many as it takes to certify all its maps.
+
+    How many that is shows only with the weights, since the map's maximum depends on them. So weigh and certify by
+    turns. Each turn forwards one full chunk, of the images that are not certified yet: first the strongest channel of
+    each, then the second strongest, and so on. Images thus end at about the same time, and what is forwarded in vain
+    is about one chunk in all. Strong is what is large somewhere: max |A^k|.
+    """
+    b, c = live.shape
+    strength = jnp.abs(feature_map.astype(jnp.float32)).max((1, 2))
+    ranked = jnp.argsort(-strength, axis=1) + c * jnp.arange(b)[:, None]  # [B C] pairs, strongest first
+    order = ranked.T.reshape(-1)
+
+    def state(values: Array, known: Array, passes: Array) -> ChannelWeights:
+        return ChannelWeights(values, known, certify(feature_map, values, known), passes)
+
+    def missing(weights: ChannelWeights) -> Array:
+        certified = (weights.bound <= tolerance).all(1, keepdims=True)  # [B 1], false for NaN
+        return ~(certified | weights.known)
+
+    def turn(weights: ChannelWeights) -> ChannelWeights:
+        places = jnp.flatnonzero(missing(weights).reshape(-1)[order], size=chunk, fill_value=b * c)
+        pairs = order.at[places].get(mode="fill", fill_value=b * c)  # b * c: none, the chunk is not full
+        scores = score(jnp.minimum(pairs, b * c - 1))
+        values = weights.values.reshape(b * c, -1).at[pairs].set(scores, mode="drop")
+        known = weights.known.reshape(-1).at[pairs].set(True, mode="drop")
+        return state(values.reshape(weights.values.shape), known.reshape(b, c), weights.passes + chunk)
+
+    start = state(jnp.where(live[..., None], 0.0, dead), ~live, jnp.asarray(1))
+    return lax.while_loop(lambda weights: missing(weights).any(), turn, start)

@@ -6,6 +6,7 @@ threads, workers or processes: that is what makes a resumed run, or one on more 
 
 import functools
 import os
+import signal
 from collections.abc import Generator, Iterator
 from typing import SupportsIndex
 
@@ -20,8 +21,10 @@ from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 
 Batch = dict[str, np.ndarray]
-READABLE = -1
-"""In place of the index of a record that could not be read."""
+NONE = -1
+"""In place of the index of a bad record."""
+NEIGHBOURS = 100
+"""Bad records in a row after which the storage is to blame."""
 
 
 def training_batches(
@@ -60,13 +63,13 @@ def training_batches(
     if data.workers:
         alone = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
         workers = grain.MultiprocessingOptions(num_workers=data.workers, per_worker_buffer_size=2)
-        batches = iter(dataset.to_iter_dataset(alone).mp_prefetch(workers))
+        batches = iter(dataset.to_iter_dataset(alone).mp_prefetch(workers, worker_init_fn=leave_signals_alone))
     else:
         batches = iter(dataset.to_iter_dataset(read_options()))
     try:
         for batch in batches:
             for index in batch.pop("bad"):
-                if index != READABLE:
+                if index != NONE:
                     bad_records.report(int(index))
             yield batch
     finally:
@@ -75,15 +78,16 @@ def training_batches(
 
 def load_augmented(source: Source, data: DataConfig, index: int, rng: np.random.Generator) -> Batch:
     """Return record `index`, or the next one that can be read, at random size, place, side and brightness."""
-    bad = READABLE
-    for candidate in range(index, index + len(source)):
+    bad = NONE
+    for candidate in range(index, index + min(NEIGHBOURS, len(source))):
         try:
             image, record = read_picture(source, candidate % len(source))
             break
         except InputError:
             bad = index
     else:
-        raise InputError(f"no record of {source.name}, split {source.split}, can be read.")
+        first = f"records {index} and following of {source.name}, split {source.split}"
+        raise InputError(f"{first}, cannot be read, {NEIGHBOURS} or all that there are. Is the storage there?")
     pixels = np.asarray(preprocess.random_resized_crop(image, data.image_size, data.crop_scale, rng))
     if data.flip and rng.random() < 0.5:
         pixels = pixels[:, ::-1]
@@ -96,37 +100,42 @@ def evaluation_batches(
     source: Source,
     resize: preprocess.Resize,
     batch_size: int,
-    num_images: int = 0,
+    images: range | None = None,
+    block: tuple[int, int] = (0, 1),
     bad_records: BadRecords | None = None,
 ) -> Iterator[Batch]:
-    """Yield this process's part of each batch of a split in stored order, every batch of the same shape.
+    """Yield batches of a split in stored order, every batch of the same shape.
 
     Args:
       source: the split.
       resize: how images become squares, of side S.
-      batch_size: images in a batch over all processes, each of which takes one block of it.
-      num_images: stop after this many; 0: the whole split.
+      batch_size: images in a batch.
+      images: which images, one after the other; None: the whole split.
+      block: (i, n): yield block i of the n equal blocks of each batch only, as process i of n.
       bad_records: told of each record that could not be read; by default the first one raises `InputError`.
 
     Yields:
-      `images` uint8 [B S S 3], `labels` int32 [B], `ids` str [B], `valid` bool [B], false for what never counts:
-      padding, which is black, and records that could not be read.
+      `images` uint8 [B S S 3], `labels` int32 [B], `indices` int32 [B], the images' places in the split, `ids` str [B],
+      `valid` bool [B], false for what never counts: padding, which is black, and records that could not be read.
     """
     bad_records = bad_records or BadRecords(source, "stop")
-    count = min(num_images or len(source), len(source))
-    local = batch_size // jax.process_count()
-    firsts = range(jax.process_index() * local, -(-count // batch_size) * batch_size, batch_size)
+    images = range(len(source)) if images is None else images
+    local = batch_size // block[1]
+    firsts = range(
+        images.start + block[0] * local, images.start + -(-len(images) // batch_size) * batch_size, batch_size
+    )
     own = np.concatenate([np.arange(first, first + local) for first in firsts] or [np.arange(0)])
     load = functools.partial(load_resized, source, resize)
-    dataset = grain.MapDataset.source(own[own < count]).map(load)
+    dataset = grain.MapDataset.source(own[own < images.stop]).map(load)
     reader = iter(dataset.to_iter_dataset(read_options(2 * local)))
     for first in firsts:
-        records = [next(reader) for _ in range(first, min(first + local, count))]
+        records = [next(reader) for _ in range(first, min(first + local, images.stop))]
         for record in records:
-            if record["bad"] != READABLE:
+            if record["bad"] != NONE:
                 bad_records.report(int(record["bad"]))
         records += [blank(resize.size)] * (local - len(records))
-        yield {key: np.stack([record[key] for record in records]) for key in ("images", "labels", "ids", "valid")}
+        keys = ("images", "labels", "indices", "ids", "valid")
+        yield {key: np.stack([record[key] for record in records]) for key in keys}
 
 
 def load_resized(source: Source, resize: preprocess.Resize, index: SupportsIndex) -> Batch:
@@ -138,21 +147,29 @@ def load_resized(source: Source, resize: preprocess.Resize, index: SupportsIndex
     return {
         "images": np.asarray(resize(image)),
         "labels": np.asarray(record["label"], np.int32),
+        "indices": np.asarray(index, np.int32),
         "ids": np.asarray(record_id(record, int(index))),
         "valid": np.asarray(True),
-        "bad": np.asarray(READABLE),
+        "bad": np.asarray(NONE),
     }
 
 
-def blank(size: int, bad: int = READABLE) -> Batch:
+def blank(size: int, bad: int = NONE) -> Batch:
     """Return a black image that never counts: padding, or what stands for record `bad`."""
     return {
         "images": np.zeros((size, size, 3), np.uint8),
         "labels": np.zeros((), np.int32),
+        "indices": np.zeros((), np.int32),
         "ids": np.asarray(""),
         "valid": np.asarray(False),
         "bad": np.asarray(bad),
     }
+
+
+def leave_signals_alone(*_: int) -> None:
+    """Let a worker live on when its whole group is asked to stop: the run still needs batches to end as it should."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def read_options(buffered: int = 0) -> grain.ReadOptions:

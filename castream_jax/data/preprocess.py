@@ -85,7 +85,13 @@ class Resize:
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the square, `size` x `size`."""
-        resampling = FILTERS[self.interpolation]
+        return self._square(image, FILTERS[self.interpolation])
+
+    def nearest(self, mask: Image.Image) -> Image.Image:
+        """Return the square of a mask of the picture's size: the same places, each with its nearest pixel."""
+        return self._square(mask, Image.Resampling.NEAREST)
+
+    def _square(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
         if self.mode == "squash":
             return image.resize((self.size, self.size), resampling)
         resized = image.resize(self._scaled(*image.size), resampling)

@@ -8,6 +8,7 @@ from typing import Any, SupportsIndex
 from castream_jax.data.image_folder import open_folder
 from castream_jax.data.prepared import OWN_BUILDERS, command, find_builder, open_records
 from castream_jax.errors import InputError
+from castream_jax.locking import alone_in
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,11 @@ def open_source(name: str, split: str, directory: str = "") -> Source:
                 f"dataset {name!r} is not prepared in {builder.data_path.parent}. Prepare it once: "
                 f"{command(name, directory)}"
             )
-        print(f"making dataset {name} in {builder.data_path} (once, about half a minute)", flush=True)
-        logging.getLogger("absl").setLevel(logging.WARNING)
-        builder.download_and_prepare(file_format="array_record")
+        with alone_in(Path(builder.data_path.parent), "making it", wait=True):
+            if not builder.data_path.exists():  # another process may have been first
+                print(f"making dataset {name} in {builder.data_path} (once, about half a minute)", flush=True)
+                logging.getLogger("absl").setLevel(logging.WARNING)
+                builder.download_and_prepare(file_format="array_record")
+        builder = find_builder(name, directory)
     records, class_names = open_records(builder, split)
     return Source(name, split, records, class_names)

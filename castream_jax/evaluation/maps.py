@@ -1,6 +1,7 @@
 """Binds networks to attributions: the maps of every network that shares one trunk, from shared forward passes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +9,22 @@ from jaxtyping import Array, Float, Int
 
 from castream_jax.attribution.attention import attention_map, attention_score_map
 from castream_jax.attribution.gradient import grad_cam, grad_cam_pp
-from castream_jax.attribution.score import score_cam
+from castream_jax.attribution.score import ScoreCam, score_cam
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier, Features
 
 GRADIENT_METHODS = {"grad_cam": grad_cam, "grad_cam_pp": grad_cam_pp}
 ATTENTION_METHODS = {"attention": attention_map, "attention_scores": attention_score_map}
 METHODS = (*GRADIENT_METHODS, "score_cam", *ATTENTION_METHODS)
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """The maps in [0, 1], [B h w], of each method and network, keyed (method, network)."""
+
+    maps: dict[tuple[str, str], Array]
+    score_cam: ScoreCam | None
+    """How exact the Score-CAM maps are, one score for each network, and what they cost; None if there are none."""
 
 
 def has_map(method: str, network: Classifier) -> bool:
@@ -48,7 +58,21 @@ def compute_maps(
     target: str,
     chunk: int,
 ) -> dict[tuple[str, str], Float[Array, "B h w"]]:
-    """Return the maps in [0, 1] of each method and network, keyed (method, network), in the order of `methods`.
+    """Return the maps of `explain`, every channel of Score-CAM counted; arguments as for `explain`."""
+    return explain(networks, images, features, labels, methods, target, chunk).maps
+
+
+def explain(
+    networks: Mapping[str, Classifier],
+    images: Float[Array, "B H W 3"],
+    features: Features,
+    labels: Mapping[str, Int[Array, "B"]],
+    methods: Sequence[str],
+    target: str,
+    chunk: int,
+    tolerance: float = 0.0,
+) -> Explanations:
+    """Return the maps of each method and network, in the order of `methods`.
 
     Args:
       networks: networks by name that share one trunk.
@@ -57,17 +81,19 @@ def compute_maps(
       methods: of `METHODS`; a network without that map is left out.
       target: the feature map that attributions start from.
       chunk: masked images in one forward pass of Score-CAM.
+      tolerance: of Score-CAM.
     """
     maps: dict[tuple[str, str], Array] = {}
+    found = None
     feature_map = features[target]
     for method in methods:
         holders = [name for name, network in networks.items() if has_map(method, network)]
         if method == "score_cam":
             members = [networks[name] for name in holders]
-            columns = joint_labels(members, jnp.stack([labels[name] for name in holders]))  # [S B]
+            columns = joint_labels(members, jnp.stack([labels[name] for name in holders])).T  # [B S]
             mean, std = members[0].normalisation.mean, members[0].normalisation.std
-            stacked = score_cam(joint_probabilities(members), feature_map, images, columns.T, mean, std, chunk)
-            maps |= {(method, name): stacked[i] for i, name in enumerate(holders)}
+            found = score_cam(joint_probabilities(members), feature_map, images, columns, mean, std, chunk, tolerance)
+            maps |= {(method, name): found.maps[i] for i, name in enumerate(holders)}
             continue
         for name in holders:
             if method in GRADIENT_METHODS:
@@ -75,7 +101,7 @@ def compute_maps(
                 maps[method, name] = GRADIENT_METHODS[method](head, feature_map, labels[name])
             else:
                 maps[method, name] = ATTENTION_METHODS[method](networks[name].head(features)[1][-1])
-    return maps
+    return Explanations(maps, found)
 
 
 def head_from(

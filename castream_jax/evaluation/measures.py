@@ -17,7 +17,7 @@ def measure_maps(
     images: Float[Array, "B H W 3"],
     maps: Float[Array, "J h w"],
     source: Int[Array, "J"],
-    labels: Int[Array, "J"],
+    labels: Int[Array, "J *S"],
     protocol: Protocol,
     normalisation: Normalisation,
     chunk: int,
@@ -27,35 +27,36 @@ def measure_maps(
     Args:
       score_fn: from normalised images to probabilities.
       images: normalised images.
-      maps: saliency maps in [0, 1]; `source` says of which image, `labels` which column of `score_fn` each is of.
+      maps: saliency maps in [0, 1]; `source` says of which image, `labels` which column of `score_fn` each is of, or
+        which S columns: one pass gives them all.
       protocol: the choices that the numbers depend on.
       normalisation: how the images were normalised: masks apply in pixel space.
       chunk: images in one forward pass.
 
     Returns:
       `probability` (p) and `masked_probability` (o), `average_drop`, `average_gain`, `average_increase`,
-      `insertion`, `deletion`, all [J] fractions, and `insertion_curve`, `deletion_curve` [J points].
+      `insertion`, `deletion`, all [J *S] fractions, and `insertion_curve`, `deletion_curve` [J *S points].
 
     Source: METHOD 3.
     """
     size = (images.shape[1], images.shape[2])
     saliency = upsample(maps, size)  # [J H W]
 
+    columns = labels.reshape(len(maps), -1)  # [J S]
+
     def gather(scores: Array) -> Array:
-        return scores[source, labels]
+        return scores[source[:, None], columns].reshape(labels.shape)
 
     def masked_score(index: Array) -> Array:
         masked = mask_images(images[source[index]], saliency[index], normalisation.mean, normalisation.std)
-        return jnp.take_along_axis(score_fn(masked), labels[index][:, None], axis=1)[:, 0]
+        return jnp.take_along_axis(score_fn(masked), columns[index], axis=1)  # [chunk S]
 
     blurred = perturbation.blur(images, jnp.asarray(protocol.blur_kernel()))
-    b, ends = (
-        len(images),
-        jnp.concatenate([images, blurred, jnp.zeros_like(images[:1])]),
-    )  # every deletion ends in zeros
+    b = len(images)
+    ends = jnp.concatenate([images, blurred, jnp.zeros_like(images[:1])])  # every deletion ends in zeros
     shared = map_in_chunks(lambda i: score_fn(ends[i]), 2 * b + 1, chunk)  # [2B+1 K]
     p, p_blurred, p_zero = gather(shared[:b]), gather(shared[b : 2 * b]), shared[2 * b, labels]
-    o = map_in_chunks(masked_score, len(maps), chunk)
+    o = map_in_chunks(masked_score, len(maps), chunk).reshape(labels.shape)
 
     step = protocol.step(size[1])
     insertion = perturbation.perturbation_curves(

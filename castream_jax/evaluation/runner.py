@@ -72,7 +72,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation:
     pictures: list[tuple[dict[str, Any], np.ndarray, np.ndarray]] = []
     total = min(config.num_images or len(source), len(source))
     bad_records = BadRecords(source, data.on_bad_record)
-    batches = evaluation_batches(source, resize, config.batch_size, config.num_images, bad_records)
+    batches = evaluation_batches(source, resize, config.batch_size, range(total), bad_records=bad_records)
     with tqdm(total=total, desc="evaluate", unit="image") as bar:
         for batch in batches:
             results = jax.device_get(evaluate_batch(state, batch["images"], batch["labels"]))

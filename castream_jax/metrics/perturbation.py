@@ -39,18 +39,19 @@ def perturbation_curves(
     after: Float[Array, "B H W 3"],
     saliency: Float[Array, "J H W"],
     source: Int[Array, "J"],
-    labels: Int[Array, "J"],
-    ends: tuple[Float[Array, "J"], Float[Array, "J"]],
+    labels: Int[Array, "J *S"],
+    ends: tuple[Float[Array, "J *S"], Float[Array, "J *S"]],
     step: int,
     chunk: int,
-) -> Float[Array, "J points"]:
+) -> Float[Array, "J *S points"]:
     """Return the class probability while pixels change from `before` to `after`, the most salient first.
 
     Args:
       score_fn: from normalised images to probabilities.
       before, after: the two images each pixel is taken from: (blurred, image) is insertion,
         (image, zeros) deletion.
-      saliency: J maps at the images' size; `source` says of which image, `labels` which column of `score_fn`.
+      saliency: J maps at the images' size; `source` says of which image, `labels` which column of `score_fn`,
+        or which S columns: one pass gives them all.
       ends: each map's probability on `before` and on `after`, which many maps share: not computed here.
       step: pixels that change from one point to the next.
       chunk: images in one forward pass.
@@ -63,21 +64,22 @@ def perturbation_curves(
     maps, height, width = saliency.shape
     steps = -(-height * width // step)
     ranks = pixel_ranks(saliency)
+    columns = labels.reshape(maps, -1)  # [J S]
     inner = steps - 1  # points strictly between the two ends
 
     def score(index: Array) -> Array:
         job, point = index // inner, index % inner + 1
         changed = ranks[job] < (point * step)[:, None, None]  # [chunk H W]
         images = jnp.where(changed[..., None], after[source[job]], before[source[job]])
-        return jnp.take_along_axis(score_fn(images), labels[job][:, None], axis=1)[:, 0]
+        return jnp.take_along_axis(score_fn(images), columns[job], axis=1)  # [chunk S]
 
-    first, last = ends
+    first, last = (end[..., None] for end in ends)  # [J *S 1]
     if inner == 0:
-        return jnp.stack([first, last], axis=1)
-    curve = map_in_chunks(score, maps * inner, chunk).reshape(maps, inner)
-    return jnp.concatenate([first[:, None], curve, last[:, None]], axis=1)
+        return jnp.concatenate([first, last], axis=-1)
+    curve = map_in_chunks(score, maps * inner, chunk).reshape(maps, inner, -1).swapaxes(1, 2)  # [J S inner]
+    return jnp.concatenate([first, curve.reshape(*labels.shape, inner), last], axis=-1)
 
 
-def area(curves: Float[Array, "J points"]) -> Float[Array, "J"]:
+def area(curves: Float[Array, "*J points"]) -> Float[Array, "*J"]:
     """Return the normalised trapezoid area, `(sum - first/2 - last/2) / (points - 1)` (METHOD 3)."""
-    return (curves.sum(1) - curves[:, 0] / 2 - curves[:, -1] / 2) / (curves.shape[1] - 1)
+    return (curves.sum(-1) - curves[..., 0] / 2 - curves[..., -1] / 2) / (curves.shape[-1] - 1)

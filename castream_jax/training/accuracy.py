@@ -29,7 +29,7 @@ class SplitAccuracy:
         on_bad_record: str = "stop",
     ):
         self._source, self._resize, self._mesh = source, resize, mesh
-        self._bad_records = BadRecords(source, on_bad_record)
+        self.bad_records = BadRecords(source, on_bad_record)
         self.images = len(source)
         """How many images the last measurement counted: those that could be read."""
         self._batch_size = -(-batch_size // mesh.size) * mesh.size  # padding never counts
@@ -48,7 +48,10 @@ class SplitAccuracy:
     def measure(self, state: nnx.State) -> dict[str, float]:
         """Return the share of the split's readable images that each pooling classifies right."""
         counts = []
-        for batch in evaluation_batches(self._source, self._resize, self._batch_size, bad_records=self._bad_records):
+        block = jax.process_index(), jax.process_count()
+        for batch in evaluation_batches(
+            self._source, self._resize, self._batch_size, block=block, bad_records=self.bad_records
+        ):
             arrays = shard_batch({name: batch[name] for name in ("images", "labels", "valid")}, self._mesh)
             counts.append(self._count_step(state, arrays))
             if len(counts) > AHEAD:  # let no more batches wait on the device than keep it busy

@@ -1,6 +1,7 @@
 """Batches on their way to the devices, a few ahead of the step that needs them."""
 
-import collections
+import queue
+import threading
 import time
 from collections.abc import Generator
 from typing import Any
@@ -16,11 +17,13 @@ AHEAD = 2
 
 
 class Feed:
-    """Sends batches to the devices while earlier steps run, and knows how long steps had to wait for them."""
+    """Sends batches to the devices while steps run, and knows how long steps had to wait; a context manager."""
 
     def __init__(self, batches: Generator[dict[str, np.ndarray]], mesh: Mesh):
         self._batches, self._mesh = batches, mesh
-        self._sent: collections.deque[dict[str, jax.Array]] = collections.deque()
+        self._sent: queue.Queue[Any] = queue.Queue(AHEAD)
+        self._stopped = threading.Event()
+        self._sender = threading.Thread(target=self._send, daemon=True)
         self.waited = 0.0
         """Seconds, at most, in which no step could run for want of data."""
 
@@ -30,16 +33,40 @@ class Feed:
         Args:
           running: something that the step before computes: while it is not ready, the devices are not waiting.
             None before the first step.
+
+        Raises whatever reading the data raised.
         """
-        started = time.monotonic()
-        while len(self._sent) <= AHEAD:
-            self._sent.append(shard_batch(next(self._batches), self._mesh))
+        began = time.monotonic()
+        batch = self._sent.get()
         if running is not None and running.is_ready():
-            self.waited += time.monotonic() - started
-        return self._sent.popleft()
+            self.waited += time.monotonic() - began
+        if isinstance(batch, BaseException):
+            raise batch
+        return batch
+
+    def _send(self) -> None:
+        try:
+            for batch in self._batches:
+                self._put(shard_batch(batch, self._mesh))
+                if self._stopped.is_set():
+                    break
+        except BaseException as error:  # the loop raises it
+            self._put(error)
+        finally:
+            self._batches.close()
+
+    def _put(self, item: Any) -> None:
+        """Hand over an item, unless nobody is there any more to take it."""
+        while not self._stopped.is_set():
+            try:
+                return self._sent.put(item, timeout=0.1)
+            except queue.Full:
+                continue
 
     def __enter__(self) -> "Feed":
+        self._sender.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._batches.close()
+        self._stopped.set()
+        self._sender.join()

@@ -1,6 +1,7 @@
 """What a run says while it runs: a progress bar, JSON lines, TensorBoard events."""
 
 import json
+import logging
 import math
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from castream_jax.replacement import replacing
+
+log = logging.getLogger(__name__)
 
 
 class NotFinite(Exception):
@@ -39,10 +42,12 @@ class TrainingLog:
             total=total_steps, initial=first_step, desc=stage, unit="step", mininterval=1.0, disable=not self._writes
         )
         if self._writes:
-            path = workdir / "metrics.jsonl"
-            take_back_lines(path, stage, first_step)
-            self._lines = open(path, "a")  # noqa: SIM115  closed by __exit__
-            self._events = SummaryWriter(str(workdir / "tensorboard" / stage), purge_step=first_step + 1)
+            self._path = workdir / "metrics.jsonl"
+            take_back_lines(self._path, stage, first_step)
+            self._lines = open(self._path, "a")  # noqa: SIM115  closed by __exit__
+            self._events: SummaryWriter | None = SummaryWriter(
+                str(workdir / "tensorboard" / stage), purge_step=first_step + 1
+            )
 
     @property
     def images_per_second(self) -> float | None:
@@ -64,7 +69,7 @@ class TrainingLog:
         """
         if not self._pending:
             return
-        steps = {step: jax.tree.map(float, metrics) for step, metrics in self._pending.items()}
+        steps = {step: jax.tree.map(float, metrics) for step, metrics in jax.device_get(self._pending).items()}
         self._pending = {}
         for step, metrics in steps.items():
             for name, value in metrics.items():
@@ -92,6 +97,16 @@ class TrainingLog:
         if self._writes:
             self._bar.write(f"{self.stage} step {step}: validation accuracy {shown}")
 
+    def has_validation(self, step: int) -> bool:
+        """Return whether the validation accuracies after a step were recorded; in other processes than the first, no.
+
+        For a run that goes on: an earlier one may have been killed between the checkpoint and the measurement.
+        """
+        lines = map(json.loads, self._path.read_text().splitlines()) if self._writes else ()
+        return any(
+            line["stage"] == self.stage and line["step"] == step and "validation_accuracy_gap" in line for line in lines
+        )
+
     def resume_clock(self) -> None:
         """Count time from now on: what came since `flush` was no training."""
         self._since = time.monotonic()
@@ -101,8 +116,13 @@ class TrainingLog:
             return
         self._lines.write(json.dumps({"stage": self.stage, "step": step} | metrics) + "\n")
         self._lines.flush()
-        for name, value in metrics.items():
-            self._events.add_scalar(name, value, step)
+        # The writer's thread ends when the disk is full, and handing it more would wait for ever.
+        if self._events and not self._events.file_writer.event_writer._worker.is_alive():
+            log.warning("TensorBoard's events cannot be written any more; metrics.jsonl goes on")
+            self._events = None
+        if self._events:
+            for name, value in metrics.items():
+                self._events.add_scalar(name, value, step)
 
     def __enter__(self) -> "TrainingLog":
         return self
@@ -110,7 +130,8 @@ class TrainingLog:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
         if self._writes:
-            self._events.close()
+            if self._events:
+                self._events.close()
             self._lines.close()
 
 
@@ -119,12 +140,13 @@ def take_back_lines(path: Path, stage: str, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines(keepends=True):
+    for line in path.read_bytes().splitlines(keepends=True):
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if entry["stage"] != stage or entry["step"] <= step:
+            gone = entry["stage"] == stage and entry["step"] > step
+        except (ValueError, KeyError, TypeError):
+            gone = True
+        if line.endswith(b"\n") and not gone:
             kept.append(line)
     with replacing(path) as new:
-        new.write_text("".join(kept))
+        new.write_bytes(b"".join(kept))

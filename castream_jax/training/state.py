@@ -52,6 +52,29 @@ def create_state(
     return TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params), average)
 
 
+def model_state(state: TrainState, frozen: nnx.State) -> nnx.State:
+    """Return all arrays of the network that training is for: those trained, or their averages, and the frozen."""
+    return nnx.merge_state(*state.result, frozen)
+
+
+def as_trees(state: TrainState, frozen: nnx.State) -> dict[str, Any]:
+    """Return the trees that a checkpoint holds: the network, and what else training goes on from."""
+    training = {"step": state.step, "opt_state": state.opt_state}
+    if state.average:
+        training |= {"params": state.params, "statistics": state.statistics}
+    return {"model": model_state(state, frozen), "training": training}
+
+
+def from_trees(trees: dict[str, Any], stage: str) -> tuple[TrainState, nnx.State]:
+    """Return the state and the frozen arrays that a checkpoint holds."""
+    params, statistics, frozen = split_state(trees["model"], stage)
+    training = trees["training"]
+    average = (params, statistics) if "params" in training else None
+    if average:
+        params, statistics = training["params"], training["statistics"]
+    return TrainState(training["step"], params, statistics, training["opt_state"], average), frozen
+
+
 def update_average(
     average: tuple[nnx.State, nnx.State], new: tuple[nnx.State, nnx.State], decay: float, step: jax.Array
 ) -> tuple[nnx.State, nnx.State]:

@@ -31,7 +31,8 @@ def create_train_step(
 
     In stage "stream" only the stream is differentiated: what the backbone computes does not depend on it, so
     nothing runs backward there, and its batch statistics stay as they are. The state is donated.
-    Metrics are `loss` and `accuracy`, means over the batch, and `gradient_norm`, before clipping.
+    Metrics are `loss` and `accuracy`, means over the batch, `gradient_norm`, before clipping, and `parameter_norm`,
+    after the step: it is finite only if all that was trained is.
     """
     train_backbone = stage == "backbone"
 
@@ -64,6 +65,7 @@ def create_train_step(
         if average is not None:
             average = update_average(average, (params, statistics), settings.ema, state.step)
         metrics["gradient_norm"] = optax.tree.norm(gradients)
+        metrics["parameter_norm"] = optax.tree.norm((params, statistics))
         return TrainState(state.step + 1, params, statistics, opt_state, average), metrics
 
     everywhere, split = replicated(mesh), batched(mesh)

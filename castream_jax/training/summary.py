@@ -20,6 +20,14 @@ def write_summary(workdir: Path, summary: dict[str, Any]) -> None:
             path.write_text(json.dumps(summary, indent=2) + "\n")
 
 
+def read_summary(workdir: Path) -> dict[str, Any]:
+    """Return a run's summary, empty if there is none that can be read."""
+    try:
+        return dict(json.loads((workdir / NAME).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
 def peak_memory() -> int:
     """Return the most bytes that one device of this process has held so far; on a CPU, the whole process."""
     used = [(device.memory_stats() or {}).get("peak_bytes_in_use", 0) for device in jax.local_devices()]

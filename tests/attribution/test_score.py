@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from castream_jax.attribution.certificate import certify
 from castream_jax.attribution.gradient import weighted_map
-from castream_jax.attribution.score import score_cam, score_cam_weights
+from castream_jax.attribution.score import ChannelWeights, score_cam, score_cam_weights
 from castream_jax.evaluation.maps import joint_labels, joint_probabilities
 from tests import goldens
 from tests.goldens import assert_close
@@ -47,19 +48,19 @@ def plain_weights() -> np.ndarray:
     return weights
 
 
-def found_weights(chunk: int, function=score_fn) -> jax.Array:
+def find_weights(chunk: int, function=score_fn) -> ChannelWeights:
     arguments = (jnp.asarray(FEATURE_MAP, jnp.float32), IMAGES, jnp.asarray(LABELS), MEAN, STD, chunk)
     return jax.jit(lambda: score_cam_weights(function, *arguments))()
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5, 12, 21, 64])
 def test_weights_are_the_plain_loop_for_any_chunk(chunk):
-    assert_close(found_weights(chunk), plain_weights(), absolute=1e-5)
+    assert_close(find_weights(chunk).values, plain_weights(), absolute=1e-5)
 
 
 def test_dead_and_flat_channels_share_the_black_image():
     black = np.asarray(score_fn(jnp.asarray(np.tile(-np.array(MEAN) / STD, (1, H, W, 1)), jnp.float32)))[0]
-    weights = found_weights(5)
+    weights = find_weights(5).values
     for image, channels in enumerate(([2], [5], range(C))):
         for channel in channels:
             assert_close(weights[image, channel], black[LABELS[image]], absolute=1e-6)
@@ -74,14 +75,18 @@ def test_only_live_channels_cost_a_pass(chunk, passes):
         jax.debug.callback(lambda n: calls.append(int(n)), jnp.asarray(len(images)))
         return score_fn(images)
 
-    jax.block_until_ready(found_weights(chunk, watched))
+    weights = jax.block_until_ready(find_weights(chunk, watched))
     jax.effects_barrier()
     assert sorted(calls) == sorted([1] + [min(chunk, B * C)] * passes)
+    assert weights.passes == sum(calls)
 
 
 def test_maps_are_the_weighted_sums():
     feature_map, labels = jnp.asarray(FEATURE_MAP, jnp.float32), jnp.asarray(LABELS)
-    maps = score_cam(score_fn, feature_map, IMAGES, labels, MEAN, STD, 8)
+    found = score_cam(score_fn, feature_map, IMAGES, labels, MEAN, STD, 8)
+    assert not found.bound.any()
+    assert not found.left_out.any()
+    maps = found.maps
     assert maps.shape == (2, B, 4, 3)
     for s in range(2):
         sums = np.maximum(np.einsum("bhwc,bc->bhw", FEATURE_MAP, plain_weights()[..., s]), 0)
@@ -102,7 +107,7 @@ def test_golden_maps_of_ca_and_gap_from_the_same_passes():
         parts = nnx.merge(graphdef, state).poolings()
         members = [parts["ca"], parts["gap"]]
         columns = joint_labels(members, labels).T  # [B S]
-        return score_cam_weights(joint_probabilities(members), feature_map, images, columns, MEAN, STD, 32)
+        return score_cam_weights(joint_probabilities(members), feature_map, images, columns, MEAN, STD, 32).values
 
     weights = weigh(state)
     assert_close(weights[..., 0], ca["scorecam_weights"], absolute=1e-4)
@@ -123,8 +128,32 @@ def test_golden_weights_and_map_of_convnext():
         probabilities = joint_probabilities([nnx.merge(graphdef, state)])
         return score_cam_weights(
             probabilities, feature_map[..., ::8], goldens.images()[:1], labels, MEAN, STD, chunk=32
-        )
+        ).values
 
     assert_close(weigh(state)[..., 0], golden["scorecam_weights"][:, ::8], absolute=1e-4)
     found = weighted_map(feature_map, jnp.asarray(golden["scorecam_weights"]))
     assert_close(found, golden["scorecam"], absolute=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "file"),
+    [("resnet18", "stage4", "resnet18_stream"), ("convnext_tiny", "branch", "convnext_tiny_stream")],
+)
+def test_the_bound_holds_for_golden_weights(name, target, file):
+    """However many of the strongest channels are known."""
+    golden = goldens.read(f"{file}_cam_metrics")
+    weights = jnp.asarray(golden["scorecam_weights"])[:1, :, None]  # [1 C 1]
+    feature_map = goldens.forward(name)["features"][target][:1]
+    order = np.argsort(-np.abs(np.asarray(feature_map)).max((1, 2)), axis=1)[0]
+
+    def sums(values: jax.Array) -> np.ndarray:
+        return np.maximum(np.einsum("bhwc,bcs->bshw", np.asarray(feature_map, np.float64), np.asarray(values)), 0)
+
+    true, bounds = sums(weights), []
+    for unknown in (0, 10, 100, 300):
+        known = jnp.ones(weights.shape[:2], bool).at[0, order[len(order) - unknown :]].set(False)
+        found = jnp.where(known[..., None], weights, 0)
+        bounds.append(float(certify(feature_map, found, known)[0, 0]))
+        assert np.abs(true - sums(found)).max() <= (bounds[-1] + 2e-6) * true.max()
+    assert bounds[0] == 0 < bounds[1]
+    assert bounds == sorted(bounds)

@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from castream_jax.checkpoints import digest
 from castream_jax.config import DataConfig
 from castream_jax.data.pipeline import evaluation_batches, load_augmented, training_batches
 from castream_jax.data.preprocess import Resize
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import InputError
+from castream_jax.trees import digest
 
 DATA = DataConfig(name="castream_demo", image_size=32, crop_scale=0.5)
 
@@ -56,6 +56,14 @@ def test_an_epoch_has_every_image_once(train):
     assert sorted(labels) == sorted(train[i]["label"] for i in range(len(train)))
 
 
+def test_a_range_of_images(demo_directory):
+    source = open_source("castream_demo", "test", str(demo_directory))
+    batches = list(evaluation_batches(source, Resize(32, "squash"), 8, range(10, 21)))
+    indices = np.concatenate([batch["indices"][batch["valid"]] for batch in batches])
+    assert list(indices) == list(range(10, 21))
+    assert len(batches) == 2
+
+
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_each_batch_in_blocks(processes, train, demo_directory, monkeypatch):
     whole = take(train, 3)
@@ -67,7 +75,7 @@ def test_processes_share_each_batch_in_blocks(processes, train, demo_directory, 
     for process in range(processes):
         monkeypatch.setattr(jax, "process_index", lambda process=process: process)
         parts.append(take(train, 3))
-        evaluated_parts.append(list(evaluation_batches(test, resize, 16)))
+        evaluated_parts.append(list(evaluation_batches(test, resize, 16, block=(process, processes))))
     for expected, *blocks in zip(whole + evaluated, *map(list.__add__, parts, evaluated_parts), strict=True):
         for key in expected:
             joined = np.concatenate([block[key] for block in blocks])
@@ -132,14 +140,14 @@ def test_in_evaluation_bad_records_do_not_count(damaged):
 
 def test_a_split_without_a_readable_record_is_named():
     source = Source("pets", "train", [{"image": b"", "label": 0}] * 2, ("cat",))
-    with pytest.raises(InputError, match="no record of pets, split train, can be read"):
+    with pytest.raises(InputError, match="records 0 and following of pets, split train, cannot be read"):
         load_augmented(source, DATA, 0, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(("batch_size", "num_images"), [(16, 0), (16, 20), (64, 0), (40, 0)])
 def test_evaluation_pads_and_marks(demo_directory, batch_size, num_images):
     source = open_source("castream_demo", "test", str(demo_directory))
-    batches = list(evaluation_batches(source, Resize(32, "squash"), batch_size, num_images))
+    batches = list(evaluation_batches(source, Resize(32, "squash"), batch_size, range(num_images or len(source))))
     assert {batch["images"].shape for batch in batches} == {(batch_size, 32, 32, 3)}
     ids = [name for batch in batches for name in batch["ids"][batch["valid"]]]
     assert ids == [f"test_{i:05d}" for i in range(num_images or len(source))]

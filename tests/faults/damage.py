@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from castream_jax.checkpoints import Checkpoints, digest
-from castream_jax.errors import InputError
+from castream_jax.checkpoints import Checkpoints
+from castream_jax.errors import InputError, RunError
+from castream_jax.trees import digest
 
 Trees = dict[str, Any]
 
@@ -56,7 +57,7 @@ def outcome(checkpoints: Path, saved: dict[int, Trees]) -> str:
         warnings.simplefilter("ignore")
         try:
             step = restored_step(checkpoints, saved)
-        except InputError:
+        except (InputError, RunError):
             return "refused"
         if step is None:
             return "nothing restored"

@@ -13,14 +13,15 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from castream_jax.checkpoints import Checkpoints, digest
+from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import ModelConfig, StageConfig
 from castream_jax.errors import InputError, RunError, Stopped
 from castream_jax.models.classifier import create_model
-from castream_jax.training import loop
+from castream_jax.training import stage
 from castream_jax.training.loop import train
 from castream_jax.training.network import load_trained
 from castream_jax.training.state import split_state
+from castream_jax.trees import digest
 from castream_jax.weights.convert import export_weights
 from tests.training.small import small_experiment
 
@@ -69,7 +70,7 @@ def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
 
-    real = loop.TrainingLog.add
+    real = stage.TrainingLog.add
 
     def killed_in_the_second_epoch(self, step, *rest):
         if self.stage == "stream" and step > 4:
@@ -77,7 +78,7 @@ def test_a_resumed_run_ends_with_the_same_bits(trained, tmp_path, monkeypatch):
         return real(self, step, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.TrainingLog, "add", killed_in_the_second_epoch)
+        patch.setattr(stage.TrainingLog, "add", killed_in_the_second_epoch)
         with pytest.raises(Killed):
             train(experiment, tmp_path)
     assert state_digest(load_trained(experiment, tmp_path, 10)) != state_digest(model)
@@ -103,7 +104,7 @@ def test_a_run_killed_before_its_summary_writes_it_when_run_again(trained, tmp_p
     experiment, workdir, _ = trained
     copy = shutil.copytree(workdir, tmp_path / "copy")
     before = json.loads((copy / "summary.json").read_text())
-    (copy / "summary.json").unlink()
+    (copy / "summary.json").write_text(json.dumps(before | {"stage": "backbone"}))  # as stage `backbone` left it
     train(experiment, copy)
     after = json.loads((copy / "summary.json").read_text())
     assert after["images_per_second"] is None  # nothing was measured
@@ -145,17 +146,25 @@ def test_settings_that_change_nothing_trained_may_change(trained):
 
 
 def test_an_infinite_loss_stops_and_names_step_and_checkpoint(demo_directory, tmp_path):
-    stage = StageConfig(epochs=4, batch_size=32, learning_rate=1e38, save_every=1, log_every=1)
-    experiment = small_experiment(str(demo_directory), backbone=stage)
+    settings = StageConfig(epochs=4, batch_size=32, learning_rate=1e12, save_every=1, log_every=1)
+    experiment = small_experiment(str(demo_directory), backbone=settings)
     with pytest.raises(RunError, match=r"at step 2 of stage backbone.*checkpoint is .*checkpoints/backbone/1\."):
         train(experiment, tmp_path)
     with Checkpoints(tmp_path / "checkpoints" / "backbone") as checkpoints:
         assert checkpoints.steps() == [1]
 
 
+def test_parameters_that_are_not_finite_are_never_saved(demo_directory, tmp_path):
+    """The loss and gradient of the only step are finite; the parameters after it are not."""
+    settings = StageConfig(epochs=1, batch_size=96, learning_rate=1e38, weight_decay=1e5)
+    with pytest.raises(RunError, match=r"parameter_norm is (inf|nan) at step 1 .*There is no checkpoint"):
+        train(small_experiment(str(demo_directory), backbone=settings), tmp_path)
+    assert not (tmp_path / "summary.json").exists()
+
+
 def test_a_request_to_stop_saves_and_the_run_goes_on_to_the_same_end(trained, tmp_path, monkeypatch):
     experiment, _, model = trained
-    real = loop.TrainingLog.add
+    real = stage.TrainingLog.add
 
     def ask(self, step, *rest):
         if self.stage == "stream" and step == 4:
@@ -163,7 +172,7 @@ def test_a_request_to_stop_saves_and_the_run_goes_on_to_the_same_end(trained, tm
         return real(self, step, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.TrainingLog, "add", ask)
+        patch.setattr(stage.TrainingLog, "add", ask)
         with pytest.raises(Stopped, match="after step 4 of 6 of stage stream"):
             train(experiment, tmp_path)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -176,7 +185,7 @@ def test_a_request_to_stop_saves_and_the_run_goes_on_to_the_same_end(trained, tm
 def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(trained, tmp_path, monkeypatch, caplog):
     """Files may not grow past a limit while the second and the last checkpoint of stage `backbone` are saved."""
     experiment, _, model = trained
-    real, soft = loop.Checkpoints.save, resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    real, soft = stage.Checkpoints.save, resource.getrlimit(resource.RLIMIT_FSIZE)[0]
 
     def save(self, step, *rest):
         full = step >= 4
@@ -190,7 +199,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(trained, tmp_pat
 
     experiment = dataclasses.replace(experiment, backbone=dataclasses.replace(experiment.backbone, save_every=2))
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Checkpoints, "save", save)
+        patch.setattr(stage.Checkpoints, "save", save)
         with pytest.raises(RunError, match=r"step 6 could not be saved .*File too large.*backbone/2\. Make room"):
             train(experiment, tmp_path)
     assert "the checkpoint after step 4 could not be saved" in caplog.text
@@ -203,14 +212,14 @@ def test_a_full_memory_is_no_traceback(demo_directory, tmp_path, monkeypatch):
     def fails(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-    monkeypatch.setattr(loop, "create_train_step", lambda *_: fails)
+    monkeypatch.setattr(stage, "create_train_step", lambda *_: fails)
     with pytest.raises(RunError, match=r"memory is full in stage backbone .* --config.backbone.accumulate"):
         train(small_experiment(str(demo_directory)), tmp_path)
 
 
 def test_the_average_is_the_result_and_is_resumed(demo_directory, tmp_path):
-    stage = StageConfig(epochs=2, batch_size=32, learning_rate=0.01, ema=0.5, validate_every=2, save_every=2)
-    experiment = small_experiment(str(demo_directory), stream=stage)
+    settings = StageConfig(epochs=2, batch_size=32, learning_rate=0.01, ema=0.5, validate_every=2, save_every=2)
+    experiment = small_experiment(str(demo_directory), stream=settings)
     model = train(experiment, tmp_path / "whole")
     lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "validation_accuracy_ca" in line] == [2, 4, 6]
@@ -219,7 +228,7 @@ def test_the_average_is_the_result_and_is_resumed(demo_directory, tmp_path):
     shutil.rmtree(last)
     (tmp_path / "whole" / "summary.json").unlink()
     assert state_digest(train(experiment, tmp_path / "whole")) == state_digest(model)
-    plain = dataclasses.replace(experiment, stream=dataclasses.replace(stage, ema=0.0))
+    plain = dataclasses.replace(experiment, stream=dataclasses.replace(settings, ema=0.0))
     assert state_digest(train(plain, tmp_path / "plain")) != state_digest(model)
 
 

@@ -15,7 +15,7 @@ from castream_jax.models.classifier import create_model
 from castream_jax.weights.convert import export_weights
 
 ROOT = Path(__file__).parent.parent.parent
-STEPS = 20
+STEPS = 21
 
 
 def start(arguments: list[str], data: Path, devices: int = 1) -> subprocess.Popen:
@@ -52,8 +52,8 @@ def runs(demo_directory, tmp_path_factory):
         f"--config.weights={place / 'gap.safetensors'}",
         "--config.data.image_size=48",
         "--config.backbone.epochs=0",
-        f"--config.stream.epochs={STEPS // 4}",
-        "--config.stream.batch_size=24",  # 4 batches in an epoch of 96 images
+        f"--config.stream.epochs={STEPS // 3}",
+        "--config.stream.batch_size=32",  # 3 batches in an epoch of 96 images
         "--config.stream.mixup=0.2",
         "--config.stream.log_every=1",
     ]

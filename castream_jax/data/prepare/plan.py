@@ -1,14 +1,12 @@
 """What preparing a dataset would do: known, and said, before it is done."""
 
-import fcntl
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from castream_jax.errors import InputError
+from castream_jax.locking import alone_in
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def carry_out(plan: Plan) -> None:
             f"{plan.name} needs {as_gigabytes(plan.needs)} of disk, and {plan.path} has {as_gigabytes(free)} free: "
             "make room, or name another place with --directory=DIR."
         )
-    with alone_in(plan.path.parent):
+    with alone_in(plan.path.parent, "preparing a dataset"):
         try:
             plan.make()
         except OSError as error:
@@ -56,31 +54,3 @@ def nearest_folder(path: Path) -> Path:
 def as_gigabytes(size: int) -> str:
     """Word a number of bytes."""
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
-
-
-@contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
-    """Create a folder, and keep others who ask for it out; the system lets go of it when we end, even killed.
-
-    Raises:
-      InputError: another process is in it; the folder cannot be written.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{directory} cannot be created: {error.strerror}.") from error
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        _lock(descriptor, directory)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, directory: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"another process is preparing a dataset in {directory}: wait for it, or end it.") from None
-    except OSError:
-        return  # a file system without locks: nothing is lost but this check

@@ -12,6 +12,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from tqdm import tqdm
 
 from castream_jax.errors import InputError
+from castream_jax.replacement import sync
 
 FILENAME_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 """TFDS's own default."""
@@ -84,6 +85,7 @@ def write_shard(file: Path, records: Iterable[bytes]) -> None:
                 writer.write(record)
         finally:
             writer.close()
+        sync(part)
         os.replace(part, file)
     except RuntimeError as error:
         raise InputError(f"{file} cannot be written: {error}") from error

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from castream_jax.data.prepare import generation, plan
 from castream_jax.data.prepare.__main__ import main
-from castream_jax.data.prepare.plan import alone_in
+from castream_jax.locking import alone_in
 
 
 def fails(capsys, *argv: str) -> str:
@@ -89,7 +89,7 @@ def test_sizes_are_what_tfds_states(tmp_path):
 
 
 def test_two_at_once_are_kept_apart(image_root, tmp_path, capsys):
-    with alone_in(tmp_path / "data" / "pets"):
+    with alone_in(tmp_path / "data" / "pets", "preparing a dataset"):
         message = fails(capsys, "pets", f"--images={image_root}", f"--directory={tmp_path / 'data'}")
     assert "another process is preparing a dataset in" in message
     main(["pets", f"--images={image_root}", f"--directory={tmp_path / 'data'}"])

@@ -1,0 +1,48 @@
+"""What a weighted sum of channels can still become while some of its weights are unknown.
+
+    P = sum over known k of w_k A^k      R+, R- = sums over unknown k of max(A^k, 0), max(-A^k, 0)
+
+Weights are probabilities, in [0, 1]: the sum over all channels lies between P - R- and P + R+ at every position,
+and for all that is known may lie anywhere there. It follows for the map `M = ReLU(sum_k w_k A^k)` that `ReLU(P)`
+differs from it by at most `E = max(ReLU(P + R+) - ReLU(P), ReLU(P) - ReLU(P - R-))`, which never exceeds the sum
+of |A^k| over the unknown k, and that the maximum of M, which decides what is little, is at least that of
+`ReLU(P - R-)`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+
+def certify(
+    feature_map: Float[Array, "B h w C"], weights: Float[Array, "B C S"], known: Bool[Array, "B C"]
+) -> Float[Array, "B S"]:
+    """Return by how much `ReLU(P)` may differ from M at any position, relative to the maximum of M.
+
+    It is `max E / max ReLU(P - R-)`: 0 where E is 0, infinite where nothing certifies that M is above 0 anywhere.
+    Rounding in float32 is not counted (about 1e-6).
+
+    What bound b means for the maps after min-max (`a` from P, `a*` from M): where the maps begin at 0, as ReLU's
+    nearly always do, `|a - a*| <= 2 b / (1 - b)`, and `b / (1 - b)` if no A^k is negative. Else times
+    `max ReLU(P) / (max ReLU(P) - min ReLU(P))`.
+
+    Args:
+      feature_map: the channels A.
+      weights: in [0, 1]; 0 where not known.
+      known: whether a channel's weights are known.
+    """
+    maps = feature_map.astype(jnp.float32)
+
+    def add(channels: Array, factors: Array) -> Array:
+        return jnp.einsum("bhwc,bcs->bshw", channels, factors, precision=lax.Precision.HIGHEST)
+
+    rest = jnp.where(known, 0.0, 1.0)[..., None]  # [B C 1]
+    found = add(maps, weights)  # [B S h w]
+    above, below = add(jax.nn.relu(maps), rest), add(jax.nn.relu(-maps), rest)  # [B 1 h w]
+    # The two differences of ReLUs, without subtracting large numbers.
+    rise = jnp.clip(found + above, 0, above)
+    fall = jnp.clip(found, 0, below)
+    error = jnp.maximum(rise, fall).max((2, 3))  # [B S]
+    largest = jax.nn.relu(found - below).max((2, 3))
+    return error / jnp.where(error == 0, 1, largest)

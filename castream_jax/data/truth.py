@@ -1,0 +1,73 @@
+"""Where the object of a record is: its mask or box, brought to the evaluated square as the image is.
+
+Known features, of which the first that a record has is taken:
+
+    mask, segmentation_mask   an encoded picture of the image's size: the object is what is not zero. Without zeros and
+                              up to 3 it is a trimap of oxford_iiit_pet, 1 object, 2 background, 3 the border between
+                              them, which counts as object: it holds the outline, where a good map may well peak
+    box, bbox, objects/bbox   (ymin, xmin, ymax, xmax) as shares of the height and width: all boxes together
+
+The box of a part, as `head_bbox`, says nothing about the object.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image
+
+from castream_jax.data import preprocess
+from castream_jax.data.preprocess import Resize
+from castream_jax.errors import InputError
+
+MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
+
+
+def has_truth(record: Mapping[str, Any]) -> bool:
+    """Return whether a record, and so every record of its dataset, says where the object is."""
+    return any(name in record for name in (*MASKS, *BOXES)) or "bbox" in record.get("objects", ())
+
+
+def object_mask(record: Mapping[str, Any], size: tuple[int, int], resize: Resize) -> Bool[np.ndarray, "S S"] | None:
+    """Return where the object is in the square that `resize` makes of the record's picture; None if not known.
+
+    It may be empty: an object can lie outside of the square that is cut out.
+
+    Args:
+      record: pictures in it are still encoded.
+      size: width and height of the record's picture.
+      resize: how that picture becomes a square. Masks take the nearest pixel, at the same places.
+
+    Raises:
+      InputError: a mask that cannot be read or is not of the picture's size.
+    """
+    if not has_truth(record):
+        return None
+    name = next((name for name in (*MASKS, *BOXES) if name in record), "")
+    if name in MASKS:
+        mask = decode_mask(record[name])
+        if mask.shape != (size[1], size[0]):
+            raise InputError(
+                f"{name} is {mask.shape[1]}x{mask.shape[0]} and the picture {size[0]}x{size[1]}: expected equal sizes."
+            )
+    else:
+        mask = fill_boxes(record[name] if name else record["objects"]["bbox"], size)
+    return np.array(resize.nearest(Image.fromarray(mask)))
+
+
+def decode_mask(encoded: bytes) -> Bool[np.ndarray, "H W"]:
+    """Return where the object is in an encoded mask or trimap; `InputError` if it cannot be read."""
+    values = np.asarray(preprocess.decode(encoded)).max(2)
+    if values.min() >= 1 and values.max() <= 3:
+        return values != 2
+    return values > 0
+
+
+def fill_boxes(boxes: Any, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    """Return the pixels of a picture of that width and height whose centres lie in any box, [4] or [n 4]."""
+    width, height = size
+    ymin, xmin, ymax, xmax = np.asarray(boxes, np.float64).reshape(-1, 4, 1).swapaxes(0, 1)  # [n 1] each
+    y, x = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+    rows, columns = (ymin <= y) & (y < ymax), (xmin <= x) & (x < xmax)  # [n H], [n W]
+    return rows.T @ columns  # of truth values: whether any box holds both

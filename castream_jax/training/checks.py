@@ -1,0 +1,39 @@
+"""What must hold before training starts: mistakes are named before anything is written."""
+
+from jax.sharding import Mesh
+
+from castream_jax.config import Experiment, StageConfig
+from castream_jax.data.source import Source, open_source
+from castream_jax.errors import InputError
+from castream_jax.sharding import check_batch_size
+from castream_jax.training.network import BACKBONE, STREAM
+
+
+def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
+    """Raise `InputError` if there is nothing to train, nothing to train the stream on, or batches do not fit."""
+    if not experiment.backbone.epochs and not experiment.weights:
+        raise InputError(
+            "config has neither weights nor backbone.epochs: set --config.weights to the weights of a "
+            "pretrained network, or --config.backbone.epochs to train one from scratch."
+        )
+    last = BACKBONE if experiment.model.pooling == "gap" else STREAM
+    if not getattr(experiment, last).epochs:
+        pooling = experiment.model.pooling
+        raise InputError(f"there is nothing to train: model.pooling is {pooling!r} and {last}.epochs is 0.")
+    data = experiment.data
+    if not len(open_source(data.name, data.validation_split, data.directory)):
+        raise InputError(
+            f"split {data.validation_split!r} of {data.name} is empty: name another data.validation_split."
+        )
+    for stage in (BACKBONE, STREAM):
+        settings: StageConfig = getattr(experiment, stage)
+        if not settings.epochs:
+            continue
+        parts = f", in {settings.accumulate} parts" if settings.accumulate > 1 else ""
+        check_batch_size(f"{stage}.batch_size{parts}", settings.batch_size // settings.accumulate, mesh.size)
+        if settings.mixup or settings.cutmix:  # pairs on one device
+            check_batch_size(f"{stage}.batch_size with mixup or cutmix", settings.batch_size, 2 * mesh.size)
+        if settings.batch_size > len(source):
+            raise InputError(
+                f"{stage}.batch_size is {settings.batch_size}: {source.name} has {len(source)} images only."
+            )

@@ -1,0 +1,219 @@
+"""One stage of training: from its newest checkpoint to its end, whatever happens in between."""
+
+import collections
+import errno
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from castream_jax.checkpoints import Checkpoints
+from castream_jax.config import Experiment, StageConfig
+from castream_jax.data.pipeline import training_batches
+from castream_jax.data.records import BadRecords
+from castream_jax.data.source import Source, open_source
+from castream_jax.errors import RunError, Stopped
+from castream_jax.models.classifier import Classifier
+from castream_jax.sharding import replicate
+from castream_jax.training import summary
+from castream_jax.training.accuracy import SplitAccuracy
+from castream_jax.training.feed import AHEAD, Feed
+from castream_jax.training.log import NotFinite, TrainingLog
+from castream_jax.training.network import BACKBONE, STREAM, checkpoint_directory, evaluation_resize
+from castream_jax.training.optimizer import create_optimizer
+from castream_jax.training.resume import check_same_run, describe_run
+from castream_jax.training.state import as_trees, create_state, from_trees, model_state, split_state
+from castream_jax.training.step import create_train_step
+from castream_jax.training.stopping import StopRequest
+from castream_jax.trees import digest
+
+log = logging.getLogger(__name__)
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def add_over_processes(number: int) -> int:
+    """Return the sum of every process's number."""
+    return int(np.sum(multihost_utils.process_allgather(np.asarray(number))))
+
+
+class Stage:
+    """One stage of training a network: `train` starts or resumes it, and ends it.
+
+    The order of a step, which a resumed run relies on:
+
+        1. the step is computed from the state and the batch of that number
+        2. its metrics are logged, and the run ends if they are not finite
+        3. the validation accuracy is measured, where it is due
+        4. the state is saved, where it is due or the run was asked to stop
+    """
+
+    def __init__(
+        self, stage: str, model: Classifier, experiment: Experiment, source: Source, workdir: Path, mesh: Mesh
+    ):
+        self.stage, self.experiment, self.source, self.workdir, self.mesh = stage, experiment, source, workdir, mesh
+        self.settings: StageConfig = getattr(experiment, stage)
+        self.steps_per_epoch = len(source) // self.settings.batch_size
+        self.total_steps = self.settings.epochs * self.steps_per_epoch
+        optimizer = create_optimizer(self.settings, self.total_steps)
+        self.graphdef, whole = nnx.split(model)
+        params, statistics, frozen = split_state(whole, stage)
+        state = create_state(params, statistics, optimizer, averaged=self.settings.ema > 0)
+        self.state, self.frozen = replicate((state, frozen), mesh)
+        self.train_step = create_train_step(self.graphdef, optimizer, stage, self.settings, experiment.seed, mesh)
+        self.bad_records = BadRecords(source, experiment.data.on_bad_record)
+
+    def train(self, stop: StopRequest) -> Classifier:
+        """Train from the newest checkpoint, or from the start, and return the trained network."""
+        with Checkpoints(checkpoint_directory(self.workdir, self.stage), writes=True) as checkpoints:
+            self.restore(checkpoints)
+            if int(self.state.step) < self.total_steps or self.lacks_summary():
+                try:
+                    self.run(checkpoints, stop)
+                except NotFinite as error:
+                    raise RunError(
+                        f"{error.name} is {error.value} at step {error.step} of stage {self.stage}: training stopped "
+                        f"there. {checkpoints.last_good()} Lower learning_rate or set clip_norm, in another --workdir."
+                    ) from error
+                except jax.errors.JaxRuntimeError as error:
+                    if "RESOURCE_EXHAUSTED" not in str(error):
+                        raise
+                    raise RunError(
+                        f"memory is full in stage {self.stage} with {self.settings.batch_size} images a step on "
+                        f"{self.mesh.size} devices. {checkpoints.last_good()} Set --config.{self.stage}.accumulate to "
+                        "compute a step in parts, or lower batch_size."
+                    ) from error
+                except OSError as error:
+                    if error.errno not in NO_ROOM:
+                        raise
+                    raise RunError(
+                        f"stage {self.stage} cannot write to {self.workdir} ({error}). {checkpoints.last_good()} Make "
+                        "room and run the same command again."
+                    ) from error
+        return nnx.merge(self.graphdef, *self.state.result, self.frozen)
+
+    def restore(self, checkpoints: Checkpoints) -> None:
+        """Take the state of the newest whole checkpoint, where there is one."""
+        restored = checkpoints.restore(
+            as_trees(self.state, self.frozen),
+            set_aside=True,
+            check=lambda saved: check_same_run(saved, self.experiment, self.stage, self.source, checkpoints.directory),
+        )
+        if restored is None:
+            return
+        step, trees, _ = restored
+        self.state, self.frozen = replicate(from_trees(trees, self.stage), self.mesh)
+        if step < self.total_steps:
+            log.info("stage %s goes on after step %d, %s", self.stage, step, checkpoints.directory / str(step))
+
+    def run(self, checkpoints: Checkpoints, stop: StopRequest) -> None:
+        """Take all steps that are left, and say what the stage was."""
+        settings, data = self.settings, self.experiment.data
+        first_step = int(self.state.step)
+        validation = self.create_validation()
+        batches = training_batches(
+            self.source, data, settings.batch_size, self.experiment.seed, first_step, self.bad_records
+        )
+        accuracy: dict[str, float] = {}
+        running: collections.deque[Any] = collections.deque()
+        with (
+            TrainingLog(self.workdir, self.stage, first_step, self.total_steps, settings.batch_size) as training_log,
+            Feed(batches, self.mesh) as feed,
+        ):
+
+            def validate(step: int) -> None:
+                nonlocal accuracy
+                accuracy = validation.measure(model_state(self.state, self.frozen))
+                training_log.write_validation(step, accuracy)
+
+            missed = first_step > 0 and self.is_due(first_step, settings.validate_every)
+            if missed and self.agree(not training_log.has_validation(first_step)):
+                validate(first_step)
+            training_log.resume_clock()
+            for step in range(first_step + 1, self.total_steps + 1):
+                batch = feed.next(running[-1] if running else None)
+                self.state, metrics = self.train_step(self.state, self.frozen, batch)
+                training_log.add(step, metrics)
+                running.append(metrics["loss"])
+                if len(running) > AHEAD:  # more would only wait on the device, each with its batch
+                    jax.block_until_ready(running.popleft())
+                stopping = stop.reached()
+                validation_due = self.is_due(step, settings.validate_every) and not stopping
+                save_due = self.is_due(step, settings.save_every) or stopping
+                first = step == first_step + 1
+                if first or save_due or validation_due or step % settings.log_every == 0:
+                    training_log.flush(first)
+                if save_due:  # before the validation, which may take longer than the time that is left
+                    trees = as_trees(self.state, self.frozen)
+                    checkpoints.save(step, trees, describe_run(self.experiment, self.stage, step, self.source))
+                if validation_due:
+                    validate(step)
+                if save_due or validation_due:
+                    training_log.resume_clock()
+                if stopping:
+                    checkpoints.finish(step)
+                    raise Stopped(
+                        f"stopped after step {step} of {self.total_steps} of stage {self.stage}, which is saved. Run "
+                        "the same command to go on."
+                    )
+        checkpoints.finish(self.total_steps)
+        if not accuracy:  # an earlier run did all of that, but was stopped before its summary
+            accuracy = validation.measure(model_state(self.state, self.frozen))
+        self.summarise(accuracy, training_log, feed, validation)
+
+    def create_validation(self) -> SplitAccuracy:
+        """Return what measures the accuracy on the validation split, in batches that training's memory holds."""
+        data, settings = self.experiment.data, self.settings
+        return SplitAccuracy(
+            open_source(data.name, data.validation_split, data.directory),
+            evaluation_resize(self.experiment),
+            settings.batch_size // settings.accumulate,
+            self.graphdef,
+            self.mesh,
+            data.on_bad_record,
+        )
+
+    def agree(self, answer: bool) -> bool:
+        """Return the first process's answer in all processes."""
+        return bool(multihost_utils.broadcast_one_to_all(np.asarray(answer)))
+
+    def lacks_summary(self) -> bool:
+        """Return whether this is the last stage, of a run that was stopped just before it wrote its summary."""
+        last = STREAM if self.experiment.model.pooling == "ca" else BACKBONE
+        written = summary.read_summary(self.workdir)
+        there = (written.get("stage"), written.get("steps")) == (self.stage, self.total_steps)
+        return self.stage == last and self.agree(not there)
+
+    def is_due(self, step: int, every: int) -> bool:
+        """Return whether what happens every so many steps (0: once an epoch), and after the last, happens now."""
+        return step % (every or self.steps_per_epoch) == 0 or step == self.total_steps
+
+    def summarise(
+        self, accuracy: dict[str, float], training_log: TrainingLog, feed: Feed, validation: SplitAccuracy
+    ) -> None:
+        """Write what this stage was; the next stage replaces it."""
+        gap_or_ca = "ca" if "ca" in accuracy else "gap"
+        summary.write_summary(
+            self.workdir,
+            {
+                "name": self.experiment.name,
+                "stage": self.stage,
+                "steps": self.total_steps,
+                "images_per_second": training_log.images_per_second,
+                "data_wait_share": feed.waited / training_log.seconds if training_log.seconds else None,
+                "peak_memory_bytes": summary.peak_memory(),
+                "accuracy": accuracy[gap_or_ca],
+                "accuracy_gap": accuracy["gap"],
+                "bad_records": add_over_processes(self.bad_records.count + validation.bad_records.count),
+                "params_sha256": digest(self.state.result),
+                "frozen_sha256": digest(self.frozen),
+                "devices": self.mesh.size,
+                "device": jax.devices()[0].device_kind,
+                "processes": jax.process_count(),
+            },
+        )

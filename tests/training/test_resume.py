@@ -1,0 +1,63 @@
+"""Which settings may change between the runs of a stage: every one is either decisive or on the list."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from castream_jax.config import Experiment, StageConfig
+from castream_jax.data.source import Source
+from castream_jax.errors import InputError
+from castream_jax.training.resume import check_same_run, decisive_settings, describe_run, flatten_settings
+
+SOURCE = Source("pets", "train", range(100), ("cat", "dog"))
+EXPERIMENT = Experiment(name="x", weights="", backbone=StageConfig(epochs=1), stream=StageConfig(epochs=2))
+MAY_CHANGE = {
+    *("name", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
+    *(f"{stage}.{key}" for stage in ("backbone", "stream") for key in ("log_every", "validate_every", "save_every")),
+}
+
+
+def test_every_setting_but_those_on_the_list_is_decisive():
+    settings = {name for name in flatten_settings(EXPERIMENT.to_dict()) if not name.startswith("evaluation.")}
+    assert settings - set(decisive_settings(EXPERIMENT, "stream")) == MAY_CHANGE
+    backbone = set(decisive_settings(EXPERIMENT, "backbone"))
+    also = {name for name in settings if name.startswith("stream.")} | {"model.pooling", "model.heads"}
+    assert settings - backbone == MAY_CHANGE | also
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "said"),
+    [
+        ("data", {"name": "cifar10"}, r"data.name \('imagenet2012' there, 'cifar10' here\)"),
+        ("model", {"name": "resnet18"}, "model.name"),
+        ("stream", {"learning_rate": 1.0}, "stream.learning_rate"),
+    ],
+)
+def test_other_settings_are_refused(part, changes, said):
+    saved = describe_run(EXPERIMENT, "stream", 3, SOURCE)
+    changed = dataclasses.replace(EXPERIMENT, **{part: dataclasses.replace(getattr(EXPERIMENT, part), **changes)})
+    with pytest.raises(InputError, match=said):
+        check_same_run(saved, changed, "stream", SOURCE, Path("run/checkpoints/stream"))
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (dataclasses.replace(SOURCE, records=range(101)), r"dataset: images \(100 there, 101 here\)"),
+        (dataclasses.replace(SOURCE, class_names=("cat", "hog")), "dataset: class names"),
+    ],
+)
+def test_another_dataset_of_the_same_name_is_refused(source, said):
+    saved = describe_run(EXPERIMENT, "stream", 3, SOURCE)
+    with pytest.raises(InputError, match=said):
+        check_same_run(saved, EXPERIMENT, "stream", source, Path("run/checkpoints/stream"))
+
+
+def test_other_versions_are_said_and_allowed(caplog):
+    saved = describe_run(EXPERIMENT, "stream", 3, SOURCE)
+    check_same_run(saved, EXPERIMENT, "stream", SOURCE, Path("run"))
+    assert caplog.text == ""
+    saved["versions"]["jax"] = "0.1"
+    check_same_run(saved, EXPERIMENT, "stream", SOURCE, Path("run"))
+    assert "jax 0.1 -> " in caplog.text
