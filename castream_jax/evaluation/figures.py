@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from castream_jax.evaluation.names import METRICS, Metric, name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.names import METRICS, Metric, is_null, name_attribution, name_pooling, order_pairs
 from castream_jax.evaluation.rows import mean_curves
 from castream_jax.evaluation.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet, measure, wrap
 from castream_jax.masking import upsample
@@ -26,6 +26,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "gap": {"color": "#b4500a", "linestyle": (0, (4, 2)), "zorder": 3},  # dashes lie on top: both are seen where equal
     "ca": {"color": "#0a5fa8", "linestyle": "-"},
 }
+REFERENCE = "random"
+"""The null map whose curve stands in grey behind those of every attribution."""
 
 MARGIN, GAP, GROUP_GAP, LARGEST_CELL = 0.04, 0.04, 0.13, 1.3
 HEADER, BAR, LINE, ROW_GAP = 0.27, 0.34, 0.135, 0.14
@@ -180,9 +182,12 @@ def overlay(image: Float[np.ndarray, "H W 3"], saliency: Float[np.ndarray, "h w"
 
 
 def draw_curves(rows: pa.Table, path: str | Path) -> None:
-    """Draw the mean insertion and deletion curves as a PNG: a panel for each attribution, GAP against CA."""
+    """Draw the mean insertion and deletion curves as a PNG: a panel for each attribution, GAP against CA.
+
+    Null maps have no panel; where there is a random one, its curves are grey in every panel.
+    """
     curves = {metric: mean_curves(rows, metric.column) for metric in METRICS if metric.symbol in ("I", "D")}
-    pairs = order_pairs(list(next(iter(curves.values()))))
+    pairs = order_pairs([pair for pair in next(iter(curves.values())) if not is_null(pair[0])])
     limit = probability_limit([curve for group in curves.values() for curve in group.values()])
     panel = (PAGE_WIDTH - 0.5) / max(len(pairs), 4)
     sheet = Sheet(0.5 + panel * max(len(pairs), 1), 3.56)
@@ -194,6 +199,9 @@ def draw_curves(rows: pa.Table, path: str | Path) -> None:
                 curve = group[attribution, pooling]
                 style = STYLES.get(pooling, {})
                 axes.plot(np.linspace(0, 1, len(curve)), curve, linewidth=1.2, label=name_pooling(pooling), **style)
+                if (REFERENCE, pooling) in group:
+                    grey = style | {"color": "#999999", "zorder": 1}
+                    axes.plot(np.linspace(0, 1, len(curve)), group[REFERENCE, pooling], linewidth=0.7, **grey)
             style_panel(axes, metric, limit, first=column == 0)
             axes.set_title(name_attribution(attribution), fontsize=TEXT, pad=3)
             axes.legend(fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)

@@ -11,20 +11,17 @@ import jinja2
 import numpy as np
 import pyarrow as pa
 
-from castream_jax.evaluation.figures import probability_limit
-from castream_jax.evaluation.names import METRICS, name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.report import (
-    describe_accuracies,
-    describe_flat_maps,
-    describe_source,
-    format_percent,
-    tabulate,
-)
+from castream_jax.evaluation.figures import REFERENCE, probability_limit
+from castream_jax.evaluation.names import METRICS, is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
 from castream_jax.evaluation.rows import mean_curves
+from castream_jax.evaluation.tables import format_percent, tabulate
 
 CHOICE_NAMES = {
     "name": "Name",
     "resize": "How an image comes to its size",
+    "interpolation": "How images are interpolated",
+    "shorter_side": "Shorter side before a crop, in pixels (0: 256/224 of the size)",
     "explained_class": "Class explained and measured",
     "step_rows": "Pixels in one step, in rows of the image",
     "blur_size": "Blur kernel of insertion, side in pixels",
@@ -56,6 +53,8 @@ class Panel:
 
     title: str
     lines: list[Line]
+    references: list[str]
+    """Of the random map, SVG coordinates."""
 
     @property
     def spoken(self) -> str:
@@ -69,10 +68,10 @@ class Frame:
 
     limit: float
     """The probability at the top."""
-    width: int = 240
+    width: int = 248
     height: int = 176
-    left: int = 38
-    right: int = 234
+    left: int = 46
+    right: int = 242
     top: int = 10
     bottom: int = 138
 
@@ -112,13 +111,15 @@ def render_html(report: Mapping[str, Any], rows: pa.Table, figures: Sequence[tup
     )
     curves = {metric.symbol: mean_curves(rows, metric.column) for metric in METRICS if metric.symbol in ("I", "D")}
     frame = Frame(probability_limit([curve for group in curves.values() for curve in group.values()]))
+    tables = tabulate(report)
     return environment.get_template("report.html.jinja").render(
         report=report,
-        metrics=METRICS,
+        metrics=[metric for table in tables for metric in table.metrics],
         source=describe_source(report),
-        table=tabulate(report),
+        tables=tables,
         accuracies=describe_accuracies(report),
-        flat_maps=describe_flat_maps(report),
+        numbers=describe_numbers(report),
+        passes=describe_passes(report),
         frame=frame,
         curves=[(metric, build_panels(frame, curves[metric.symbol])) for metric in METRICS if metric.symbol in curves],
         choices=[(CHOICE_NAMES.get(name, name), value) for name, value in report["protocol_choices"].items()],
@@ -128,20 +129,26 @@ def render_html(report: Mapping[str, Any], rows: pa.Table, figures: Sequence[tup
 
 
 def build_panels(frame: Frame, curves: Mapping[tuple[str, str], np.ndarray]) -> list[Panel]:
-    """Return a panel for each attribution; points that are not finite are left out."""
+    """Return a panel for each attribution; null maps have none, but the random one is in every panel."""
     panels = []
-    for attribution, poolings in order_pairs(list(curves)).items():
+    for attribution, poolings in order_pairs([pair for pair in curves if not is_null(pair[0])]).items():
         lines = [draw_line(frame, pooling, curves[attribution, pooling]) for pooling in poolings]
-        panels.append(Panel(name_attribution(attribution), lines))
+        references = [place(frame, curves[REFERENCE, p]) for p in poolings if (REFERENCE, p) in curves]
+        panels.append(Panel(name_attribution(attribution), lines, references))
     return panels
 
 
 def draw_line(frame: Frame, pooling: str, curve: np.ndarray) -> Line:
     """Return a curve in the coordinates of a frame, with its area (METHOD 3)."""
+    area = 100 * float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
+    name, shown = name_pooling(pooling), format_percent(area if math.isfinite(area) else None)
+    return Line(pooling, name, place(frame, curve), shown)
+
+
+def place(frame: Frame, curve: np.ndarray) -> str:
+    """Return a curve in SVG coordinates; points that are not finite are left out."""
     places = np.linspace(0, 1, len(curve))
-    points = [f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in zip(places, curve) if math.isfinite(y)]
-    area = 100 * float(np.trapezoid(curve, places))
-    return Line(pooling, name_pooling(pooling), " ".join(points), format_percent(area if math.isfinite(area) else None))
+    return " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in zip(places, curve) if math.isfinite(y))
 
 
 def format_duration(seconds: float) -> str:

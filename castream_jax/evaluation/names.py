@@ -9,6 +9,13 @@ ATTRIBUTION_NAMES = {
     "attention": "Raw attention",
     "attention_scores": "Raw attention (scores)",
 }
+NULL_NAMES = {
+    "random": "Random",
+    "gaussian": "Centred Gaussian",
+    "constant": "Constant",
+    "fake": "All but one pixel",
+}
+"""The maps of `baselines`, which know nothing of the network: what a metric gives for nothing."""
 POOLING_NAMES = {"gap": "GAP", "ca": "CA"}
 """In the order of the table."""
 
@@ -81,10 +88,48 @@ METRICS = (
     ),
 )
 
+LOCALISATION = (
+    Metric(
+        "PG",
+        "pointing_game",
+        "Pointing game",
+        False,
+        "The share of images whose most salient pixel lies on the object.",
+    ),
+    Metric(
+        "EPG",
+        "energy_pointing_game",
+        "Energy-based pointing game",
+        False,
+        "The share of the map's sum that lies on the object.",
+    ),
+    Metric(
+        "IoU best",
+        "iou_best",
+        "Overlap at the best threshold",
+        False,
+        "The intersection over union of the object and the pixels above a threshold, "
+        "at the threshold that suits the image best.",
+    ),
+    Metric(
+        "IoU fixed",
+        "iou_fixed",
+        "Overlap at a fixed threshold",
+        False,
+        "The intersection over union of the object and the pixels above the same threshold in every image.",
+    ),
+)
+"""Where the object is, of images with a mask or box."""
+
 
 def name_attribution(attribution: str) -> str:
     """Return an attribution's name for people."""
-    return ATTRIBUTION_NAMES.get(attribution, attribution)
+    return (ATTRIBUTION_NAMES | NULL_NAMES).get(attribution, attribution)
+
+
+def is_null(attribution: str) -> bool:
+    """Return whether a map knows nothing of the network."""
+    return attribution in NULL_NAMES
 
 
 def name_pooling(pooling: str) -> str:
@@ -93,10 +138,10 @@ def name_pooling(pooling: str) -> str:
 
 
 def order_pairs(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return the poolings of each attribution: attributions as they first appear, GAP before CA."""
+    """Return the poolings of each attribution: attributions as they first appear, null maps last; GAP before CA."""
     order = list(POOLING_NAMES)
     rank = {pooling: order.index(pooling) if pooling in order else len(order) for _, pooling in pairs}
     return {
         attribution: sorted((p for a, p in pairs if a == attribution), key=lambda pooling: rank[pooling])
-        for attribution in dict.fromkeys(attribution for attribution, _ in pairs)
+        for attribution in sorted(dict.fromkeys(attribution for attribution, _ in pairs), key=is_null)
     }

@@ -3,22 +3,26 @@
 import json
 import math
 import platform
+import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from castream_jax.evaluation.names import METRICS, Metric, name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.rows import count_images, flat_counts, summarise
+from castream_jax.evaluation.intervals import bootstrap_table
+from castream_jax.evaluation.notes import SAVINGS, describe_all, describe_source
+from castream_jax.evaluation.rows import count_images, count_localised, count_maps, summarise, summarise_pruning
+from castream_jax.evaluation.statistics import LEVEL, RESAMPLES, SEED
+from castream_jax.evaluation.tables import Section, tabulate
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.replacement import replacing
 from castream_jax.version import VERSION
 
-ABSENT = "—"
-"""What a table shows where a value does not exist."""
+WIDTH = 120
+"""Columns of a terminal."""
 
 
 def build_report(
@@ -33,6 +37,9 @@ def build_report(
     accuracy_num_images: int | None = None,
     untrained_accuracy: Mapping[str, float] | None = None,
     details: Mapping[str, str | int | float | bool] | None = None,
+    passes: Mapping[str, int] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> dict[str, Any]:
     """Return the report of an evaluation, ready for JSON.
 
@@ -47,9 +54,13 @@ def build_report(
       accuracy_num_images: images that the accuracies are of.
       untrained_accuracy: percent by pooling before the stream was trained.
       details: anything else worth keeping with the numbers, such as the checkpoint, by name.
+      passes: images sent through the network: "made", those of the plain computation "without_sharing", and those that
+        each of `notes.SAVINGS` saved, every pass counted once.
+      resamples, seed: of the bootstrap.
 
     Raises:
-      ValueError: rows of different attributions or poolings cover different numbers of images.
+      ValueError: rows of different attributions or poolings cover different images, or the passes made and saved
+        are not those of the plain computation.
     """
     report: dict[str, Any] = {
         "protocol": {"name": protocol.name, "hash": protocol.hash},
@@ -65,13 +76,36 @@ def build_report(
         report["untrained_accuracy"] = _finite(untrained_accuracy)
     report |= {
         "rows": summarise(rows),
-        "flat_maps": flat_counts(rows),
+        "bootstrap": {"level": LEVEL, "resamples": resamples, "seed": seed},
+        **bootstrap_table(rows, resamples, seed),
+        "flat_maps": count_maps(rows, "flat"),
+        "nan_maps": count_maps(rows, "nan"),
+        "all_negative_maps": count_maps(rows, "all_negative"),
+    }
+    if localised := count_localised(rows):
+        report["localised_images"] = localised
+    if pruning := summarise_pruning(rows):
+        report["score_cam_pruning"] = pruning
+    if passes is not None:
+        _check_passes(passes)
+        report["passes"] = dict(passes)
+    report |= {
         "protocol_choices": asdict(protocol),
         "details": dict(details or {}),
         "versions": collect_versions(),
         "seconds": seconds,
     }
     return report
+
+
+def _check_passes(passes: Mapping[str, int]) -> None:
+    """Raise `ValueError` unless passes made and saved add up to those of the plain computation."""
+    expected = {"made", "without_sharing", *SAVINGS}
+    if not {"made", "without_sharing"} <= passes.keys() <= expected:
+        raise ValueError(f"passes have the keys {sorted(passes)}: expected made, without_sharing, and of {[*SAVINGS]}.")
+    accounted = sum(number for name, number in passes.items() if name != "without_sharing")
+    if accounted != passes["without_sharing"]:
+        raise ValueError(f"passes made and saved are {accounted}, without sharing {passes['without_sharing']}.")
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
@@ -99,111 +133,53 @@ def write_report(report: Mapping[str, Any], directory: str | Path) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One number of the table as it is shown."""
-
-    text: str
-    is_better: bool
-    """Of two or more poolings, this one has the best value as shown."""
-
-
-def tabulate(report: Mapping[str, Any]) -> dict[str, dict[str, list[Cell]]]:
-    """Return the table as {attribution: {pooling: a cell for each metric}}, in names for people."""
-    lines = {(line["attribution"], line["pooling"]): line for line in report["rows"]}
-    table: dict[str, dict[str, list[Cell]]] = {}
-    for attribution, poolings in order_pairs(list(lines)).items():
-        block = [lines[attribution, pooling] for pooling in poolings]
-        best = {metric.symbol: _find_best(metric, block) for metric in METRICS}
-        table[name_attribution(attribution)] = {
-            name_pooling(line["pooling"]): [_cell(line[symbol], best[symbol]) for symbol in best] for line in block
-        }
-    return table
-
-
-def _find_best(metric: Metric, lines: list[dict[str, Any]]) -> float | None:
-    """Return the best value of a metric as shown, or None if there is nothing to compare."""
-    shown = [round(line[metric.symbol], 2) for line in lines if line[metric.symbol] is not None]
-    if len(shown) < 2:
-        return None
-    return min(shown) if metric.lower_is_better else max(shown)
-
-
-def _cell(value: float | None, best: float | None) -> Cell:
-    return Cell(format_percent(value), value is not None and round(value, 2) == best)
-
-
-def format_percent(value: float | None) -> str:
-    """Return a percentage as every table shows it."""
-    return ABSENT if value is None else f"{value:.2f}"
-
-
-def describe_source(report: Mapping[str, Any]) -> str:
-    """Return what the numbers are of: network, data, number of images, protocol and hash."""
-    protocol = report["protocol"]
-    images = "image" if report["num_images"] == 1 else "images"
-    return (
-        f"{report['network']} on {report['dataset']} ({report['split']}), {report['num_images']:,} {images}, "
-        f"protocol {protocol['name']} (hash {protocol['hash']})"
-    )
-
-
-def describe_accuracies(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (name, percent) of each accuracy, the dash where there is none."""
-    accuracies = [(name_pooling(pooling), report["accuracy"].get(pooling)) for pooling in ("gap", "ca")]
-    untrained = report.get("untrained_accuracy", {})
-    accuracies += [(f"{name_pooling(pooling)}, stream untrained", value) for pooling, value in untrained.items()]
-    return [(name, format_percent(value)) for name, value in accuracies]
-
-
-def describe_flat_maps(report: Mapping[str, Any]) -> str:
-    """Return a sentence on the maps that were constant."""
-    found = []
-    for pair, count in report["flat_maps"].items():
-        attribution, pooling = pair.split("/")
-        if count:
-            found.append(f"{name_attribution(attribution)} {name_pooling(pooling)} {count:,}")
-    return f"Flat maps (constant, counted as zeros): {', '.join(found) or 'none'}."
-
-
-def _notes(report: Mapping[str, Any]) -> list[str]:
-    """Return the lines under the table of Markdown and text."""
-    accuracies = "; ".join(f"{name} {value}" for name, value in describe_accuracies(report))
-    number = report.get("accuracy_num_images")
-    return [f"Accuracy (%{f', {number:,} images' if number else ''}): {accuracies}.", describe_flat_maps(report)]
-
-
 def render_markdown(report: Mapping[str, Any]) -> str:
-    """Return the report in Markdown: the paper's table, with the better pooling of each pair in bold."""
-    headings = ["attribution", "pooling", *(metric.heading for metric in METRICS)]
-    lines = [
-        f"{describe_source(report)}. In percent; the better of GAP and CA in bold.",
-        "",
-        f"| {' | '.join(headings)} |",
-        f"|---|---|{'--:|' * len(METRICS)}",
-    ]
-    for attribution, poolings in tabulate(report).items():
-        for i, (pooling, cells) in enumerate(poolings.items()):
-            numbers = [f"**{cell.text}**" if cell.is_better else cell.text for cell in cells]
-            lines.append(f"| {' | '.join([attribution if i == 0 else '', pooling, *numbers])} |")
-    for note in _notes(report):
+    """Return the report in Markdown: the paper's table with intervals, what stands out in bold."""
+    lines = [f"{describe_source(report)}."]
+    for table in tabulate(report):
+        lines += ["", f"### {table.title}"]
+        headings = ["attribution", "pooling", *(metric.heading for metric in table.metrics)]
+        for section in table.sections:
+            lines += ["", section.title + (f" Bold: {section.meaning}." if section.meaning else ""), ""]
+            lines += [f"| {' | '.join(headings)} |", f"|---|---|{'--:|' * len(table.metrics)}"]
+            for attribution, pooling, cells in section.lines:
+                texts = [f"**{cell.text}**" if cell.is_marked else cell.text for cell in cells]
+                numbers = [f"{text} {cell.interval}".strip() for text, cell in zip(texts, cells)]
+                lines.append(f"| {' | '.join([attribution, pooling, *numbers])} |")
+    for note in describe_all(report):
         lines += ["", note]
     return "\n".join(lines) + "\n"
 
 
 def render_terminal(report: Mapping[str, Any]) -> str:
-    """Return the report as aligned plain text; a star marks the better pooling of each pair."""
-    lines = [["attribution", "pooling", *(metric.heading + " " for metric in METRICS)]]
-    for attribution, poolings in tabulate(report).items():
-        for i, (pooling, cells) in enumerate(poolings.items()):
-            numbers = [cell.text + ("*" if cell.is_better else " ") for cell in cells]
-            lines.append([attribution if i == 0 else "", pooling, *numbers])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    table = []
-    for line in lines:
-        texts = [text.ljust(width) for text, width in zip(line[:2], widths[:2])]
-        numbers = [text.rjust(width) for text, width in zip(line[2:], widths[2:])]
-        table.append("  ".join(texts + numbers).rstrip())
-    rule = "-" * max(map(len, table))
-    source = f"{describe_source(report)}. In percent; * is the better of GAP and CA."
-    return "\n".join([source, "", table[0], rule, *table[1:], rule, *_notes(report)])
+    """Return the report as aligned plain text: below each number its interval, a star at what stands out."""
+    texts = [f"{describe_source(report)}.", "In percent; below each mean its 95 % interval."]
+    for table in tabulate(report):
+        heading = ["attribution", "pooling", *(f"{metric.heading} " for metric in table.metrics)]
+        sections = {s.title + (f" *: {s.meaning}." if s.meaning else ""): _lay_out(s) for s in table.sections}
+        lines = [heading, *(line for section in sections.values() for line in section)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        texts += ["", _align(heading, widths)]
+        for title, section in sections.items():
+            texts += [rule, title, "", *(_align(line, widths) for line in section)]
+        texts.append(rule)
+    notes = (textwrap.wrap(note, WIDTH, subsequent_indent="  ") for note in describe_all(report))
+    return "\n".join([*texts, *(line for note in notes for line in note)])
+
+
+def _lay_out(section: Section) -> list[list[str]]:
+    """Return the lines of plain text of a section, cell by cell: a line of numbers, and one of intervals if any."""
+    lines = []
+    for attribution, pooling, cells in section.lines:
+        lines.append([attribution, pooling, *(cell.text + ("*" if cell.is_marked else " ") for cell in cells)])
+        if any(cell.interval for cell in cells):
+            lines.append(["", "", *(cell.interval for cell in cells)])
+    return lines
+
+
+def _align(line: list[str], widths: list[int]) -> str:
+    """Return a line of plain text: names to the left, numbers to the right."""
+    names = [text.ljust(width) for text, width in zip(line[:2], widths[:2])]
+    numbers = [text.rjust(width) for text, width in zip(line[2:], widths[2:])]
+    return "  ".join(names + numbers).rstrip()

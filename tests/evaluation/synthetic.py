@@ -10,11 +10,16 @@ from castream_jax.metrics.protocol import PROTOCOLS
 
 PAIRS = tuple((method, pooling) for method in ("grad_cam", "grad_cam_pp", "score_cam") for pooling in ("gap", "ca"))
 PAIRS += (("attention", "ca"),)
+NULL_PAIRS = tuple((name, pooling) for name in ("random", "gaussian", "constant", "fake") for pooling in ("gap", "ca"))
 METRIC_COLUMNS = ("average_drop", "average_gain", "average_increase", "insertion", "deletion")
+LOCALISATION_COLUMNS = ("pointing_game", "energy_pointing_game", "iou_best", "iou_fixed")
 
 
 def create_rows(pairs=PAIRS, images=5, points=4, **columns) -> pa.Table:
-    """Return rows of different values everywhere; `columns` replaces some of them in all rows."""
+    """Return rows of different values everywhere; `columns` replaces some of them in all rows.
+
+    Images have neither masks nor boxes, and nothing was pruned, unless `columns` says so.
+    """
     values = np.random.default_rng(0)
     records = []
     for i in range(images):
@@ -31,12 +36,24 @@ def create_rows(pairs=PAIRS, images=5, points=4, **columns) -> pa.Table:
                     "probability": values.uniform(),
                     "masked_probability": values.uniform(),
                     "flat": attribution == "grad_cam" and pooling == "ca" and i < 2,
+                    "nan": attribution == "score_cam" and pooling == "gap" and i < 1,
+                    "all_negative": attribution == "grad_cam" and pooling == "ca" and i < 1,
                     "insertion_curve": curve,
                     "deletion_curve": curve[::-1],
                 }
                 | {name: values.uniform() for name in METRIC_COLUMNS}
                 | columns
             )
+    return pa.Table.from_pylist(records, schema=ROWS)
+
+
+def create_localised_rows(pairs=PAIRS, images=5, masks=None) -> pa.Table:
+    """Return rows of images of which the first `masks`, by default all, have a mask."""
+    values = np.random.default_rng(1)
+    records = create_rows(pairs, images).to_pylist()
+    for record in records:
+        if record["label"] < (images if masks is None else masks):
+            record |= {name: values.uniform() for name in LOCALISATION_COLUMNS}
     return pa.Table.from_pylist(records, schema=ROWS)
 
 
@@ -49,6 +66,7 @@ def create_report(rows: pa.Table, **changes) -> dict:
         "split": "validation",
         "accuracy": {"gap": 74.553, "ca": 74.699},
         "seconds": 3725.0,
+        "resamples": 200,
     }
     return build_report(rows, **(settings | changes))
 

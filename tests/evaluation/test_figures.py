@@ -20,7 +20,7 @@ from castream_jax.evaluation.figures import (
     probability_limit,
 )
 from castream_jax.evaluation.sheet import DPI, PAGE_WIDTH, SMALL, TEXT, Sheet, measure, wrap
-from tests.evaluation.synthetic import PAIRS, create_gallery, create_rows
+from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_gallery, create_rows
 
 LONG_NAME = "black-and-white colobus of the old forest"
 
@@ -184,6 +184,17 @@ def test_curves_have_a_panel_for_each_metric_and_attribution(tmp_path, sheets):
     for panel in panels:
         assert panel.get_xlabel().startswith("fraction of pixels")
     assert read_width(tmp_path / "curves.png") == pytest.approx(PAGE_WIDTH * DPI, abs=2)
+
+
+def test_null_maps_have_no_panel_and_the_random_one_is_grey_in_all(tmp_path, sheets):
+    draw_curves(create_rows((*NULL_PAIRS, *PAIRS)), tmp_path / "curves.png")
+    panels = sheets[0].figure.axes
+    assert [panel.get_title() for panel in panels] == ["Grad-CAM", "Grad-CAM++", "Score-CAM", "Raw attention"] * 2
+    assert [len(panel.lines) for panel in panels] == [4, 4, 4, 2] * 2
+    for panel in panels:
+        named = [text.get_text() for text in panel.get_legend().get_texts()]
+        assert named == ["GAP", "CA"][-len(panel.lines) // 2 :]
+        assert [line.get_color() for line in panel.lines[1::2]] == ["#999999"] * (len(panel.lines) // 2)
 
 
 def test_labels_of_curves_stay_on_the_page(tmp_path, sheets):

@@ -11,14 +11,19 @@ from castream_jax.errors import InputError
 from castream_jax.evaluation.rows import (
     ROWS,
     count_images,
-    flat_counts,
+    count_localised,
+    count_maps,
     group_rows,
     mean_curves,
+    mean_present,
+    measured,
+    percentages,
     read_rows,
     summarise,
+    summarise_pruning,
     write_rows,
 )
-from tests.evaluation.synthetic import PAIRS, create_rows
+from tests.evaluation.synthetic import LOCALISATION_COLUMNS, PAIRS, create_localised_rows, create_rows
 
 
 def test_written_rows_come_back_and_leave_no_temporary(rows, tmp_path):
@@ -26,6 +31,16 @@ def test_written_rows_come_back_and_leave_no_temporary(rows, tmp_path):
     write_rows(rows, directory / "rows.parquet")
     assert read_rows(directory / "rows.parquet").equals(rows)
     assert [path.name for path in directory.iterdir()] == ["rows.parquet"]
+
+
+def test_what_an_image_has_not_comes_back_as_null(tmp_path):
+    rows = create_localised_rows(images=3, masks=2)
+    write_rows(rows, tmp_path / "rows.parquet")
+    read = read_rows(tmp_path / "rows.parquet")
+    assert read.equals(rows)
+    for name in LOCALISATION_COLUMNS:
+        assert read[name].null_count == len(PAIRS)
+    assert read["score_cam_bound"].null_count == read.num_rows
 
 
 def test_file_is_readable_without_this_package_and_compressed(rows, tmp_path):
@@ -105,16 +120,78 @@ def test_order_is_that_of_first_appearance():
     assert tuple(group_rows(rows)) == pairs
 
 
-def test_flat_maps_are_counted_for_every_pair(rows):
-    counts = flat_counts(rows)
-    assert counts == {f"{method}/{pooling}": 0 for method, pooling in PAIRS} | {"grad_cam/ca": 2}
+def test_metrics_of_where_the_object_is_are_there_with_the_first_mask(rows):
+    assert [metric.symbol for metric in measured(rows)] == ["AD", "AG", "AI", "I", "D"]
+    assert set(summarise(rows)[0]) == {"attribution", "pooling", "AD", "AG", "AI", "I", "D"}
+    localised = create_localised_rows(masks=1)
+    assert [metric.column for metric in measured(localised)[5:]] == list(LOCALISATION_COLUMNS)
+    assert summarise(localised)[0]["PG"] == pytest.approx(100 * localised["pointing_game"][0].as_py())
 
 
-def test_images_are_counted_and_unequal_counts_refused(rows):
+def test_means_leave_out_images_without_a_mask():
+    rows = create_localised_rows(masks=3)
+    line = summarise(rows)[1]
+    values = [row["iou_best"] for row in rows.to_pylist()[1 :: len(PAIRS)]]
+    assert values[3:] == [None, None]
+    assert line["IoU best"] == pytest.approx(100 * sum(values[:3]) / 3)
+    assert count_localised(rows) == {"PG": 3, "EPG": 3, "IoU best": 3, "IoU fixed": 3}
+    assert count_localised(create_rows()) == {}
+
+
+def test_one_broken_value_breaks_its_mean_but_a_missing_one_does_not():
+    rows = create_localised_rows(pairs=PAIRS[:1], masks=4)
+    metric = measured(rows)[5]
+    values = percentages(rows, metric)
+    assert np.isnan(values).tolist() == [False] * 4 + [True]
+    broken = rows["pointing_game"].to_pylist()
+    for wrong in (float("nan"), float("inf")):
+        changed = pa.array([wrong, *broken[1:]], pa.float32())
+        table = rows.set_column(rows.column_names.index("pointing_game"), ROWS.field("pointing_game"), changed)
+        assert np.isnan(percentages(table, metric)).all()
+        assert summarise(table)[0]["PG"] is None
+    assert mean_present(np.array([np.nan, 1.0, 3.0])) == 2.0
+    assert mean_present(np.array([np.nan])) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "pair", "count"),
+    [("flat", "grad_cam/ca", 2), ("nan", "score_cam/gap", 1), ("all_negative", "grad_cam/ca", 1)],
+)
+def test_odd_maps_are_counted_for_every_pair(rows, column, pair, count):
+    counts = count_maps(rows, column)
+    assert counts == {f"{method}/{pooling}": 0 for method, pooling in PAIRS} | {pair: count}
+
+
+def test_maps_that_nobody_looked_at_are_not_counted():
+    assert set(count_maps(create_rows(nan=None), "nan").values()) == {0}
+
+
+def test_pruning_is_summed_up_by_pooling():
+    assert summarise_pruning(create_rows()) == {}
+    records = create_rows(images=2).to_pylist()
+    for record in records:
+        if record["attribution"] == "score_cam":
+            half = record["pooling"] == "ca"
+            record |= {"score_cam_bound": 0.02 * record["label"], "score_cam_left_out": 0.5 if half else 0.25}
+    found = summarise_pruning(pa.Table.from_pylist(records, schema=ROWS))
+    assert list(found) == ["gap", "ca"]
+    assert found["gap"] == pytest.approx({"mean_bound": 1.0, "worst_bound": 2.0, "left_out": 25.0})
+    assert found["ca"]["left_out"] == pytest.approx(50.0)
+    endless = summarise_pruning(create_rows(score_cam_bound=float("inf"), score_cam_left_out=0.5))
+    assert endless["gap"] == {"mean_bound": None, "worst_bound": None, "left_out": 50.0}
+
+
+def test_images_are_counted_and_unequal_ones_refused(rows):
     assert count_images(rows) == 5
     assert count_images(rows.slice(0, 0)) == 0
     with pytest.raises(ValueError, match="different numbers of images"):
         count_images(rows.slice(1))
+    records = rows.to_pylist()
+    records[1]["id"] = "another"
+    with pytest.raises(ValueError, match="rows of grad_cam/ca are of other images"):
+        count_images(pa.Table.from_pylist(records, schema=ROWS))
+    chunked = pa.concat_tables([rows.slice(0, 9), rows.slice(9)])
+    assert count_images(chunked) == 5
 
 
 def test_mean_curves_are_means_over_images(rows):

@@ -48,7 +48,7 @@ def test_one_row_for_each_image_and_map(evaluation):
 def test_rows_are_the_public_functions_numbers(trained, evaluation):
     experiment, workdir = trained
     source = open_source("castream_demo", "test", experiment.data.directory)
-    batch = next(evaluation_batches(source, Resize(32, "squash"), 10, 10))
+    batch = next(evaluation_batches(source, Resize(32, "squash"), 10, range(10)))
     networks = load_trained(experiment, workdir, 10).poolings()
     rows = evaluation.rows.to_pylist()
     for m, (attribution, pooling) in enumerate(KEYS):

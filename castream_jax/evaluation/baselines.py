@@ -1,0 +1,82 @@
+"""Null maps, which know nothing of the network or the image: what a metric gives for nothing.
+
+They are measured as attributions are, under every pooling, so that their rows stand in the same table. What to expect
+of them, METHOD 3 being the definitions:
+
+- `random`: drawn anew for each image on the grid of the attributions, and interpolated as they are, so that it is as
+  coarse as they are. What a metric gives for structure alone.
+- `gaussian`: high in the middle, where photographers put things. What it gives for that habit.
+- `constant`: ones. The masked image is the image, so AD, AG and AI are 0 by definition, and must be set so: an image
+  multiplied by ones in floating point differs in its last bits, and AI would count that as an increase in many of
+  the images. Every pixel ties, so insertion and deletion are what the order of equal pixels gives. It is not min-max
+  normalised as other maps are: that would make a flat map zeros, a black image, and its AD that of seeing nothing
+  rather than of knowing nothing.
+- `fake`: ones but for one corner pixel (Poppi et al., 2021, "Fake-CAM"). It keeps everything, so its AD is nearly 0,
+  better than any explanation's: AD alone rewards maps that say nothing. The pixel comes last in the order of equal
+  pixels too (the first flat index), so its insertion and deletion are those of `constant`.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from castream_jax.masking import min_max, upsample
+
+SPREAD = 0.25
+"""The Gaussian's standard deviation, of each side of the image."""
+
+
+def random_maps(indices: Int[Array, "B"], size: tuple[int, int], seed: int) -> Float[Array, "B h w"]:
+    """Return uniform noise, min-max normalised, for the images of these places in the dataset.
+
+    A map depends on the seed and its image's index alone: not on the batch, the device or the process.
+    """
+    key = jax.random.key(seed)
+    noise = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(key, index), size))(indices)
+    return min_max(noise)
+
+
+def gaussian_map(size: tuple[int, int]) -> Float[Array, "h w"]:
+    """Return a Gaussian in the middle, as wide as the image is in each direction, min-max normalised."""
+    rows, columns = (((np.arange(length) + 0.5) / length - 0.5) / SPREAD for length in size)
+    return min_max(jnp.asarray(np.exp(-0.5 * (rows[:, None] ** 2 + columns**2)), jnp.float32))
+
+
+def constant_map(size: tuple[int, int]) -> Float[Array, "h w"]:
+    """Return ones."""
+    return jnp.ones(size, jnp.float32)
+
+
+def fake_map(size: tuple[int, int]) -> Float[Array, "h w"]:
+    """Return ones but for a zero at the top left."""
+    return constant_map(size).at[0, 0].set(0)
+
+
+FIXED: dict[str, Callable[[tuple[int, int]], Array]] = {
+    "gaussian": gaussian_map,
+    "constant": constant_map,
+    "fake": fake_map,
+}
+"""Null maps that are the same for every image."""
+
+NULL_MAPS = ("random", *FIXED)
+
+
+def null_maps(
+    indices: Int[Array, "B"], grid: tuple[int, int], size: tuple[int, int], seed: int
+) -> dict[str, Float[Array, "B H W"]]:
+    """Return every null map in [0, 1] at the images' size, by name.
+
+    Args:
+      indices: places of the images in the dataset.
+      grid: the size of the attributions' maps, on which the random map is drawn.
+      size: that of the images. The pixel that `fake` leaves out is one of these.
+      seed: of the random map.
+    """
+    batch = len(indices)
+    fixed = {name: jnp.broadcast_to(create(size), (batch, *size)) for name, create in FIXED.items()}
+    # Weights of an interpolation sum to 1 only up to rounding: hence the clip.
+    return {"random": jnp.clip(upsample(random_maps(indices, grid, seed), size), 0, 1)} | fixed

@@ -1,0 +1,105 @@
+"""Compares two evaluations: python -m castream_jax.evaluation.compare A B [--resamples 10000] [--seed 0].
+
+A and B are work directories, evaluation directories, or the `rows.parquet` of one, beside which its `report.json` lies.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from castream_jax.errors import InputError
+from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.notes import describe_source
+from castream_jax.evaluation.pairing import Pairing, Written, load_evaluation, pair_evaluations
+from castream_jax.evaluation.rows import mean_present
+from castream_jax.evaluation.statistics import LEVEL, RESAMPLES, SEED, bootstrap_intervals
+from castream_jax.evaluation.tables import excludes_zero, format_difference, format_interval, format_percent
+
+FEWEST_RESAMPLES = 100
+"""With fewer, the ends of the interval rest on one or two of them."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the comparison that a command line asks for; exit with code 2 and one message after a mistake."""
+    parser = Parser(prog="python -m castream_jax.evaluation.compare", description="Compares two evaluations.")
+    for name in ("A", "B"):
+        parser.add_argument(name, type=Path, help="work directory, evaluation directory, or rows.parquet")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the bootstrap (default: %(default)s)")
+    try:
+        arguments = parser.parse_args(argv)
+        if arguments.resamples < FEWEST_RESAMPLES:
+            raise InputError(f"--resamples {arguments.resamples}: expected at least {FEWEST_RESAMPLES}.")
+        if arguments.seed < 0:
+            raise InputError(f"--seed {arguments.seed}: expected 0 or more.")
+        a, b = load_evaluation(arguments.A), load_evaluation(arguments.B)
+        print(render_comparison(a, b, arguments.resamples, arguments.seed))
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are ours to print."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `InputError`."""
+        raise InputError(f"{message}. {self.format_usage().strip()}")
+
+
+def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
+    """Return both evaluations' means, B minus A, and its 95 % interval (paired bootstrap over images), as text.
+
+    Raises:
+      InputError: they do not compare (`pair_evaluations`).
+    """
+    pairing = pair_evaluations(a, b)
+    texts = []
+    for name, written in (("A", a), ("B", b)):
+        texts += [f"{name}  {written.path}", f"   {describe_source(written.report)}"]
+    counts = f"{a.report['num_images']:,} in A and {b.report['num_images']:,} in B"
+    texts += [f"In percent, means of the {pairing.images:,} images in common, of {counts}.", ""]
+    texts += _align(_tabulate(pairing, resamples, seed))
+    for name, pairs in zip(("A", "B"), pairing.unpaired):
+        texts += [f"Only in {name}: {', '.join(pairs)}."] if pairs else []
+    texts.append(f"* the interval excludes 0. Paired percentile bootstrap, {resamples:,} resamples, seed {seed}.")
+    return "\n".join(texts)
+
+
+def _tabulate(pairing: Pairing, resamples: int, seed: int) -> list[list[str]]:
+    """Return the heading and a line for each attribution, pooling and metric."""
+    order = [(a, pooling) for a, poolings in order_pairs(list(pairing.cells)).items() for pooling in poolings]
+    values = [pairing.cells[pair][metric] for pair in order for metric in pairing.cells[pair]]
+    differences = np.stack([theirs - ours for ours, theirs in values], axis=1)  # [n cells]
+    intervals = iter(bootstrap_intervals(differences, resamples, seed))
+    lines = [["attribution", "pooling", "metric", "A", "B", "B - A", f"{100 * LEVEL:g} % interval  "]]
+    for attribution, pooling in order:
+        names = [name_attribution(attribution), name_pooling(pooling)]
+        for metric, (ours, theirs) in pairing.cells[attribution, pooling].items():
+            interval = next(intervals)
+            means = [format_percent(mean_present(ours)), format_percent(mean_present(theirs))]
+            mark = " *" if excludes_zero(interval) else "  "
+            change = format_difference(mean_present(theirs - ours))
+            lines.append([*names, metric.heading, *means, change, format_interval(interval) + mark])
+            names = ["", ""]
+    return lines
+
+
+def _align(lines: list[list[str]]) -> list[str]:
+    """Return lines of text, a rule above and below: names to the left, numbers to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    texts = []
+    for line in lines:
+        names = [text.ljust(width) for text, width in zip(line[:3], widths[:3])]
+        numbers = [text.rjust(width) for text, width in zip(line[3:], widths[3:])]
+        texts.append("  ".join(names + numbers).rstrip())
+    return [texts[0], rule, *texts[1:], rule]
+
+
+if __name__ == "__main__":
+    main()

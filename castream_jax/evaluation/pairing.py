@@ -1,0 +1,113 @@
+"""Two evaluations side by side: the same attributions, poolings and metrics, of the same images."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from castream_jax.errors import InputError
+from castream_jax.evaluation.names import Metric
+from castream_jax.evaluation.notes import describe_source
+from castream_jax.evaluation.rows import group_rows, measured, percentages, read_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """An evaluation as it was written."""
+
+    path: Path
+    """Of its rows."""
+    rows: pa.Table
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """What two evaluations share."""
+
+    images: int
+    cells: dict[tuple[str, str], dict[Metric, tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]]]
+    """By (attribution, pooling) and metric: the percentages of both, image by image; NaN where one of them has none."""
+    unpaired: tuple[list[str], list[str]]
+    """The "attribution/pooling" that only one of them has."""
+
+
+def load_evaluation(path: Path) -> Written:
+    """Return the evaluation of a work directory, an evaluation directory, or a file of rows beside its report.
+
+    Raises:
+      InputError: there is none, or more than one, or its files cannot be read.
+    """
+    found = find_rows(path)
+    if not found:
+        raise InputError(f"{path} holds no rows.parquet of an evaluation: run evaluate.py first.")
+    if len(found) > 1:
+        raise InputError(f"{path} holds several evaluations: name one of {', '.join(str(f.parent) for f in found)}.")
+    file = found[0].parent / "report.json"
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+        describe_source(report)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"cannot read {file}, which names the protocol of the rows beside it: {why}.") from error
+    return Written(found[0], read_rows(found[0]), report)
+
+
+def find_rows(path: Path) -> list[Path]:
+    """Return the files of rows that a path means."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"there is no {path}: expected a work directory, an evaluation directory, or its rows.")
+    here = path / "rows.parquet"
+    return [here] if here.is_file() else sorted(path.glob("evaluation/*/rows.parquet"))
+
+
+def pair_evaluations(a: Written, b: Written) -> Pairing:
+    """Match cells by attribution, pooling and metric, and images by id.
+
+    Raises:
+      InputError: the protocols differ, an id stands for two images, or nothing is in common.
+    """
+    protocols = [written.report["protocol"] for written in (a, b)]
+    if protocols[0]["hash"] != protocols[1]["hash"]:
+        named = " and ".join(f"{protocol['name']} (hash {protocol['hash']})" for protocol in protocols)
+        raise InputError(f"the protocols differ, {named}: numbers compare only within one protocol.")
+    metrics = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
+    groups = [group_rows(written.rows.drop_columns(["insertion_curve", "deletion_curve"])) for written in (a, b)]
+    shared = [pair for pair in groups[0] if pair in groups[1]]
+    if not shared:
+        raise InputError(f"{a.path} and {b.path} have no attribution and pooling in common.")
+    places = [[find_places(group[pair], w.path) for pair in shared] for group, w in zip(groups, (a, b))]
+    common = sorted(set.intersection(*(set(found) for side in places for found in side)))
+    if not common:
+        raise InputError(f"{a.path} and {b.path} have no image in common: no id is in both.")
+    cells = {}
+    for i, pair in enumerate(shared):
+        ours, theirs = (group[pair].take([side[i][name] for name in common]) for group, side in zip(groups, places))
+        if not ours["label"].equals(theirs["label"]):
+            raise InputError(f"{a.path} and {b.path} have other labels for the same ids: these are two datasets.")
+        cells[pair] = {metric: _pair_values(ours, theirs, metric) for metric in metrics}
+    only = [["/".join(pair) for pair in group if pair not in shared] for group in groups]
+    return Pairing(len(common), cells, (only[0], only[1]))
+
+
+def find_places(rows: pa.Table, path: Path) -> dict[str, int]:
+    """Return the place of each id in the rows of one attribution and pooling."""
+    ids = rows["id"].to_pylist()
+    places = {name: place for place, name in enumerate(ids)}
+    if len(places) < len(ids):
+        raise InputError(f"{path} has several rows of one image, attribution and pooling: ids must be unique.")
+    return places
+
+
+def _pair_values(
+    ours: pa.Table, theirs: pa.Table, metric: Metric
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    a, b = percentages(ours, metric), percentages(theirs, metric)
+    absent = np.isnan(a) | np.isnan(b)
+    return np.where(absent, np.nan, a), np.where(absent, np.nan, b)

@@ -1,0 +1,76 @@
+"""How certain a mean over images is: the percentile bootstrap (Efron and Tibshirani, 1993, chapter 13).
+
+Images are drawn anew with replacement, as many as there are, and the means are taken again. Every column sees the same
+images in one resample, so the interval of a difference of two columns is that of the paired bootstrap.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+LEVEL = 0.95
+RESAMPLES = 10_000
+SEED = 0
+
+_CHUNK = 4_000_000
+"""Counts held at once: 32 MB, whatever the number of images and resamples."""
+
+
+def resample_means(values: Float[np.ndarray, "n m"], resamples: int, seed: int) -> Float[np.ndarray, "resamples m"]:
+    """Return the mean of each column over the images of each resample.
+
+    Args:
+      values: one row for each image; a NaN says that the image has no such value, and is left out of its column's
+        means. A mean of no value is NaN.
+      resamples: how many times n images are drawn.
+      seed: of the draws, which depend on it and on n alone.
+
+    A resample is a count for each image, so that all its means are one product of matrices.
+    """
+    images = len(values)
+    absent = np.isnan(values)
+    filled = np.where(absent, 0.0, values)
+    present = None if not absent.any() else (~absent).astype(np.float64)
+    means = np.empty((resamples, values.shape[1]))
+    generator = np.random.PCG64(seed)
+    step = max(1, _CHUNK // max(images, 1))
+    for start in range(0, resamples, step):
+        counts = np.stack([count_draws(generator, images) for _ in range(min(step, resamples - start))])  # [step n]
+        totals = images if present is None else counts @ present
+        with np.errstate(invalid="ignore"):
+            means[start : start + step] = counts @ filled / totals
+    return means
+
+
+def count_draws(generator: np.random.PCG64, images: int) -> Float[np.ndarray, "images"]:
+    """Return how often each image comes in `images` draws with replacement.
+
+    From the generator's raw bits, the one stream that numpy promises never to change. Scaling 32 bits to the number of
+    images makes some of them likelier than others by at most `images / 2^32`.
+    """
+    bits = generator.random_raw((images + 1) // 2)  # 64 of them in each: two draws
+    halves = np.stack([bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)], axis=1).reshape(-1)[:images]
+    drawn = (halves * np.uint64(images)) >> np.uint64(32)
+    return np.bincount(drawn.astype(np.int64), minlength=images).astype(np.float64)
+
+
+def find_intervals(means: Float[np.ndarray, "resamples m"]) -> list[tuple[float, float] | None]:
+    """Return the 95 % interval of each column's resampled means, or None where they are not numbers."""
+    edges = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    intervals: list[tuple[float, float] | None] = []
+    for column in means.T:
+        finite = column[np.isfinite(column)]
+        intervals.append(tuple(np.quantile(finite, edges).tolist()) if len(finite) else None)
+    return intervals
+
+
+def bootstrap_intervals(
+    values: Float[np.ndarray, "n m"], resamples: int = RESAMPLES, seed: int = SEED
+) -> list[tuple[float, float] | None]:
+    """Return the 95 % interval of the mean of each column; None for a column of fewer than two values.
+
+    Of one image the interval would be a point, which claims certainty where there is none. Arguments are those of
+    `resample_means`. For a paired interval give a column of differences.
+    """
+    intervals = find_intervals(resample_means(values, resamples, seed))
+    counts = np.isfinite(values).sum(axis=0)
+    return [interval if count > 1 else None for interval, count in zip(intervals, counts.tolist())]

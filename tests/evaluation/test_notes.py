@@ -1,0 +1,67 @@
+"""The sentences of a report: each says its numbers, and is left out where there are none."""
+
+from castream_jax.evaluation.notes import (
+    SAVINGS,
+    describe_all,
+    describe_localised,
+    describe_numbers,
+    describe_passes,
+    describe_pruning,
+    describe_source,
+)
+from castream_jax.metrics.protocol import PROTOCOLS
+from tests.evaluation.synthetic import create_localised_rows, create_report, create_rows
+
+PASSES = {"made": 1000, "without_sharing": 4000, "shared_trunk": 2000, "dead_channels": 600, "shared_ends": 400}
+
+
+def test_the_source_names_protocol_and_hash(rows):
+    text = describe_source(create_report(rows))
+    for part in ("resnet50", "some <images>", "validation", "5 images", "castream", PROTOCOLS["castream"].hash):
+        assert part in text
+    assert "1 image," in describe_source(create_report(create_rows(images=1)))
+
+
+def test_numbers_say_how_far_to_trust_them(rows):
+    text = " ".join(describe_numbers(create_report(rows, resamples=1234, seed=7)))
+    assert "95 % percentile bootstrap over images, 1,234 resamples, seed 7" in text
+    assert "Flat maps (constant, counted as zeros): Grad-CAM CA 2." in text
+    assert "NaN or infinity (counted as zeros): Score-CAM GAP 1." in text
+    assert "without a positive value before ReLU (flat, therefore): Grad-CAM CA 1." in text
+    clean = " ".join(describe_numbers(create_report(create_rows(flat=False, nan=False, all_negative=False))))
+    assert clean.count(": none.") == 3
+
+
+def test_images_with_masks_are_counted():
+    report = create_report(create_localised_rows(masks=3))
+    assert describe_localised(report) == ["Images with a mask or box: 3."]
+    report["localised_images"]["PG"] = 5
+    assert describe_localised(report) == ["Images with a mask or box: PG 5, EPG 3, IoU best 3, IoU fixed 3."]
+    assert describe_localised(create_report(create_rows())) == []
+
+
+def test_pruning_tells_its_bound(rows):
+    assert describe_pruning(create_report(rows)) == []
+    report = create_report(create_rows(score_cam_bound=0.0068, score_cam_left_out=0.416))
+    gap, ca = describe_pruning(report)
+    assert gap.startswith("Score-CAM GAP: 41.6 % of channels left out; no position moves by more than 0.68 % of")
+    assert ca.startswith("Score-CAM CA")
+    report["score_cam_pruning"]["gap"]["worst_bound"] = None
+    assert "— in the worst" in describe_pruning(report)[0]
+
+
+def test_passes_tell_what_each_measure_saved(rows):
+    (text,) = describe_passes(create_report(rows, passes=PASSES))
+    assert text.startswith("Forward passes: 1,000 of the 4,000 of the plain computation. Saved: ")
+    for name, share in (("shared_trunk", "50.0"), ("dead_channels", "15.0"), ("shared_ends", "10.0")):
+        assert f"{SAVINGS[name]} {share} %" in text
+    assert SAVINGS["pruning"] not in text
+    assert describe_passes(create_report(rows)) == []
+    none = create_report(rows, passes={"made": 0, "without_sharing": 0, "pruning": 0})
+    assert "0.0 %" in describe_passes(none)[0]
+
+
+def test_everything_is_said_once(rows):
+    sentences = describe_all(create_report(rows, passes=PASSES, untrained_accuracy={"ca": 0.1}))
+    assert sentences[0] == "Accuracy (%): GAP 74.55; CA 74.70; CA, stream untrained 0.10."
+    assert len(sentences) == len(set(sentences)) == 6
