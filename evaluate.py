@@ -11,7 +11,10 @@ from castream_jax.evaluation.runner import evaluate
 
 def main(experiment: Experiment, workdir: Path) -> None:
     """Measure, write the report, and print its table."""
-    report, directory = write_evaluation(evaluate(experiment, workdir), experiment, workdir)
+    evaluation = evaluate(experiment, workdir)
+    if evaluation is None:
+        return  # the first process speaks for all
+    report, directory = write_evaluation(evaluation, experiment, workdir)
     print(render_terminal(report))
     print(f"\nreport: {directory / 'report.html'}")
 

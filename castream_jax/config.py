@@ -89,6 +89,8 @@ class EvaluationConfig:
     preprocessing: Literal["protocol", "weights"] = "protocol"
     """Resize images as the protocol says, or as the known weights were published with; the hash tells which."""
     attributions: tuple[str, ...] = ("grad_cam", "grad_cam_pp", "score_cam", "attention")
+    score_cam_tolerance: float = 0.0
+    """Leave out channels that change no position of a Score-CAM map by more than this share of its maximum."""
     target: str = ""
     """The feature map that CAMs start from; empty: the paper's."""
     num_figures: int = 6
@@ -128,6 +130,8 @@ class Experiment:
         _require(0 <= data.workers <= 512, "data.workers", data.workers, "0 to 512")
         _require(evaluation.batch_size >= 1, "evaluation.batch_size", evaluation.batch_size, "1 or more")
         _require(evaluation.chunk >= 1, "evaluation.chunk", evaluation.chunk, "1 or more")
+        tolerance = evaluation.score_cam_tolerance
+        _require(0 <= tolerance < 1, "evaluation.score_cam_tolerance", tolerance, "0 (leave out none) to below 1")
         _require(evaluation.num_images >= 0, "evaluation.num_images", evaluation.num_images, "0 (all) or more")
         _require(evaluation.num_figures >= 0, "evaluation.num_figures", evaluation.num_figures, "0 or more")
         _require(bool(evaluation.attributions), "evaluation.attributions", evaluation.attributions, "at least one")

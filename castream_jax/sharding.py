@@ -46,6 +46,11 @@ def create_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
 
 
+def create_local_mesh() -> Mesh:
+    """Return the mesh of this process's own devices."""
+    return Mesh(np.array(jax.local_devices()), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Return the sharding of what every device holds whole: model and optimizer."""
     return NamedSharding(mesh, PartitionSpec())

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.certificate import certify
-from castream_jax.attribution.gradient import weighted_map
+from castream_jax.attribution.gradient import weighted_sum
 from castream_jax.errors import InputError
 from castream_jax.masking import mask_images, min_max, upsample
 from castream_jax.passes import map_in_chunks
@@ -25,6 +25,8 @@ class ScoreCam:
 
     maps: Float[Array, "S B h w"]
     """In [0, 1]."""
+    sums: Float[Array, "S B h w"]
+    """`sum_k w_k A^k`, of which the maps are the positive part, min-max scaled."""
     bound: Float[Array, "S B"]
     """What the channels left out can change at most in the map before min-max, relative to that map's maximum;
     0 where no weight is missing. `certify` says what it means after min-max."""
@@ -75,8 +77,10 @@ def score_cam(
     Source: METHOD 2; the tolerance is ours (`certify`).
     """
     weights = score_cam_weights(score_fn, feature_map, images, labels, mean, std, chunk, tolerance)
+    sums = jnp.stack([weighted_sum(feature_map, weights.values[..., s]) for s in range(labels.shape[1])])
     return ScoreCam(
-        maps=jnp.stack([weighted_map(feature_map, weights.values[..., s]) for s in range(labels.shape[1])]),
+        maps=min_max(jax.nn.relu(sums)),
+        sums=sums,
         bound=weights.bound.T,
         left_out=(~weights.known).mean(1),
         passes=weights.passes,

@@ -81,7 +81,7 @@ def load_augmented(source: Source, data: DataConfig, index: int, rng: np.random.
     bad = NONE
     for candidate in range(index, index + min(NEIGHBOURS, len(source))):
         try:
-            image, record = read_picture(source, candidate % len(source))
+            image, record, _ = read_picture(source, candidate % len(source))
             break
         except InputError:
             bad = index
@@ -103,6 +103,7 @@ def evaluation_batches(
     images: range | None = None,
     block: tuple[int, int] = (0, 1),
     bad_records: BadRecords | None = None,
+    with_truth: bool = False,
 ) -> Iterator[Batch]:
     """Yield batches of a split in stored order, every batch of the same shape.
 
@@ -113,19 +114,20 @@ def evaluation_batches(
       images: which images, one after the other; None: the whole split.
       block: (i, n): yield block i of the n equal blocks of each batch only, as process i of n.
       bad_records: told of each record that could not be read; by default the first one raises `InputError`.
+      with_truth: also yield `truth` bool [B S S], where the object is; nowhere if its record does not say.
 
     Yields:
       `images` uint8 [B S S 3], `labels` int32 [B], `indices` int32 [B], the images' places in the split, `ids` str [B],
       `valid` bool [B], false for what never counts: padding, which is black, and records that could not be read.
     """
-    bad_records = bad_records or BadRecords(source, "stop")
+    bad_records = bad_records or BadRecords(source, "stop", resize if with_truth else None)
     images = range(len(source)) if images is None else images
     local = batch_size // block[1]
     firsts = range(
         images.start + block[0] * local, images.start + -(-len(images) // batch_size) * batch_size, batch_size
     )
     own = np.concatenate([np.arange(first, first + local) for first in firsts] or [np.arange(0)])
-    load = functools.partial(load_resized, source, resize)
+    load = functools.partial(load_resized, source, resize, with_truth)
     dataset = grain.MapDataset.source(own[own < images.stop]).map(load)
     reader = iter(dataset.to_iter_dataset(read_options(2 * local)))
     for first in firsts:
@@ -134,14 +136,14 @@ def evaluation_batches(
             if record["bad"] != NONE:
                 bad_records.report(int(record["bad"]))
         records += [blank(resize.size)] * (local - len(records))
-        keys = ("images", "labels", "indices", "ids", "valid")
+        keys = ("images", "labels", "indices", "ids", "valid", *(("truth",) if with_truth else ()))
         yield {key: np.stack([record[key] for record in records]) for key in keys}
 
 
-def load_resized(source: Source, resize: preprocess.Resize, index: SupportsIndex) -> Batch:
+def load_resized(source: Source, resize: preprocess.Resize, with_truth: bool, index: SupportsIndex) -> Batch:
     """Return record `index` as a square; a blank that is not valid if it cannot be read."""
     try:
-        image, record = read_picture(source, int(index))
+        image, record, truth = read_picture(source, int(index), resize if with_truth else None)
     except InputError:
         return blank(resize.size, int(index))
     return {
@@ -151,6 +153,7 @@ def load_resized(source: Source, resize: preprocess.Resize, index: SupportsIndex
         "ids": np.asarray(record_id(record, int(index))),
         "valid": np.asarray(True),
         "bad": np.asarray(NONE),
+        "truth": np.zeros((resize.size, resize.size), bool) if truth is None else truth,
     }
 
 
@@ -163,6 +166,7 @@ def blank(size: int, bad: int = NONE) -> Batch:
         "ids": np.asarray(""),
         "valid": np.asarray(False),
         "bad": np.asarray(bad),
+        "truth": np.zeros((size, size), bool),
     }
 
 

@@ -3,25 +3,32 @@
 import logging
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
 from PIL import Image
 
 from castream_jax.data import preprocess
+from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import Source
+from castream_jax.data.truth import object_mask
 from castream_jax.errors import InputError
 
 log = logging.getLogger(__name__)
 
 
-def read_picture(source: Source, index: int) -> tuple[Image.Image, dict[str, Any]]:
-    """Return a record's picture as RGB, and the record.
+def read_picture(
+    source: Source, index: int, square: Resize | None = None
+) -> tuple[Image.Image, dict[str, Any], Bool[np.ndarray, "S S"] | None]:
+    """Return a record's picture as RGB, the record, and where its object is in the picture's `square`, if asked for.
 
     Raises:
-      InputError: the record or its picture cannot be read; names file, index, and id where there is one.
+      InputError: the record, its picture or its mask cannot be read; names file, index, and id where there is one.
     """
     record: dict[str, Any] = {}
     try:
         record = source[index]
-        return preprocess.decode(record["image"]), record
+        image = preprocess.decode(record["image"])
+        return image, record, object_mask(record, image.size, square) if square else None
     except Exception as error:  # storage and decoders raise whatever they stumble on
         what = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         named = f" ({record_id(record, index)})" if record else ""
@@ -39,8 +46,9 @@ def record_id(record: dict[str, Any], index: int) -> str:
 class BadRecords:
     """What is done about records of a split that cannot be read: stop the run, or count and report each once."""
 
-    def __init__(self, source: Source, policy: str):
-        self._source, self._policy = source, policy
+    def __init__(self, source: Source, policy: str, square: Resize | None = None):
+        """Watch over a split; with `square`, over its objects' masks too."""
+        self._source, self._policy, self._square = source, policy, square
         self._seen: set[int] = set()
 
     @property
@@ -57,7 +65,7 @@ class BadRecords:
         if index in self._seen:
             return
         try:
-            read_picture(self._source, index)
+            read_picture(self._source, index, self._square)
             message = f"record {index} ({self._source.locate(index)}) could not be read at first, but now it can"
         except InputError as error:
             message = str(error)

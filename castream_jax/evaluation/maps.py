@@ -8,21 +8,31 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from castream_jax.attribution.attention import attention_map, attention_score_map
-from castream_jax.attribution.gradient import grad_cam, grad_cam_pp
+from castream_jax.attribution.gradient import grad_cam_pp_weights, grad_cam_weights, weighted_sum
 from castream_jax.attribution.score import ScoreCam, score_cam
 from castream_jax.errors import InputError
+from castream_jax.masking import min_max
 from castream_jax.models.classifier import Classifier, Features
 
-GRADIENT_METHODS = {"grad_cam": grad_cam, "grad_cam_pp": grad_cam_pp}
+GRADIENT_METHODS = {"grad_cam": grad_cam_weights, "grad_cam_pp": grad_cam_pp_weights}
 ATTENTION_METHODS = {"attention": attention_map, "attention_scores": attention_score_map}
 METHODS = (*GRADIENT_METHODS, "score_cam", *ATTENTION_METHODS)
 
 
+MapKey = tuple[str, str]
+"""(attribution, pooling)."""
+
+
 @dataclass(frozen=True)
 class Explanations:
-    """The maps in [0, 1], [B h w], of each method and network, keyed (method, network)."""
+    """What each method and network gives for B images, by (method, network)."""
 
-    maps: dict[tuple[str, str], Array]
+    maps: dict[MapKey, Array]
+    """In [0, 1], [B h w]; zeros where a map was not finite."""
+    nan: dict[MapKey, Array]
+    """[B] bool: the map held a NaN or an infinity."""
+    all_negative: dict[MapKey, Array]
+    """[B] bool: the map had no positive value before its ReLU, which left nothing."""
     score_cam: ScoreCam | None
     """How exact the Score-CAM maps are, one score for each network, and what they cost; None if there are none."""
 
@@ -57,7 +67,7 @@ def compute_maps(
     methods: Sequence[str],
     target: str,
     chunk: int,
-) -> dict[tuple[str, str], Float[Array, "B h w"]]:
+) -> dict[MapKey, Float[Array, "B h w"]]:
     """Return the maps of `explain`, every channel of Score-CAM counted; arguments as for `explain`."""
     return explain(networks, images, features, labels, methods, target, chunk).maps
 
@@ -83,7 +93,8 @@ def explain(
       chunk: masked images in one forward pass of Score-CAM.
       tolerance: of Score-CAM.
     """
-    maps: dict[tuple[str, str], Array] = {}
+    maps: dict[MapKey, Array] = {}
+    sums: dict[MapKey, Array] = {}  # before ReLU and min-max
     found = None
     feature_map = features[target]
     for method in methods:
@@ -94,14 +105,25 @@ def explain(
             mean, std = members[0].normalisation.mean, members[0].normalisation.std
             found = score_cam(joint_probabilities(members), feature_map, images, columns, mean, std, chunk, tolerance)
             maps |= {(method, name): found.maps[i] for i, name in enumerate(holders)}
+            sums |= {(method, name): found.sums[i] for i, name in enumerate(holders)}
             continue
         for name in holders:
             if method in GRADIENT_METHODS:
                 head = head_from(networks[name], features, target)
-                maps[method, name] = GRADIENT_METHODS[method](head, feature_map, labels[name])
+                weights = GRADIENT_METHODS[method](head, feature_map, labels[name])
+                sums[method, name] = weighted_sum(feature_map, weights)
+                maps[method, name] = min_max(jax.nn.relu(sums[method, name]))
             else:
-                maps[method, name] = ATTENTION_METHODS[method](networks[name].head(features)[1][-1])
-    return Explanations(maps, found)
+                attention = networks[name].head(features)[1][-1]
+                sums[method, name] = attention.mean(1)
+                maps[method, name] = ATTENTION_METHODS[method](attention)
+    nan = {key: ~jnp.isfinite(total).all((1, 2)) for key, total in sums.items()}
+    return Explanations(
+        maps={key: jnp.where(nan[key][:, None, None], 0.0, values) for key, values in maps.items()},
+        nan=nan,
+        all_negative={key: total.max((1, 2)) <= 0 for key, total in sums.items()},
+        score_cam=found,
+    )
 
 
 def head_from(

@@ -57,6 +57,8 @@ def measure_maps(
     shared = map_in_chunks(lambda i: score_fn(ends[i]), 2 * b + 1, chunk)  # [2B+1 K]
     p, p_blurred, p_zero = gather(shared[:b]), gather(shared[b : 2 * b]), shared[2 * b, labels]
     o = map_in_chunks(masked_score, len(maps), chunk).reshape(labels.shape)
+    whole = (saliency == 1).all((1, 2)).reshape(-1, *(1,) * (labels.ndim - 1))
+    o = jnp.where(whole, p, o)  # a map of ones keeps the image: what rounding adds is no increase
 
     step = protocol.step(size[1])
     insertion = perturbation.perturbation_curves(

@@ -8,7 +8,7 @@ from castream_jax.evaluation.figures import draw_curves, draw_grid
 from castream_jax.evaluation.html import render_html
 from castream_jax.evaluation.report import build_report, write_report
 from castream_jax.evaluation.rows import write_rows
-from castream_jax.evaluation.runner import Evaluation
+from castream_jax.evaluation.runner import Evaluation, evaluation_directory
 from castream_jax.replacement import replacing
 
 
@@ -17,7 +17,7 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
 
     Files: `rows.parquet`, `figures/grid.png`, `figures/curves.png`, `report.json`, `report.md`, `report.html`.
     """
-    directory = workdir / "evaluation" / evaluation.protocol.name
+    directory = evaluation_directory(workdir, evaluation.protocol)
     directory.mkdir(parents=True, exist_ok=True)
     report = build_report(
         evaluation.rows,
@@ -29,6 +29,7 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
         accuracy_num_images=evaluation.accuracy_images,
         untrained_accuracy=percent(evaluation.untrained_accuracy),
         seconds=evaluation.seconds,
+        passes=evaluation.cost.report(),
     )
     write_rows(evaluation.rows, directory / "rows.parquet")
     figures = []
@@ -39,6 +40,7 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
     write_report(report, directory)
     with replacing(directory / "report.html") as path:
         path.write_text(render_html(report, evaluation.rows, figures), encoding="utf-8")
+    evaluation.parts.remove()
     return report, directory
 
 

@@ -27,8 +27,8 @@ ROWS = pa.schema(
         pa.field("score_cam_bound", pa.float32()),
         pa.field("score_cam_left_out", pa.float32()),
         pa.field("flat", pa.bool_(), nullable=False),
-        pa.field("nan", pa.bool_()),
-        pa.field("all_negative", pa.bool_()),
+        pa.field("nan", pa.bool_(), nullable=False),
+        pa.field("all_negative", pa.bool_(), nullable=False),
         pa.field("insertion_curve", pa.list_(pa.float32()), nullable=False),
         pa.field("deletion_curve", pa.list_(pa.float32()), nullable=False),
     ]

@@ -36,7 +36,7 @@ def energy_pointing_game(maps: Float[Array, "J H W"], truth: Bool[Array, "J H W"
     """
     inside, outside = jnp.where(truth, maps, 0).sum((1, 2)), jnp.where(truth, 0, maps).sum((1, 2))
     total = inside + outside
-    share = jnp.where(total > 0, inside / jnp.where(total > 0, total, 1), truth.mean((1, 2)))
+    share = jnp.where(total > 0, inside / jnp.where(total > 0, total, 1), jnp.where(truth, 1.0, 0.0).mean((1, 2)))
     return _unless_empty(share, truth)
 
 

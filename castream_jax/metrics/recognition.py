@@ -19,4 +19,4 @@ def average_gain(p: Float[Array, "*B"], o: Float[Array, "*B"]) -> Float[Array, "
 
 def average_increase(p: Float[Array, "*B"], o: Float[Array, "*B"]) -> Float[Array, "*B"]:
     """Return 1 where o > p, else 0 (METHOD 3)."""
-    return (o > p).astype(jnp.float32)
+    return jnp.where(o > p, 1.0, 0.0)

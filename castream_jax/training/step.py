@@ -40,7 +40,7 @@ def create_train_step(
         model: Classifier = nnx.merge(graphdef, params, statistics, frozen, copy=True)
         logits, _ = model.head(model.features(part["inputs"], train=train_backbone))
         loss = optax.softmax_cross_entropy(logits, part["targets"]).mean()
-        accuracy = (logits.argmax(-1) == part["labels"]).mean()
+        accuracy = jnp.where(logits.argmax(-1) == part["labels"], 1.0, 0.0).mean()
         moved = nnx.state(model, nnx.BatchStat) if train_backbone else statistics
         return loss, ({"loss": loss, "accuracy": accuracy}, moved)
 

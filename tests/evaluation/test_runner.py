@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import shutil
 
+import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -13,13 +15,16 @@ from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import open_source
 from castream_jax.errors import InputError
+from castream_jax.evaluation import parts, runner
+from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.output import write_evaluation
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.training.loop import train
 from castream_jax.training.network import load_trained
 from tests.training.small import small_experiment
 
-KEYS = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]
+EXPLAINED = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]
+KEYS = EXPLAINED + [(a, p) for a in NULL_MAPS for p in ("gap", "ca")]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ def test_rows_are_the_public_functions_numbers(trained, evaluation):
     batch = next(evaluation_batches(source, Resize(32, "squash"), 10, range(10)))
     networks = load_trained(experiment, workdir, 10).poolings()
     rows = evaluation.rows.to_pylist()
-    for m, (attribution, pooling) in enumerate(KEYS):
+    for m, (attribution, pooling) in enumerate(EXPLAINED):
         network = networks[pooling]
         images = network.normalisation(batch["images"])
         maps = ca.attribute(network, images, batch["labels"], attribution)
@@ -87,7 +92,7 @@ def test_everything_is_written(trained, evaluation, tmp_path):
     assert json.loads((directory / "report.json").read_text()) == json.loads(json.dumps(report))
     assert report["num_images"] == 10
     assert set(report["accuracy"]) == {"gap", "ca"}
-    assert set(report["rows"][0]) == {"attribution", "pooling", "AD", "AG", "AI", "I", "D"}
+    assert set(report["rows"][0]) >= {"attribution", "pooling", "AD", "AG", "AI", "I", "D", "PG", "EPG"}
     rows = pq.read_table(directory / "rows.parquet")
     drops = np.array(rows["average_drop"].to_pylist()).reshape(10, len(KEYS)).mean(0)
     np.testing.assert_allclose([row["AD"] for row in report["rows"]], 100 * drops, rtol=1e-5)
@@ -130,3 +135,101 @@ def test_a_missing_checkpoint_says_how_to_make_one(demo_directory, tmp_path):
     with pytest.raises(InputError, match=r"python train.py --config configs/small.py"):
         evaluate(small_experiment(str(demo_directory), model=ModelConfig(name="resnet18_small")), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def small_parts(monkeypatch):
+    """Make parts of one batch each: 10 images in two."""
+    monkeypatch.setattr(parts, "IMAGES", 1)
+
+
+def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(trained, tmp_path, monkeypatch):
+    experiment, workdir = trained
+    small_parts(monkeypatch)
+    for name in ("whole", "killed"):
+        shutil.copytree(workdir / "checkpoints", tmp_path / name / "checkpoints")
+    whole = evaluate(experiment, tmp_path / "whole")
+    write_evaluation(whole, experiment, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    real = parts.Parts.write
+
+    def write_one(self, images, *rest):
+        real(self, images, *rest)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.Parts, "write", write_one)
+        with pytest.raises(Killed):
+            evaluate(experiment, tmp_path / "killed")
+    place = tmp_path / "killed" / "evaluation" / "castream"
+    assert len(list(place.glob("parts-*/*.parquet"))) == 1
+    write_evaluation(evaluate(experiment, tmp_path / "killed"), experiment, tmp_path / "killed")
+    for name in ("rows.parquet", "figures/grid.png"):
+        assert (place / name).read_bytes() == (whole_place(tmp_path) / name).read_bytes()
+    assert not list(place.glob("parts-*"))
+
+
+def whole_place(tmp_path):
+    return tmp_path / "whole" / "evaluation" / "castream"
+
+
+def test_devices_and_processes_find_the_same_rows(trained, evaluation, tmp_path, monkeypatch):
+    """One device; and two processes, one after the other, that meet at the end."""
+    experiment, workdir = trained
+    small_parts(monkeypatch)
+    assert jax.device_count() == 8
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    shutil.copytree(workdir / "checkpoints", tmp_path / "one" / "checkpoints")
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "create_local_mesh", lambda: mesh)
+        assert_rows_close(evaluate(experiment, tmp_path / "one").rows, evaluation.rows)
+    model = load_trained(experiment, workdir, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "measure_accuracies", lambda *_: ({"gap": 0.0, "ca": 0.0}, {}, 1))
+        patch.setattr(jax, "process_count", lambda: 2)
+        patch.setattr(runner.multihost_utils, "sync_global_devices", lambda _: None)
+        patch.setattr(runner, "load_trained", lambda *_: model)
+        for process in (1, 0):
+            patch.setattr(jax, "process_index", lambda process=process: process)
+            found = evaluate(experiment, tmp_path / "two")
+            assert (found is None) == (process == 1)
+    assert_rows_close(found.rows, evaluation.rows)
+
+
+def assert_rows_close(found, expected):
+    assert found.schema == expected.schema
+    for name in expected.column_names:
+        first, second = found[name].to_pylist(), expected[name].to_pylist()
+        if isinstance(second[0], (float, list)):
+            np.testing.assert_allclose(np.array(first), np.array(second), atol=2e-4, err_msg=name)
+        else:
+            assert first == second
+
+
+def test_what_was_saved_is_counted(evaluation):
+    passes = evaluation.cost.report()
+    assert set(passes) == {"made", "without_sharing", "shared_trunk", "dead_channels", "shared_ends"}
+    points = 32 * 32 // (8 * 32) + 1
+    plain = len(EXPLAINED) * (3 + 2 * points) + len(NULL_MAPS) * 2 * (2 + 2 * points) + 2 * 128
+    assert passes["without_sharing"] == 10 * plain
+    assert 0 < passes["made"] < passes["without_sharing"]
+
+
+def test_pruning_is_reported_with_its_bound(trained):
+    experiment, workdir = trained
+    config = dataclasses.replace(experiment.evaluation, score_cam_tolerance=0.1, attributions=("score_cam",))
+    rows = evaluate(dataclasses.replace(experiment, evaluation=config), workdir).rows.to_pylist()
+    for row in rows:
+        if row["attribution"] == "score_cam":
+            assert 0 <= row["score_cam_bound"] <= 0.1
+            assert 0 <= row["score_cam_left_out"] < 1
+        else:
+            assert row["score_cam_bound"] is None
+
+
+def test_null_maps_stand_beside(evaluation):
+    rows = [row for row in evaluation.rows.to_pylist() if row["attribution"] == "constant"]
+    assert all(row["average_drop"] == row["average_gain"] == row["average_increase"] == 0 for row in rows)
+    assert all(0 <= row["pointing_game"] <= 1 for row in rows)
