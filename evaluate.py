@@ -4,13 +4,17 @@ from pathlib import Path
 
 from castream_jax.command import run
 from castream_jax.config import Experiment
+from castream_jax.evaluation.estimate import estimate
 from castream_jax.evaluation.output import write_evaluation
 from castream_jax.evaluation.report import render_terminal
 from castream_jax.evaluation.runner import evaluate
 
 
-def main(experiment: Experiment, workdir: Path) -> None:
-    """Measure, write the report, and print its table."""
+def main(experiment: Experiment, workdir: Path, dry_run: bool) -> None:
+    """Measure, write the report, and print its table; or say what that would cost."""
+    if dry_run:
+        print(estimate(experiment, workdir))
+        return
     evaluation = evaluate(experiment, workdir)
     if evaluation is None:
         return  # the first process speaks for all
@@ -20,4 +24,8 @@ def main(experiment: Experiment, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main, "Measures the explanations of a trained network, GAP against CA.")
+    run(
+        main,
+        "Measures the explanations of a trained network, GAP against CA.",
+        switches={"dry_run": "say what it would cost, after ten seconds of calibration, and measure nothing"},
+    )

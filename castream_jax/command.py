@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -22,14 +23,22 @@ ROOT = Path(__file__).parent.parent
 DEFAULT_CONFIG = ROOT / "configs" / "demo.py"
 
 
-def run(main: Callable[..., None], description: str, argv: list[str] | None = None, **options: str) -> None:
+def run(
+    main: Callable[..., None],
+    description: str,
+    argv: list[str] | None = None,
+    switches: Mapping[str, str] = MappingProxyType({}),
+    **options: str,
+) -> None:
     """Read the flags, call `main(experiment, workdir, **options)`, and exit.
 
     Args:
-      main: the script; it takes the experiment, the work directory, and the text of each option.
+      main: the script; it takes the experiment, the work directory, the text of each option and the state of each
+        switch.
       description: what `--help` says first.
       argv: the command line; the process's own by default.
-      options: the script's own flags, and what `--help` says of each; a flag that is not given is "".
+      switches: the script's own flags that are on or off, and what `--help` says of each.
+      options: those with a text; one that is not given is "".
 
     Exit codes, with a message and no traceback: 2 after an `InputError`, 1 after a `RunError`, 0 after `Stopped`,
     130 after Ctrl-C where it was not a request to stop.
@@ -39,10 +48,11 @@ def run(main: Callable[..., None], description: str, argv: list[str] | None = No
     show_log()
     try:
         if set(argv[1:]) & {"--help", "-h", "-help", "--helpfull"}:
-            own = "".join(f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items())
-            print(f"{description}\n\n{USAGE}{own}")
+            own = [f"\n  {f'--{name}':<23}{text}" for name, text in switches.items()]
+            own += [f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items()]
+            print(f"{description}\n\n{USAGE}{''.join(own)}")
             return
-        line = parse_flags(argv, list(options))
+        line = parse_flags(argv, list(options), list(switches))
         if line.compile_cache:
             keep_compiled_programs(line.compile_cache)
         if line.distributed:
@@ -104,11 +114,11 @@ class CommandLine:
     """Where compiled programs are kept."""
     distributed: str
     """How to find the other processes of the run; empty: there are none."""
-    options: dict[str, str]
+    options: dict[str, str | bool]
     """The script's own flags."""
 
 
-def parse_flags(argv: list[str], options: Sequence[str] = ()) -> CommandLine:
+def parse_flags(argv: list[str], options: Sequence[str] = (), switches: Sequence[str] = ()) -> CommandLine:
     """Return what a command line says, or raise `InputError`."""
     path, argv = take_config(argv)
     settings = load_config(path)
@@ -116,7 +126,8 @@ def parse_flags(argv: list[str], options: Sequence[str] = ()) -> CommandLine:
     values = flags.FlagValues()
     for name in ("workdir", "distributed", *options):
         flags.DEFINE_string(name, "", "", flag_values=values)
-    flags.DEFINE_bool("compile_cache", True, "", flag_values=values)
+    for name in ("compile_cache", *switches):
+        flags.DEFINE_bool(name, name == "compile_cache", "", flag_values=values)
     try:
         config_flags.DEFINE_config_dict("config", ConfigDict(settings), flag_values=values, sys_argv=argv)
         rest = values(argv)
@@ -131,9 +142,9 @@ def parse_flags(argv: list[str], options: Sequence[str] = ()) -> CommandLine:
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir {workdir} is a file: expected a directory.")
     cache = workdir.absolute().parent / ".jax_cache" if values.compile_cache else None
-    return CommandLine(
-        experiment, workdir, cache, values.distributed, {name: str(values[name].value) for name in options}
-    )
+    own: dict[str, str | bool] = {name: str(values[name].value) for name in options}
+    own |= {name: bool(values[name].value) for name in switches}
+    return CommandLine(experiment, workdir, cache, values.distributed, own)
 
 
 def keep_compiled_programs(directory: Path) -> None:

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking"},
     "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "replacement", "locking", "training.accuracy", "training.network"},
+    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command"}
+    | {"training.accuracy", "training.network"},
     "api": {
         "models",
         "weights",

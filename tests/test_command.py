@@ -121,3 +121,15 @@ def test_a_scripts_own_flags(capsys):
     assert found == {"output": "a.txt"}
     command.run(lambda *_, output: None, "Exports.", ["x.py", "--help"], output="where to write")
     assert "--output VALUE" in capsys.readouterr().out
+
+
+def test_a_scripts_own_switches():
+    found = {}
+    for argv in (["x.py", "--dry_run"], ["x.py"]):
+        command.run(
+            lambda *_, dry_run: found.update({len(found): dry_run}),
+            "",
+            [*argv, "--nocompile_cache"],
+            switches={"dry_run": "say what it would cost"},
+        )
+    assert found == {0: True, 1: False}

@@ -1,0 +1,70 @@
+"""What an evaluation would cost, before it starts: its forward passes, and the hours they take on this device."""
+
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from castream_jax.config import Experiment
+from castream_jax.data.source import open_source
+from castream_jax.evaluation.baselines import NULL_MAPS
+from castream_jax.evaluation.batch import map_keys
+from castream_jax.evaluation.cost import predict_passes
+from castream_jax.evaluation.maps import joint_probabilities
+from castream_jax.models.classifier import Classifier
+from castream_jax.training.network import evaluation_protocol, load_trained
+
+CALIBRATION = 10.0
+"""Seconds."""
+
+
+def estimate(experiment: Experiment, workdir: Path) -> str:
+    """Return the passes of an evaluation and the predicted hours, after a calibration of some seconds.
+
+    Raises:
+      InputError: as `evaluate` would.
+    """
+    config, data = experiment.evaluation, experiment.data
+    source = open_source(data.name, config.split, data.directory)
+    model = load_trained(experiment, workdir, source.num_classes)
+    images = min(config.num_images or len(source), len(source))
+    size = (data.image_size, data.image_size)
+    score_cam = "score_cam" in config.attributions
+    explained = len(map_keys(model, config.attributions)) - len(NULL_MAPS) * len(model.poolings())
+    channels = count_channels(model, size, config.target)
+    protocol = evaluation_protocol(experiment)
+    passes = predict_passes(protocol, size, channels, explained, len(NULL_MAPS), score_cam)
+    rate = measure_rate(model, size, config.chunk) * jax.device_count()
+    hours = images * passes / rate / 3600
+    masks = f", {channels:,} of them Score-CAM's" if score_cam else ""
+    return (
+        f"{images:,} images, at most {passes:,} forward passes each{masks}: {images * passes:,} in all.\n"
+        f"{rate:,.0f} passes a second on {jax.device_count()} x {jax.devices()[0].device_kind}, in chunks of "
+        f"{config.chunk} (measured for {CALIBRATION:g} s on one): at most {hours:,.2f} hours, "
+        "less what flat channels and a tolerance save."
+    )
+
+
+def count_channels(model: Classifier, size: tuple[int, int], target: str) -> int:
+    """Return the channels of the feature map that attributions start from."""
+    image = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+    return jax.eval_shape(model.features, image)[model.target(target or None)].shape[-1]
+
+
+def measure_rate(model: Classifier, size: tuple[int, int], chunk: int) -> float:
+    """Return how many images a second one device takes through the network and all its poolings."""
+    graphdef, state = nnx.split(model)
+
+    @jax.jit
+    def score(state: nnx.State, images: jax.Array) -> jax.Array:
+        return joint_probabilities(list(nnx.merge(graphdef, state).poolings().values()))(images)
+
+    images = jnp.zeros((chunk, *size, 3))
+    score(state, images).block_until_ready()  # compiles
+    began, done = time.monotonic(), 0
+    while time.monotonic() - began < CALIBRATION:
+        score(state, images).block_until_ready()
+        done += chunk
+    return done / (time.monotonic() - began)

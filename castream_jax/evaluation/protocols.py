@@ -1,0 +1,102 @@
+"""The same maps under every protocol, side by side: how much of a number is the protocol.
+
+    python -m castream_jax.evaluation.protocols --config configs/demo.py [--workdir DIR]
+
+The maps are of the labelled class, and so is what is measured; images come as the config's own protocol resizes them.
+"""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from tqdm import tqdm
+
+from castream_jax.command import run
+from castream_jax.config import Experiment
+from castream_jax.data.pipeline import evaluation_batches
+from castream_jax.data.records import BadRecords
+from castream_jax.data.source import open_source
+from castream_jax.errors import choose
+from castream_jax.evaluation.maps import METHODS, explain, joint_labels, joint_probabilities
+from castream_jax.evaluation.measures import measure_maps
+from castream_jax.evaluation.names import METRICS, name_attribution, name_pooling
+from castream_jax.metrics.protocol import PROTOCOLS
+from castream_jax.models.classifier import Classifier
+from castream_jax.training.network import evaluation_resize, load_trained
+
+
+def main(experiment: Experiment, workdir: Path) -> None:
+    """Measure, and print a Markdown table."""
+    print(render(*measure_protocols(experiment, workdir)))
+
+
+def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
+    """Return the mean of each metric in percent, by protocol and "attribution/pooling", and of how many images."""
+    config = experiment.evaluation
+    for attribution in config.attributions:
+        choose("attribution", attribution, METHODS)
+    source = open_source(experiment.data.name, config.split, experiment.data.directory)
+    model = load_trained(experiment, workdir, source.num_classes)
+    graphdef, state = nnx.split(model)
+
+    @jax.jit
+    def measure(state: nnx.State, pixels: jax.Array, labels: jax.Array) -> dict[str, dict[str, dict[str, jax.Array]]]:
+        network: Classifier = nnx.merge(graphdef, state)
+        networks = network.poolings()
+        members = list(networks.values())
+        images = network.normalisation(pixels)
+        features = network.features(images)
+        target = network.target(config.target or None)
+        each = dict.fromkeys(networks, labels)
+        maps = explain(networks, images, features, each, config.attributions, target, config.chunk).maps
+        columns = dict(zip(networks, joint_labels(members, jnp.stack(list(each.values())))))
+        stacked = jnp.concatenate(list(maps.values()))
+        source = jnp.tile(jnp.arange(len(images)), len(maps))
+        classes = jnp.concatenate([columns[pooling] for _, pooling in maps])
+        found = {}
+        for name, protocol in PROTOCOLS.items():
+            score_fn = joint_probabilities(members)
+            values = measure_maps(
+                score_fn, images, stacked, source, classes, protocol, network.normalisation, config.chunk
+            )
+            rows = {metric.symbol: values[metric.column].reshape(len(maps), -1) for metric in METRICS}
+            found[name] = {"/".join(key): {s: row[m] for s, row in rows.items()} for m, key in enumerate(maps)}
+        return found
+
+    count = min(config.num_images or len(source), len(source))
+    bad_records = BadRecords(source, experiment.data.on_bad_record)
+    batches = evaluation_batches(
+        source, evaluation_resize(experiment), config.batch_size, range(count), bad_records=bad_records
+    )
+    results = []
+    with tqdm(total=count, desc="protocols", unit="image") as bar:
+        for batch in batches:
+            found = jax.device_get(measure(state, batch["images"], batch["labels"]))
+            results.append(jax.tree.map(lambda values: values[batch["valid"]], found))  # noqa: B023  used at once
+            bar.update(int(batch["valid"].sum()))
+    means = jax.tree.map(lambda *parts: 100 * float(np.concatenate(parts).mean(dtype=np.float64)), *results)
+    return means, sum(len(next(iter(jax.tree.leaves(part)))) for part in results)
+
+
+def render(means: dict[str, dict[str, dict[str, float]]], images: int) -> str:
+    """Return the table: a line for each map, and for each protocol its metrics."""
+    protocols = [PROTOCOLS[name] for name in means]
+    titles = [f"{protocol.name} ({protocol.hash})" for protocol in protocols]
+    headings = [f"{metric.heading} {protocol.name}" for protocol in protocols for metric in METRICS]
+    lines = [
+        f"{images:,} images, in percent; protocols {' and '.join(titles)}.",
+        "",
+        f"| attribution | pooling | {' | '.join(headings)} |",
+        f"|---|---|{'--:|' * len(headings)}",
+    ]
+    for key in next(iter(means.values())):
+        attribution, pooling = key.split("/")
+        numbers = [f"{means[p.name][key][metric.symbol]:.2f}" for p in protocols for metric in METRICS]
+        lines.append(f"| {name_attribution(attribution)} | {name_pooling(pooling)} | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run(main, "Measures the same maps under every protocol.")

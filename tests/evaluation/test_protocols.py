@@ -1,0 +1,31 @@
+"""The same maps under every protocol: the first column is what an evaluation finds."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from castream_jax.evaluation.protocols import measure_protocols, render
+from castream_jax.evaluation.runner import evaluate
+from castream_jax.metrics.protocol import PROTOCOLS
+from castream_jax.training.loop import train
+from tests.training.small import small_experiment
+
+
+@pytest.mark.slow
+def test_one_protocol_is_the_evaluations_and_another_differs(demo_directory, tmp_path):
+    experiment = small_experiment(str(demo_directory))
+    config = dataclasses.replace(experiment.evaluation, attributions=("grad_cam", "attention"))
+    experiment = dataclasses.replace(experiment, evaluation=config)
+    train(experiment, tmp_path)
+    means, images = measure_protocols(experiment, tmp_path)
+    assert images == 10
+    assert set(means) == set(PROTOCOLS)
+    rows = [row for row in evaluate(experiment, tmp_path).rows.to_pylist() if row["attribution"] == "grad_cam"]
+    drop = 100 * np.mean([row["average_drop"] for row in rows if row["pooling"] == "ca"])
+    assert means["castream"]["grad_cam/ca"]["AD"] == pytest.approx(drop, abs=0.05)
+    assert means["rise"]["grad_cam/ca"]["AD"] == pytest.approx(drop, abs=0.05)  # the same class, the same masks
+    assert means["rise"]["grad_cam/ca"]["I"] != means["castream"]["grad_cam/ca"]["I"]
+    table = render(means, images)
+    assert "castream (17fcc097)" in table
+    assert len(table.splitlines()) == 4 + 3
