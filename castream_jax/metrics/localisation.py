@@ -23,8 +23,8 @@ def pointing_game(maps: Float[Array, "J H W"], truth: Bool[Array, "J H W"]) -> F
     Source: Zhang et al., 2018 (Top-down neural attention by excitation backprop).
     """
     maps = lax.optimization_barrier(maps)  # else a compiler may compute them twice, and the maximum equals no value
-    largest = maps == maps.max((1, 2), keepdims=True)
-    return _unless_empty(_ratio(largest & truth, largest), truth)
+    largest = jnp.where(maps == maps.max((1, 2), keepdims=True), 1.0, 0.0)
+    return _unless_empty((largest * as_numbers(truth)).sum((1, 2)) / largest.sum((1, 2)), truth)
 
 
 def energy_pointing_game(maps: Float[Array, "J H W"], truth: Bool[Array, "J H W"]) -> Float[Array, "J"]:
@@ -34,9 +34,9 @@ def energy_pointing_game(maps: Float[Array, "J H W"], truth: Bool[Array, "J H W"
 
     Source: Wang et al., 2020 (Score-CAM).
     """
-    inside, outside = jnp.where(truth, maps, 0).sum((1, 2)), jnp.where(truth, 0, maps).sum((1, 2))
-    total = inside + outside
-    share = jnp.where(total > 0, inside / jnp.where(total > 0, total, 1), jnp.where(truth, 1.0, 0.0).mean((1, 2)))
+    on = as_numbers(truth)
+    inside, total = (maps * on).sum((1, 2)), maps.sum((1, 2))
+    share = jnp.where(total > 0, inside / jnp.where(total > 0, total, 1), on.mean((1, 2)))
     return _unless_empty(share, truth)
 
 
@@ -49,8 +49,9 @@ def mask_iou(
 
     Source: Chattopadhyay et al., 2018 (Grad-CAM++), with the object's mask in place of its box.
     """
-    chosen = maps >= threshold
-    return _unless_empty(_ratio(chosen & truth, chosen | truth), truth)
+    chosen, on = jnp.where(maps >= threshold, 1.0, 0.0), as_numbers(truth)
+    both = (chosen * on).sum((1, 2))
+    return _unless_empty(both / (chosen.sum((1, 2)) + on.sum((1, 2)) - both), truth)
 
 
 def best_mask_iou(maps: Float[Array, "J H W"], truth: Bool[Array, "J H W"]) -> Float[Array, "J"]:
@@ -62,9 +63,14 @@ def best_mask_iou(maps: Float[Array, "J H W"], truth: Bool[Array, "J H W"]) -> F
     return lax.map(lambda threshold: mask_iou(maps, truth, threshold), jnp.asarray(THRESHOLDS)).max(0)
 
 
-def _ratio(part: Bool[Array, "J H W"], whole: Bool[Array, "J H W"]) -> Float[Array, "J"]:
-    return part.sum((1, 2)).astype(jnp.float32) / whole.sum((1, 2)).astype(jnp.float32)
+def as_numbers(truth: Bool[Array, "J H W"]) -> Float[Array, "J H W"]:
+    """Return 1 where true, else 0.
+
+    All counting is done with these: XLA's CPU compiler (jaxlib 0.10.2) was seen to sum truth values of a large fusion
+    with the wrong sign.
+    """
+    return lax.optimization_barrier(jnp.where(truth, 1.0, 0.0))
 
 
 def _unless_empty(values: Float[Array, "J"], truth: Bool[Array, "J H W"]) -> Float[Array, "J"]:
-    return jnp.where(truth.any((1, 2)), values, jnp.nan)
+    return jnp.where(as_numbers(truth).sum((1, 2)) > 0, values, jnp.nan)

@@ -4,16 +4,22 @@ All take and return NHWC and compute in the dtype of their input; parameters sta
 products in float32 ask for `HIGHEST` precision: without it GPUs use TF32 and TPUs bfloat16.
 """
 
+import functools
+import itertools
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
 PRECISION = lax.Precision.HIGHEST
 BATCH_NORM_EPSILON = 1e-5  # torchvision's
 BATCH_NORM_MOMENTUM = 0.9
+CACHE_LINE = 16  # float32 values
 
 he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 truncated_normal = nnx.initializers.truncated_normal(0.02)
@@ -50,10 +56,10 @@ def convolve(
 def depthwise_convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k 1 C"]) -> Float[Array, "B H W C"]:
     """Convolve every channel with its own odd-sized kernel, zero padded to the same size.
 
-    XLA's CPU backend has no fast grouped convolution: there a loop over the kernel's rows, its taps
-    unrolled, is about 20 times faster.
+    XLA's CPU backend has no fast grouped convolution: there one product for each tap of the kernel is about
+    30 times faster.
     """
-    return lax.platform_dependent(x, kernel, cpu=_depthwise_by_rows, default=_depthwise_grouped)
+    return lax.platform_dependent(x, kernel, cpu=_depthwise_by_taps, default=_depthwise_grouped)
 
 
 def _depthwise_grouped(x: Array, kernel: Array) -> Array:
@@ -69,18 +75,52 @@ def _depthwise_grouped(x: Array, kernel: Array) -> Array:
     )
 
 
-def _depthwise_by_rows(x: Array, kernel: Array) -> Array:
-    size, (b, h, w, c) = kernel.shape[0], x.shape
-    pad = size // 2
-    taps = kernel[:, :, 0].astype(jnp.float32)  # [k k C]
-    padded = jnp.pad(x.astype(jnp.float32), ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+def _depthwise_by_taps(x: Array, kernel: Array) -> Array:
+    return _sum_of_taps(x.astype(jnp.float32), kernel.astype(jnp.float32)).astype(x.dtype)
 
-    def add_row(row: Array, total: Array) -> Array:
-        rows = lax.dynamic_slice(padded, (0, row, 0, 0), (b, h, w + 2 * pad, c))
-        weights = lax.dynamic_index_in_dim(taps, row, keepdims=False)  # [k C]
-        return total + sum(rows[:, :, i : i + w] * per_channel(weights[i]) for i in range(size))
 
-    return lax.fori_loop(0, size, add_row, jnp.zeros((b, h, w, c), jnp.float32)).astype(x.dtype)
+@jax.custom_vjp
+def _sum_of_taps(x: Array, kernel: Array) -> Array:
+    """Call `_add_taps`, and keep XLA from fusing it into what follows, where each pass of a norm would repeat it."""
+    with set_xla_metadata(inlineable="false"):
+        return _add_taps(x, kernel)
+
+
+@jax.jit
+def _add_taps(x: Array, kernel: Array) -> Array:
+    """Add the taps' products in one pass: unlike the body of a loop, XLA vectorises it over all cores.
+
+    Widths are powers of two, so that all taps of one channel would fall into the same few sets of the cache and
+    evict each other. `CACHE_LINE` more channels, never read, spread them: 3 to 10 times faster from 512 channels.
+    """
+    size, (_, h, w, c) = kernel.shape[0], x.shape
+    pad, skew = size // 2, (0, CACHE_LINE)
+    x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), skew))
+    taps = jnp.pad(kernel[:, :, 0], ((0, 0), (0, 0), skew))  # [k k C+]
+    x, taps = lax.optimization_barrier((x, taps))  # else the padding would be undone
+    positions = itertools.product(range(size), repeat=2)
+    products = (x[:, i : i + h, j : j + w, :c] * per_channel(taps[i, j, :c]) for i, j in positions)
+    return functools.reduce(operator.add, products)
+
+
+def _sum_of_taps_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _sum_of_taps(x, kernel), (x, kernel)
+
+
+def _sum_of_taps_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    """Differentiate by hand: the transpose of each slice would be a padded copy of the map."""
+    x, kernel = residuals
+    size = kernel.shape[0]
+    padded = jnp.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))
+
+    def tap_gradient(tap: Array) -> Array:
+        return jnp.sum(lax.dynamic_slice(padded, (0, tap // size, tap % size, 0), x.shape) * cotangent, (0, 1, 2))
+
+    of_kernel = lax.map(tap_gradient, jnp.arange(size**2)).reshape(kernel.shape)
+    return _sum_of_taps(cotangent, kernel[::-1, ::-1]), of_kernel
+
+
+_sum_of_taps.defvjp(_sum_of_taps_forward, _sum_of_taps_backward)
 
 
 def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
@@ -153,5 +193,13 @@ def linear(
 
 
 def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Apply the exact GELU, which is torch's default."""
-    return jax.nn.gelu(x, approximate=False)
+    """Apply the exact GELU, which is torch's default; on CPU as torch does.
+
+    There `erfc`, which `jax.nn.gelu` uses, is three polynomials and an exponential: 2.5 times slower than `erf`.
+    """
+    return lax.platform_dependent(x, cpu=_gelu_by_erf, default=functools.partial(jax.nn.gelu, approximate=False))
+
+
+def _gelu_by_erf(x: Array) -> Array:
+    y = x.astype(jnp.float32)
+    return (y * (1 + lax.erf(y * np.sqrt(0.5).astype(np.float32))) / 2).astype(x.dtype)

@@ -19,6 +19,7 @@ from castream_jax.evaluation import parts, runner
 from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.output import write_evaluation
 from castream_jax.evaluation.runner import evaluate
+from castream_jax.masking import upsample
 from castream_jax.training.loop import train
 from castream_jax.training.network import load_trained
 from tests.training.small import small_experiment
@@ -233,3 +234,26 @@ def test_null_maps_stand_beside(evaluation):
     rows = [row for row in evaluation.rows.to_pylist() if row["attribution"] == "constant"]
     assert all(row["average_drop"] == row["average_gain"] == row["average_increase"] == 0 for row in rows)
     assert all(0 <= row["pointing_game"] <= 1 for row in rows)
+
+
+def test_where_maps_point_is_what_numpy_finds(trained, evaluation):
+    """Inside the large compiled program, too."""
+    experiment, workdir = trained
+    source = open_source("castream_demo", "test", experiment.data.directory)
+    batch = next(evaluation_batches(source, Resize(32, "squash"), 10, range(10), with_truth=True))
+    truth = batch["truth"]
+    network = load_trained(experiment, workdir, 10)
+    images = network.normalisation(batch["images"])
+    for attribution in ("grad_cam", "attention"):
+        maps = np.asarray(upsample(ca.attribute(network, images, batch["labels"], attribution), (32, 32)))
+        chosen = maps >= 0.5
+        expected = {
+            "energy_pointing_game": (maps * truth).sum((1, 2)) / maps.sum((1, 2)),
+            "iou_fixed": (chosen & truth).sum((1, 2)) / (chosen | truth).sum((1, 2)),
+        }
+        keys = ("attribution", "pooling")
+        rows = [row for row in evaluation.rows.to_pylist() if tuple(row[k] for k in keys) == (attribution, "ca")]
+        for name, values in expected.items():
+            np.testing.assert_allclose([row[name] for row in rows], values, atol=0.02, err_msg=name)
+        assert all(0 <= row[name] <= 1 for row in rows for name in (*expected, "iou_best", "pointing_game"))
+        assert all(row["iou_best"] >= row["iou_fixed"] - 1e-6 for row in rows)

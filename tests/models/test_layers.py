@@ -46,20 +46,40 @@ def test_convolve_is_the_plain_loop(size, stride, padding, image):
 @pytest.mark.parametrize("image", [(7, 7), (13, 10), (3, 2)])
 def test_both_depthwise_convolutions_agree(size, image):
     x, kernel = draw(2, *image, 5), draw(size, size, 1, 5, seed=1)
-    by_rows = layers._depthwise_by_rows(x, kernel)
-    assert_close(by_rows, layers._depthwise_grouped(x, kernel), relative=1e-6)
-    assert_close(layers.depthwise_convolve(x, kernel), by_rows, relative=0)  # these tests run on CPU
+    by_taps = layers._depthwise_by_taps(x, kernel)
+    assert_close(by_taps, layers._depthwise_grouped(x, kernel), relative=1e-6)
+    assert_close(layers.depthwise_convolve(x, kernel), by_taps, relative=0)  # these tests run on CPU
     diagonal = np.zeros((size, size, 5, 5))
     diagonal[..., range(5), range(5)] = kernel[:, :, 0]
-    assert_close(by_rows, convolve_plainly(x, diagonal, 1, size // 2), relative=1e-6)
+    assert_close(by_taps, convolve_plainly(x, diagonal, 1, size // 2), relative=1e-6)
 
 
 def test_depthwise_convolution_in_bfloat16_rounds_once():
     x, kernel = draw(2, 9, 9, 5).astype(jnp.bfloat16), draw(7, 7, 1, 5, seed=1)
     y = layers.depthwise_convolve(x, kernel)
     assert y.dtype == jnp.bfloat16
-    exact = layers._depthwise_by_rows(x.astype(jnp.float32), kernel)
+    exact = layers._depthwise_by_taps(x.astype(jnp.float32), kernel)
     assert_close(y.astype(jnp.float32), exact, relative=2**-8)
+
+
+@pytest.mark.parametrize("of", [0, 1])
+def test_depthwise_convolutions_have_the_same_gradients(of):
+    """Of the image and of the kernel: on CPU they are written by hand."""
+    x, kernel, cotangent = draw(2, 6, 9, 5), draw(7, 7, 1, 5, seed=1), draw(2, 6, 9, 5, seed=2)
+    by_hand, by_xla = (
+        jax.vjp(convolution, x, kernel)[1](cotangent)[of]
+        for convolution in (layers.depthwise_convolve, layers._depthwise_grouped)
+    )
+    assert_close(by_hand, by_xla, relative=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_layer_norm_does_not_repeat_the_convolution_before_it(dtype):
+    """Left to itself XLA fuses convolution and bias into each of the norm's passes."""
+    x, kernel, bias = draw(1, 14, 14, 32).astype(dtype), draw(7, 7, 1, 32, seed=1), draw(1, 1, 1, 32).astype(dtype)
+    norm = layers.layer_norm(32, jnp.dtype(dtype), nnx.Rngs(0))
+    normed = jax.jit(lambda x: norm(layers.depthwise_convolve(x, kernel) + bias)).lower(x).compile()
+    assert normed.cost_analysis()["flops"] < 1.5 * 2 * kernel.size * 14 * 14
 
 
 @pytest.mark.parametrize("image", [(8, 8), (7, 9), (1, 2), (1, 1)])
@@ -80,7 +100,7 @@ def test_both_formulations_have_the_same_gradient(layer):
     if layer == "max_pool":
         functions = (layers.max_pool, layers._max_pool_window, layers._max_pool_by_shifts)
     else:
-        convolutions = (layers.depthwise_convolve, layers._depthwise_grouped, layers._depthwise_by_rows)
+        convolutions = (layers.depthwise_convolve, layers._depthwise_grouped, layers._depthwise_by_taps)
         functions = tuple(functools.partial(convolution, kernel=kernel) for convolution in convolutions)
     cotangent = draw(*functions[0](x).shape, seed=2)
     first, *others = (jax.jit(lambda x, f=f: jax.vjp(f, x)[1](cotangent)[0])(x) for f in functions)
