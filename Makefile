@@ -2,6 +2,7 @@
 # make test   all tests
 # make lint   style and types
 # make quick  the tests that need no golden weights, for a second interpreter
+# make bench  times beside torch and pytorch-grad-cam, where they are installed; QUICK=1: in under 6 minutes
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
 	'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(p)")' 2>/dev/null)))
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test quick lint install clean
+.PHONY: demo test quick lint bench install clean
 
 demo: install
 	$(BIN)/python train.py --config configs/demo.py
@@ -25,6 +26,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick)
 
 install: $(VENV)/installed
 

@@ -1,0 +1,171 @@
+"""Ours beside torch and pytorch-grad-cam: time, and where the definitions agree the largest difference of outputs.
+
+    python -m benchmarks.bench [--quick]          (make bench, make bench QUICK=1)
+
+On the CPU, float32 unless a row says bfloat16, as many threads for both as there are cores, the same seeded weights
+and photographs, 224 pixels. Works take turns, every other round backwards; a ratio is the median over the rounds of
+the rounds' ratios. Prints Markdown and writes benchmarks/results.json. Without torch, torchvision or pytorch-grad-cam
+it says so and ends well. --quick: fewer rounds, channels and images, and only ResNet-50 in float32 compiled by torch.
+
+torch's threads sleep while they wait (OMP_WAIT_POLICY=PASSIVE, unless it is set): where they spin, as they do by
+default, any other work on the machine slows torch several times, and ratios would flatter ours. Run it on a quiet
+machine all the same; the load is printed before and after.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from castream_jax.models.classifier import IMAGENET
+
+RESULTS = Path(__file__).parent / "results.json"
+NEEDED = ("torch", "torchvision", "pytorch_grad_cam", "pytest")
+PACKAGES = ("castream-jax", "jax", "jaxlib", "flax", "torch", "torchvision", "grad-cam", "numpy")
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
+SIZE = 224
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is done."""
+
+    forwards: tuple[tuple[str, str, int, bool], ...]
+    """Network, dtype, batch, and whether torch compiles it too."""
+    forward_rounds: int
+    grad_cam_images: int
+    grad_cam_rounds: int
+    channels: int
+    measured_images: int
+    long_rounds: int
+    """Of Score-CAM, insertion and deletion."""
+    overhead_channels: int
+    overhead_rounds: int
+    chunk: int = 16
+    """Masked images in one pass of Score-CAM, for ours and torch's: pytorch-grad-cam's default, and on a CPU faster
+    for both than 64."""
+
+
+FULL = Plan(
+    forwards=(
+        ("resnet50", "float32", 8, True),
+        ("resnet50", "bfloat16", 8, True),
+        ("convnext_base", "float32", 8, True),
+        ("convnext_base", "bfloat16", 8, True),
+    ),
+    forward_rounds=15,
+    grad_cam_images=8,
+    grad_cam_rounds=15,
+    channels=2048,
+    measured_images=2,
+    long_rounds=5,
+    overhead_channels=256,
+    overhead_rounds=9,
+)
+QUICK = Plan(
+    forwards=(
+        ("resnet50", "float32", 8, True),
+        ("resnet50", "bfloat16", 8, False),
+        ("convnext_base", "float32", 4, False),
+        ("convnext_base", "bfloat16", 4, False),
+    ),
+    forward_rounds=5,
+    grad_cam_images=8,
+    grad_cam_rounds=5,
+    channels=64,
+    measured_images=1,
+    long_rounds=3,
+    overhead_channels=64,
+    overhead_rounds=4,
+)
+
+
+def photographs(count: int) -> np.ndarray:
+    """Return normalised photographs, squashed, the later ones mirrored."""
+    pixels = [np.asarray(Image.fromarray(getattr(skimage.data, name)()).resize((SIZE, SIZE))) for name in PHOTOS]
+    pixels += [image[:, ::-1] for image in pixels]
+    return np.asarray(IMAGENET(np.stack(pixels[:count])))
+
+
+def machine() -> str:
+    """Return what this runs on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} cores, {models[0] if models else platform.processor()}, {platform.system()}"
+
+
+def main(plan: Plan) -> None:
+    """Print the tables and write the results."""
+    began = time.perf_counter()
+    jax.config.update("jax_platforms", "cpu")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
+    import torch
+
+    from tests.torch_models import import_torchvision
+
+    import_torchvision()  # before anything else does: it declares what a torchvision built for CUDA lacks here
+    from benchmarks import comparison, explanations, forward_pass, overhead
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()}
+    print(f"{machine()}; {', '.join(f'{name} {version}' for name, version in versions.items())}")
+    load = [os.getloadavg()[0]]
+    print(f"load average before: {load[0]:.1f}; OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}\n")
+    print(comparison.HEADER, flush=True)
+    rows: list[comparison.Comparison] = []
+
+    def show(found: list[comparison.Comparison]) -> None:
+        rows.extend(found)
+        print("\n".join(map(comparison.to_line, found)), flush=True)
+
+    for name, dtype, batch, compiled in plan.forwards:
+        show(forward_pass.compare_forward(name, photographs(batch), dtype, plan.forward_rounds, compiled))
+    eager = [row for row in rows if "resnet50, float32" in row.work and "eager" in row.peer]
+    fastest = min(eager, key=lambda row: row.peer_s).peer.removesuffix(" (best)").removeprefix("torch ")
+    pair = explanations.create_pair(photographs(plan.grad_cam_images), fastest)
+    show(explanations.compare_grad_cam(pair, plan.grad_cam_rounds))
+    show(explanations.compare_score_cam(pair, plan.channels, plan.chunk, plan.long_rounds))
+    show(explanations.compare_insertion_and_deletion(pair, plan.measured_images, plan.long_rounds))
+    print(
+        f"\nThe last rows are of ResNet-50; torch runs it {fastest} there. pytorch-grad-cam's Score-CAM weighs by a "
+        "softmax of logits over channels: only times compare.\nDifferences: of logits, as a share of the largest; of "
+        "maps in 0..1; of probabilities on the curves.\n"
+    )
+    print(overhead.HEADER, flush=True)
+    overheads = overhead.measure_overhead(
+        pair, plan.overhead_channels, plan.measured_images, plan.chunk, plan.overhead_rounds
+    )
+    print("\n".join(row.to_line() for row in overheads))
+    load.append(os.getloadavg()[0])
+    results = {
+        "rows": [row.to_dict() for row in rows],
+        "overhead": [asdict(row) for row in overheads],
+        "machine": machine(),
+        "versions": versions,
+        "load": load,
+        "omp_wait_policy": os.environ["OMP_WAIT_POLICY"],
+        "quick": plan is QUICK,
+    }
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\n{RESULTS}, after {time.perf_counter() - began:.0f} s; load average after: {load[1]:.1f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under 6 minutes on 2 cores")
+    options = parser.parse_args()
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        print(f"bench skipped: {', '.join(missing)} not installed. To install: pip install -e '.[dev,bench]'")
+    else:
+        main(QUICK if options.quick else FULL)
