@@ -34,7 +34,8 @@ def compare_forward(name: str, images: np.ndarray, dtype: str, rounds: int, comp
     scale = np.abs(logits[peers[0]]).max()
     rows = []
     for peer in peers:
-        mark = f"torch {peer} (best)" if peer == best else f"torch {peer}"
+        label = peer if peer == COMPILED else f"torch {peer}"
+        mark = f"{label} (best)" if peer == best else label
         rows.append(
             compare(
                 f"forward, {name}, {dtype}, batch {len(images)}",
