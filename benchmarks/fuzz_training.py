@@ -10,10 +10,12 @@ smaller first: at most 2 epochs, 64 pixels and the small network, no workers.
 import collections
 import contextlib
 import copy
+import dataclasses
 import io
 import sys
 import tempfile
 from typing import Any
+from unittest import mock
 
 from absl import flags
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -41,9 +43,7 @@ def make_smaller(experiment: dict[str, Any]) -> dict[str, Any]:
 def main(runs: int, first: int) -> None:
     """Train, and print the counts."""
     for name, size in SIZES.items():
-        castream_demo.PARTS[name] = castream_demo.Part(
-            size, castream_demo.PARTS[name].digits, castream_demo.PARTS[name].band
-        )
+        castream_demo.PARTS[name] = dataclasses.replace(castream_demo.PARTS[name], images=size)
     endings: collections.Counter = collections.Counter()
     with tempfile.TemporaryDirectory() as place, tqdm(total=runs) as bar:
         start = small_experiment(place).to_dict()
@@ -58,9 +58,9 @@ def main(runs: int, first: int) -> None:
         )
         @given(fuzzing.changed_settings(start))
         def run_one(changed: dict[str, Any]) -> None:
-            command.load_config = lambda _: make_smaller(changed)  # type: ignore[assignment]
             said = io.StringIO()
-            with tempfile.TemporaryDirectory() as workdir:
+            read = mock.patch.object(command, "load_config", return_value=make_smaller(changed))
+            with tempfile.TemporaryDirectory() as workdir, read:
                 try:
                     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
                         command.run(train, "", ["train.py", f"--workdir={workdir}/run", "--nocompile_cache"])

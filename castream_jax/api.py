@@ -53,10 +53,10 @@ def attribute(
 @functools.partial(jax.jit, static_argnames=("graphdef", "method", "target", "chunk"))
 def _attribute(graphdef, state, images, labels, method, target, chunk):
     network = nnx.merge(graphdef, state)
-    found = attribution_maps.compute_maps(
+    found = attribution_maps.explain(
         {"": network}, images, network.features(images), {"": labels}, [method], target, chunk
     )
-    return found[method, ""]
+    return found.maps[method, ""]
 
 
 def evaluate_maps(

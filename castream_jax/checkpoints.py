@@ -15,10 +15,10 @@ from typing import Any
 import jax
 import numpy as np
 from etils import epath
-from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as orbax
 
 from castream_jax.errors import InputError, RunError
+from castream_jax.sharding import anywhere
 from castream_jax.trees import digest, flatten, hollow, unflatten
 
 log = logging.getLogger(__name__)
@@ -183,11 +183,6 @@ class Checkpoints:
             (self.directory / str(step)).rename(place / (f"{step}-{taken}" if taken else str(step)))
         anywhere(False)  # wait for the first process
         self._checkpointer.reload()
-
-
-def anywhere(answer: bool) -> bool:
-    """Return whether the answer is true in any process; waits for all of them."""
-    return bool(np.any(multihost_utils.process_allgather(np.asarray(answer))))
 
 
 def read_model(directory: Path) -> dict[str, np.ndarray]:

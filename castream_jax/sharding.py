@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from castream_jax.errors import InputError
@@ -68,6 +69,21 @@ def check_batch_size(name: str, batch_size: int, parts: int) -> None:
             f"{name} is {batch_size}: with {jax.device_count()} devices it must be a multiple of {parts}, "
             f"as {-(-batch_size // parts) * parts}."
         )
+
+
+def anywhere(answer: bool) -> bool:
+    """Return whether the answer is true in any process; waits for all of them."""
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(answer))))
+
+
+def first_process(answer: bool) -> bool:
+    """Return the first process's answer in all processes."""
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(answer)))
+
+
+def add_over_processes(number: int) -> int:
+    """Return the sum of every process's number."""
+    return int(np.sum(multihost_utils.process_allgather(np.asarray(number))))
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:

@@ -11,7 +11,7 @@ from flax import nnx
 
 import castream_jax
 from castream_jax import PROTOCOLS, InputError, api, attribute, evaluate_maps
-from castream_jax.evaluation.maps import METHODS, compute_maps, joint_probabilities
+from castream_jax.evaluation.maps import METHODS, explain, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
 from tests import goldens
 from tests.goldens import assert_close
@@ -34,14 +34,14 @@ def expected_maps() -> dict[str, jax.Array]:
     def run(state):
         network = nnx.merge(graphdef, state)
         labels = {"": jnp.asarray(LABELS)}
-        maps = compute_maps({"": network}, IMAGES, network.features(IMAGES), labels, METHODS, "stage4", chunk=7)
+        maps = explain({"": network}, IMAGES, network.features(IMAGES), labels, METHODS, "stage4", chunk=7).maps
         return {method: found for (method, _), found in maps.items()}
 
     return run(state)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_attribute_is_compute_maps(method):
+def test_attribute_is_explain(method):
     found = attribute(small_resnet(), np.asarray(IMAGES), LABELS, method)
     assert found.shape == (2, 4, 6)
     assert found.dtype == jnp.float32

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "models": set(),
     "attribution": {"passes", "masking"},
     "metrics": {"passes", "masking"},
-    "checkpoints": {"trees"},
+    "checkpoints": {"sharding", "trees"},
     "weights": {"models", "checkpoints"},
     "data": {"config", "sharding", "locking", "replacement"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}

@@ -46,6 +46,11 @@ def curve_points(protocol: Protocol, size: tuple[int, int]) -> int:
     return -(-size[0] * size[1] // protocol.step(size[1])) + 1
 
 
+def passes_besides_score_cam(protocol: Protocol, size: tuple[int, int], maps: int) -> int:
+    """Return the passes of one image: features, p and the blurred image, and of each map o and both curves' insides."""
+    return 3 + maps * (1 + 2 * (curve_points(protocol, size) - 2))
+
+
 def count_passes(
     protocol: Protocol,
     found: Explanations,
@@ -57,10 +62,9 @@ def count_passes(
 ) -> Int[Array, "5"]:
     """Return a `Cost` as an array, in its order: of one device's part of a batch."""
     c = feature_map.shape[-1]
-    images, explained, points = valid.sum(), len(found.maps), curve_points(protocol, size)
-    each = 2 + 2 * points  # p, o and both curves of one map
-    # Features; p and the blurred image, and the zero image once; o and the points between the ends of both curves.
-    made = images * (1 + 2 + (explained + null_maps) * (1 + 2 * (points - 2))) + 1
+    images, explained = valid.sum(), len(found.maps)
+    each = 2 + 2 * curve_points(protocol, size)  # p, o and both curves of one map
+    made = images * passes_besides_score_cam(protocol, size, explained + null_maps) + 1  # the zero image once
     plain = images * (explained * (1 + each) + null_maps * poolings * each)
     shared_trunk = images * null_maps * (poolings - 1) * each
     dead, pruned = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
@@ -75,8 +79,6 @@ def count_passes(
     return jnp.stack([jnp.asarray(count, jnp.int32) for count in (made, plain, dead, pruned, shared_trunk)])
 
 
-def predict_passes(
-    protocol: Protocol, size: tuple[int, int], channels: int, explained: int, null_maps: int, score_cam: bool
-) -> int:
+def predict_passes(protocol: Protocol, size: tuple[int, int], maps: int, channels: int, score_cam: bool) -> int:
     """Return the most passes of one image: no channel of Score-CAM flat or left out."""
-    return 3 + (explained + null_maps) * (1 + 2 * (curve_points(protocol, size) - 2)) + channels * score_cam
+    return passes_besides_score_cam(protocol, size, maps) + channels * score_cam

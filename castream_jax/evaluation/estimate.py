@@ -32,10 +32,11 @@ def estimate(experiment: Experiment, workdir: Path) -> str:
     images = min(config.num_images or len(source), len(source))
     size = (data.image_size, data.image_size)
     score_cam = "score_cam" in config.attributions
-    explained = len(map_keys(model, config.attributions)) - len(NULL_MAPS) * len(model.poolings())
+    # A null map's passes serve every pooling.
+    maps = len({key if key[0] not in NULL_MAPS else key[0] for key in map_keys(model, config.attributions)})
     channels = count_channels(model, size, config.target)
     protocol = evaluation_protocol(experiment)
-    passes = predict_passes(protocol, size, channels, explained, len(NULL_MAPS), score_cam)
+    passes = predict_passes(protocol, size, maps, channels, score_cam)
     rate = measure_rate(model, size, config.chunk) * jax.device_count()
     hours = images * passes / rate / 3600
     masks = f", {channels:,} of them Score-CAM's" if score_cam else ""

@@ -59,19 +59,6 @@ def joint_labels(networks: Sequence[Classifier], labels: Int[Array, "S B"]) -> I
     return labels + jnp.arange(len(networks))[:, None] * networks[0].num_classes
 
 
-def compute_maps(
-    networks: Mapping[str, Classifier],
-    images: Float[Array, "B H W 3"],
-    features: Features,
-    labels: Mapping[str, Int[Array, "B"]],
-    methods: Sequence[str],
-    target: str,
-    chunk: int,
-) -> dict[MapKey, Float[Array, "B h w"]]:
-    """Return the maps of `explain`, every channel of Score-CAM counted; arguments as for `explain`."""
-    return explain(networks, images, features, labels, methods, target, chunk).maps
-
-
 def explain(
     networks: Mapping[str, Classifier],
     images: Float[Array, "B H W 3"],

@@ -41,7 +41,6 @@ def measure_maps(
     """
     size = (images.shape[1], images.shape[2])
     saliency = upsample(maps, size)  # [J H W]
-
     columns = labels.reshape(len(maps), -1)  # [J S]
 
     def gather(scores: Array) -> Array:

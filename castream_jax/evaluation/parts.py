@@ -8,7 +8,6 @@ import hashlib
 import json
 import shutil
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from castream_jax.evaluation.cost import Cost
 from castream_jax.evaluation.rows import read_rows, write_rows
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.replacement import replacing
-from castream_jax.version import VERSION
+from castream_jax.version import collect_versions
 
 IMAGES = 64
 """Images in a part, at least: what a kill can cost."""
@@ -88,6 +87,6 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
         "protocol": asdict(protocol),
         "image_size": experiment.data.image_size,
         "dataset": [source.name, source.split, len(source), source.class_names],
-        "versions": [VERSION, version("jax"), version("jaxlib")],
+        "versions": collect_versions(("jax", "jaxlib")),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -6,7 +6,6 @@ import platform
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ from castream_jax.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from castream_jax.evaluation.tables import Section, tabulate
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.replacement import replacing
-from castream_jax.version import VERSION
+from castream_jax.version import collect_versions
+
+LIBRARIES = ("jax", "jaxlib", "flax", "numpy")
 
 WIDTH = 120
 """Columns of a terminal."""
@@ -92,7 +93,7 @@ def build_report(
     report |= {
         "protocol_choices": asdict(protocol),
         "details": dict(details or {}),
-        "versions": collect_versions(),
+        "versions": collect_versions(LIBRARIES) | {"python": platform.python_version()},
         "seconds": seconds,
     }
     return report
@@ -110,16 +111,6 @@ def _check_passes(passes: Mapping[str, int]) -> None:
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
-
-
-def collect_versions() -> dict[str, str]:
-    """Return the versions of what computed the numbers."""
-    packages = ("jax", "jaxlib", "flax", "numpy")
-    return {
-        "castream_jax": VERSION,
-        "python": platform.python_version(),
-        **{package: metadata.version(package) for package in packages},
-    }
 
 
 def write_report(report: Mapping[str, Any], directory: str | Path) -> None:

@@ -12,8 +12,7 @@ from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import batched, replicated, shard_batch
-
-AHEAD = 2
+from castream_jax.training.feed import AHEAD
 
 
 class SplitAccuracy:

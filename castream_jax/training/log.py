@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class NotFinite(Exception):
-    """A loss or a gradient is infinite or not a number."""
+    """A loss, a gradient or a parameter is infinite or not a number."""
 
     def __init__(self, step: int, name: str, value: float):
         super().__init__(step, name, value)

@@ -2,21 +2,22 @@
 
 import hashlib
 import logging
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from castream_jax.config import Experiment, from_dict
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
-from castream_jax.version import VERSION
+from castream_jax.training.network import BACKBONE, STREAM
+from castream_jax.version import collect_versions
 
 log = logging.getLogger(__name__)
 
-STAGES = ("backbone", "stream")
-PACE = tuple(f"{stage}.{setting}" for stage in STAGES for setting in ("log_every", "validate_every", "save_every"))
+PACE = tuple(
+    f"{stage}.{setting}" for stage in (BACKBONE, STREAM) for setting in ("log_every", "validate_every", "save_every")
+)
 PLACE = ("name", "evaluation", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record")
-FREE = {"backbone": (*PACE, *PLACE, "model.pooling", "model.heads", "stream"), "stream": (*PACE, *PLACE)}
+FREE = {BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", STREAM), STREAM: (*PACE, *PLACE)}
 """Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them."""
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 
@@ -31,7 +32,7 @@ def describe_run(experiment: Experiment, stage: str, step: int, source: Source) 
         "images_seen": step * settings.batch_size,
         "config": experiment.to_dict(),
         "dataset": describe_dataset(source),
-        "versions": {"castream_jax": VERSION} | {name: version(name) for name in LIBRARIES},
+        "versions": collect_versions(LIBRARIES),
     }
 
 
@@ -58,7 +59,7 @@ def check_same_run(saved: dict[str, Any], experiment: Experiment, stage: str, so
             "starts from these weights)."
         )
     there = saved.get("versions", {})
-    here = describe_run(experiment, stage, 0, source)["versions"]
+    here = collect_versions(LIBRARIES)
     changed = [f"{name} {there.get(name)} -> {here[name]}" for name in here if there.get(name) != here[name]]
     if changed:
         log.warning("going on with other versions than before (%s): the last bits may differ", ", ".join(changed))

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from castream_jax.checkpoints import Checkpoints
@@ -19,7 +17,7 @@ from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import RunError, Stopped
 from castream_jax.models.classifier import Classifier
-from castream_jax.sharding import replicate
+from castream_jax.sharding import add_over_processes, first_process, replicate
 from castream_jax.training import summary
 from castream_jax.training.accuracy import SplitAccuracy
 from castream_jax.training.feed import AHEAD, Feed
@@ -37,11 +35,6 @@ log = logging.getLogger(__name__)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def add_over_processes(number: int) -> int:
-    """Return the sum of every process's number."""
-    return int(np.sum(multihost_utils.process_allgather(np.asarray(number))))
-
-
 class Stage:
     """One stage of training a network: `train` starts or resumes it, and ends it.
 
@@ -49,8 +42,8 @@ class Stage:
 
         1. the step is computed from the state and the batch of that number
         2. its metrics are logged, and the run ends if they are not finite
-        3. the validation accuracy is measured, where it is due
-        4. the state is saved, where it is due or the run was asked to stop
+        3. the state is saved, where it is due or the run was asked to stop
+        4. the validation accuracy is measured, where it is due
     """
 
     def __init__(
@@ -132,7 +125,7 @@ class Stage:
                 training_log.write_validation(step, accuracy)
 
             missed = first_step > 0 and self.is_due(first_step, settings.validate_every)
-            if missed and self.agree(not training_log.has_validation(first_step)):
+            if missed and first_process(not training_log.has_validation(first_step)):
                 validate(first_step)
             training_log.resume_clock()
             for step in range(first_step + 1, self.total_steps + 1):
@@ -178,16 +171,12 @@ class Stage:
             data.on_bad_record,
         )
 
-    def agree(self, answer: bool) -> bool:
-        """Return the first process's answer in all processes."""
-        return bool(multihost_utils.broadcast_one_to_all(np.asarray(answer)))
-
     def lacks_summary(self) -> bool:
         """Return whether this is the last stage, of a run that was stopped just before it wrote its summary."""
         last = STREAM if self.experiment.model.pooling == "ca" else BACKBONE
         written = summary.read_summary(self.workdir)
         there = (written.get("stage"), written.get("steps")) == (self.stage, self.total_steps)
-        return self.stage == last and self.agree(not there)
+        return self.stage == last and first_process(not there)
 
     def is_due(self, step: int, every: int) -> bool:
         """Return whether what happens every so many steps (0: once an epoch), and after the last, happens now."""
