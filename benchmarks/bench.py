@@ -27,6 +27,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
+from benchmarks.allocation import keep_freed_memory
 from castream_jax.models.classifier import IMAGENET
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -108,6 +109,7 @@ def machine() -> str:
 def main(plan: Plan) -> None:
     """Print the tables and write the results."""
     began = time.perf_counter()
+    kept = keep_freed_memory()
     jax.config.update("jax_platforms", "cpu")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     import torch
@@ -121,7 +123,7 @@ def main(plan: Plan) -> None:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()}
     print(f"{machine()}; {', '.join(f'{name} {version}' for name, version in versions.items())}")
     load = [os.getloadavg()[0]]
-    print(f"load average before: {load[0]:.1f}; OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}\n")
+    print(f"load average before: {load[0]:.1f}; OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}; {kept}\n")
     print(comparison.HEADER, flush=True)
     rows: list[comparison.Comparison] = []
 
@@ -138,9 +140,10 @@ def main(plan: Plan) -> None:
     show(explanations.compare_score_cam(pair, plan.channels, plan.chunk, plan.long_rounds))
     show(explanations.compare_insertion_and_deletion(pair, plan.measured_images, plan.long_rounds))
     print(
-        f"\nThe last rows are of ResNet-50; torch runs it {fastest} there. pytorch-grad-cam's Score-CAM weighs by a "
-        "softmax of logits over channels: only times compare.\nDifferences: of logits, as a share of the largest; of "
-        "maps in 0..1; of probabilities on the curves.\n"
+        "\nThe last rows are of ResNet-50. pytorch-grad-cam runs as it is installed, in NCHW, and in channels_last; "
+        f"torch's loops run {fastest}. pytorch-grad-cam's Score-CAM weighs by a softmax of logits over channels: only "
+        "times compare.\nDifferences: of logits, as a share of the largest; of maps in 0..1; of probabilities on the "
+        "curves.\n"
     )
     print(overhead.HEADER, flush=True)
     overheads = overhead.measure_overhead(
@@ -155,6 +158,7 @@ def main(plan: Plan) -> None:
         "versions": versions,
         "load": load,
         "omp_wait_policy": os.environ["OMP_WAIT_POLICY"],
+        "malloc": kept,
         "quick": plan is QUICK,
     }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")

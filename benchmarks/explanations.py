@@ -1,9 +1,11 @@
 """Grad-CAM, Score-CAM, insertion and deletion of ResNet-50 beside pytorch-grad-cam and plain loops in torch.
 
-The peers run in the faster one of torch's eager formats.
+pytorch-grad-cam runs as it is installed, on a network in NCHW, and on one in channels_last. The loops run in the faster
+one of torch's eager formats.
 """
 
 import contextlib
+import functools
 import io
 from dataclasses import dataclass
 
@@ -17,8 +19,8 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 import castream_jax as ca
 from benchmarks import peer_loops
 from benchmarks.comparison import Comparison, compare, largest
-from benchmarks.interleaved import interleave
-from benchmarks.peer_networks import StreamResNet, build, convert, in_format, to_torch
+from benchmarks.interleaved import Work, interleave
+from benchmarks.peer_networks import EAGER, StreamResNet, build, convert, in_format, to_torch
 from castream_jax.attribution.score import ScoreCam
 from castream_jax.evaluation.maps import explain
 from castream_jax.masking import min_max, upsample
@@ -36,6 +38,9 @@ class Pair:
 
     ours: ca.Classifier
     theirs: StreamResNet
+    """In the faster one of torch's eager formats."""
+    formats: dict[str, StreamResNet]
+    """In each of them."""
     images: np.ndarray
     labels: np.ndarray
     """The class that GAP predicts."""
@@ -52,7 +57,13 @@ def create_pair(images: np.ndarray, eager: str) -> Pair:
     gain = logits["gap"].std() / logits["ca"].std()
     last.kernel[...], last.bias[...] = last.kernel[...] * gain, last.bias[...] * gain
     labels = logits["gap"].argmax(1).astype(np.int32)
-    return Pair(ours, StreamResNet(in_format(theirs, eager), ours).eval(), images, labels)
+    formats = {name: StreamResNet(in_format(theirs, name), ours).eval() for name in EAGER}
+    return Pair(ours, formats[eager], formats, images, labels)
+
+
+def package(eager: str) -> str:
+    """Return what a row calls pytorch-grad-cam on a network in one of torch's formats."""
+    return f"pytorch-grad-cam, {eager.removeprefix('eager ')}"
 
 
 def compare_grad_cam(pair: Pair, rounds: int) -> list[Comparison]:
@@ -61,14 +72,19 @@ def compare_grad_cam(pair: Pair, rounds: int) -> list[Comparison]:
     pytorch-grad-cam's maps are upsampled and scaled once more: ours are too before the difference is taken.
     """
     images, labels = pair.images, pair.labels
-    gap, network = pair.ours.poolings()["gap"], pair.theirs.network
-    peer, pixels = "pytorch-grad-cam", to_torch(images)
+    gap, pixels = pair.ours.poolings()["gap"], to_torch(images)
     targets = [ClassifierOutputTarget(label) for label in labels.tolist()]
-    with GradCAM(network, [network.layer4[-1]]) as cam:
-        works = {"ours": lambda: ca.attribute(gap, images, labels, "grad_cam"), peer: lambda: cam(pixels, targets)}
-        difference = largest(min_max(upsample(works["ours"](), images.shape[1:3])), works[peer]())
+    works: dict[str, Work] = {"ours": lambda: ca.attribute(gap, images, labels, "grad_cam")}
+    maps = min_max(upsample(works["ours"](), images.shape[1:3]))
+    with contextlib.ExitStack() as stack:
+        for name in EAGER:
+            network = pair.formats[name].network
+            cam = stack.enter_context(GradCAM(network, [network.layer4[-1]]))
+            works[package(name)] = lambda cam=cam: cam(pixels, targets)
+        differences = {peer: largest(maps, work()) for peer, work in works.items() if peer != "ours"}
         times = interleave(works, rounds)
-    return [compare(f"Grad-CAM, batch {len(images)}", times, peer, difference, bar=3.5)]
+    work = f"Grad-CAM, batch {len(images)}"
+    return [compare(work, times, peer, differences[peer], bar) for peer, bar in zip(map(package, EAGER), (3.5, None))]
 
 
 def create_score_cam(pair: Pair, channels: int, chunk: int):
@@ -95,29 +111,34 @@ def compare_score_cam(pair: Pair, channels: int, chunk: int, rounds: int) -> lis
     images, labels = pair.images[:1], pair.labels[:1]
     run = create_score_cam(pair, channels, chunk)
     pixels, targets = to_torch(images), [ClassifierOutputTarget(int(labels[0]))]
-    network = pair.theirs.network
 
     def first_channels(activations):
         return activations[:, :channels]
 
-    def grad_cam_package():
-        maps = []
-        for classifier in (network, pair.theirs):
+    def two_runs(eager: str):
+        maps, stream = [], pair.formats[eager]
+        network = stream.network
+        for classifier in (network, stream):
             progress = contextlib.redirect_stderr(io.StringIO())
             with progress, ScoreCAM(classifier, [network.layer4[-1]], reshape_transform=first_channels) as cam:
                 maps.append(cam(pixels, targets))
         return maps
 
-    package, loop = "pytorch-grad-cam, two runs", "torch loop, shared trunk"
-    works = {
+    loop = "torch loop, shared trunk"
+    works: dict[str, Work] = {
         "ours": lambda: run(images, labels).maps,
-        package: grad_cam_package,
+        **{f"{package(name)}, two runs": functools.partial(two_runs, name) for name in EAGER},
         loop: lambda: peer_loops.score_cam(pair.theirs, images, labels, channels, pair.ours.normalisation, chunk),
     }
     difference = largest(works["ours"](), works[loop]())
     times = interleave(works, rounds)
     work = f"Score-CAM, GAP and CA, {channels} channels"
-    return [compare(work, times, package, bar=2.5), compare(work, times, loop, difference)]
+    installed, channels_last = (f"{package(name)}, two runs" for name in EAGER)
+    return [
+        compare(work, times, installed, bar=2.5),
+        compare(work, times, channels_last),
+        compare(work, times, loop, difference),
+    ]
 
 
 def compare_insertion_and_deletion(pair: Pair, count: int, rounds: int) -> list[Comparison]:

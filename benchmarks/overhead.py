@@ -11,7 +11,7 @@ import castream_jax as ca
 from benchmarks.explanations import CURVE_CHUNK, PROTOCOL, Pair, create_score_cam
 from benchmarks.interleaved import Work, interleave, ratios
 from castream_jax.evaluation.maps import joint_probabilities
-from castream_jax.passes import map_in_chunks
+from castream_jax.passes import even_chunk, map_in_chunks
 
 BAR = 1.05
 
@@ -56,7 +56,8 @@ def measure_overhead(pair: Pair, channels: int, count: int, chunk: int, rounds: 
     points = -(-images.shape[1] * images.shape[2] // PROTOCOL.step(images.shape[2])) - 1
     chunks: dict[int, int] = {}
     for size in (2 * count + 1, count, points * count, points * count):  # ends, masked images, and the two curves
-        chunks[min(CURVE_CHUNK, size)] = chunks.get(min(CURVE_CHUNK, size), 0) + -(-size // CURVE_CHUNK)
+        even = even_chunk(size, CURVE_CHUNK)
+        chunks[even] = chunks.get(even, 0) + -(-size // even)
     measures = _measure(
         f"insertion, deletion, AD, AG, AI, batch {count}",
         lambda: ca.evaluate_maps(gap, images, labels, maps, chunk=CURVE_CHUNK),

@@ -11,12 +11,10 @@ from jaxtyping import Array
 
 from castream_jax.errors import InputError, choose
 from castream_jax.evaluation import maps as attribution_maps
+from castream_jax.evaluation.chunk import choose_chunk
 from castream_jax.evaluation.measures import measure_maps
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier
-
-CHUNK = 64
-"""Images in one forward pass of Score-CAM and of the metrics."""
 
 
 def attribute(
@@ -25,7 +23,7 @@ def attribute(
     labels: Any,
     method: str,
     target: str | None = None,
-    chunk: int = CHUNK,
+    chunk: int = 0,
 ) -> Array:
     """Return saliency maps [B h w], float32 in [0, 1], at the resolution of the feature map.
 
@@ -36,7 +34,7 @@ def attribute(
       method: "grad_cam", "grad_cam_pp", "score_cam", "attention", or "attention_scores" (before the softmax).
       target: the feature map that CAMs start from; by default the paper's: "stage4" for ResNet, "branch"
         (inside the last block) for ConvNeXt, which also offers "stage4".
-      chunk: masked images in one forward pass of Score-CAM.
+      chunk: masked images in one forward pass of Score-CAM; 0: what suits the device's memory.
 
     Raises:
       InputError: an unknown method or target, a label out of range, NaN pixels, wrong shapes.
@@ -45,7 +43,7 @@ def attribute(
     """
     choose("method", method, attribution_maps.METHODS)
     attribution_maps.check_method(method, model)
-    images, labels = _check_batch(model, images, labels, chunk)
+    images, labels, chunk = _check_batch(model, images, labels, chunk)
     graphdef, state = nnx.split(model)
     return _attribute(graphdef, state, images, labels, method, model.target(target), chunk)
 
@@ -60,7 +58,7 @@ def _attribute(graphdef, state, images, labels, method, target, chunk):
 
 
 def evaluate_maps(
-    model: Classifier, images: Any, labels: Any, maps: Any, protocol: str | Protocol = "castream", chunk: int = CHUNK
+    model: Classifier, images: Any, labels: Any, maps: Any, protocol: str | Protocol = "castream", chunk: int = 0
 ) -> dict[str, Array]:
     """Return what each map is worth to the model, as arrays with one entry for each image.
 
@@ -70,7 +68,7 @@ def evaluate_maps(
       labels: [B] the classes whose probability is measured.
       maps: [B h w] saliency maps in [0, 1], upsampled to the images here.
       protocol: "castream", "rise", or a `Protocol`. The class is `labels` under every protocol.
-      chunk: images in one forward pass.
+      chunk: images in one forward pass; 0: what suits the device's memory.
 
     Returns:
       `average_drop`, `average_gain`, `average_increase`, `insertion`, `deletion` (fractions, [B]),
@@ -83,7 +81,7 @@ def evaluate_maps(
     Source: METHOD 3.
     """
     protocol = get_protocol(protocol) if isinstance(protocol, str) else protocol
-    images, labels = _check_batch(model, images, labels, chunk)
+    images, labels, chunk = _check_batch(model, images, labels, chunk)
     maps = np.asarray(maps, np.float32)
     if maps.ndim != 3 or len(maps) != len(images) or not maps.size:
         raise InputError(f"maps have shape {maps.shape}: expected [B h w] with B = {len(images)}, as the images.")
@@ -101,11 +99,11 @@ def _evaluate(graphdef, state, images, labels, maps, protocol, chunk):
     return measure_maps(score_fn, images, maps, source, labels, protocol, network.normalisation, chunk)
 
 
-def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tuple[Array, Array]:
-    """Return images and labels as arrays on the device, or raise `InputError`."""
+def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tuple[Array, Array, int]:
+    """Return images and labels as arrays on the device and the chunk to use, or raise `InputError`."""
     pixels, classes = np.asarray(images), np.asarray(labels)
-    if chunk < 1:
-        raise InputError(f"chunk is {chunk}: it must be at least 1.")
+    if chunk < 0:
+        raise InputError(f"chunk is {chunk}: expected 1 or more images, or 0 (what suits the device's memory).")
     if pixels.ndim != 4 or pixels.shape[-1] != 3 or not pixels.size:
         raise InputError(f"images have shape {pixels.shape}: expected [B H W 3], channels last, B at least 1.")
     if not np.issubdtype(pixels.dtype, np.floating):
@@ -120,4 +118,5 @@ def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tup
     if classes.min() < 0 or classes.max() >= model.num_classes:
         wrong = classes[(classes < 0) | (classes >= model.num_classes)][0]
         raise InputError(f"label {wrong} is out of range: {model.name} has classes 0 to {model.num_classes - 1}.")
-    return jnp.asarray(pixels, jnp.float32), jnp.asarray(classes, jnp.int32)
+    chunk = chunk or choose_chunk(model, pixels.shape[1:3])
+    return jnp.asarray(pixels, jnp.float32), jnp.asarray(classes, jnp.int32), chunk

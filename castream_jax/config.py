@@ -83,8 +83,8 @@ class EvaluationConfig:
     num_images: int = 0
     """Images to explain; 0: the whole split. Accuracy is always of the whole split."""
     batch_size: int = 16
-    chunk: int = 64
-    """Images in one forward pass of Score-CAM and of the metrics."""
+    chunk: int = 0
+    """Images in one forward pass of Score-CAM and of the metrics; 0: what suits the device's memory."""
     protocol: str = "castream"
     preprocessing: Literal["protocol", "weights"] = "protocol"
     """Resize images as the protocol says, or as the known weights were published with; the hash tells which."""
@@ -129,7 +129,7 @@ class Experiment:
         _require(0 <= data.brightness < 1, "data.brightness", data.brightness, "0 to below 1")
         _require(0 <= data.workers <= 512, "data.workers", data.workers, "0 to 512")
         _require(evaluation.batch_size >= 1, "evaluation.batch_size", evaluation.batch_size, "1 or more")
-        _require(evaluation.chunk >= 1, "evaluation.chunk", evaluation.chunk, "1 or more")
+        _require(evaluation.chunk >= 0, "evaluation.chunk", evaluation.chunk, "1 or more, or 0 (chosen)")
         tolerance = evaluation.score_cam_tolerance
         _require(0 <= tolerance < 1, "evaluation.score_cam_tolerance", tolerance, "0 (leave out none) to below 1")
         _require(evaluation.num_images >= 0, "evaluation.num_images", evaluation.num_images, "0 (all) or more")

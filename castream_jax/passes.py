@@ -8,22 +8,27 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 
+def even_chunk(size: int, chunk: int) -> int:
+    """Return the size of equal chunks of at most `chunk` that hold `size` indices: the last has little to pad."""
+    return -(-size // -(-size // chunk))
+
+
 def map_in_chunks(
     function: Callable[[Int[Array, "n"]], Float[Array, "n ..."]],
     size: int,
     chunk: int,
     count: Int[Array, ""] | int | None = None,
 ) -> Float[Array, "size ..."]:
-    """Return `function` of the indices 0 to `size - 1`, computed `chunk` indices at a time.
+    """Return `function` of the indices 0 to `size - 1`, computed up to `chunk` indices at a time.
 
     Args:
       function: from indices [chunk] to rows [chunk ...]; called once for each chunk, inside a compiled loop.
       size: rows to return.
-      chunk: indices in one call; the last chunk is padded with the last index.
+      chunk: indices in one call at most; the last chunk is padded with the last index.
       count: compute only the first `count` rows, which may be known on the device alone; the rest are zero
         or undefined.
     """
-    chunk = min(chunk, size)
+    chunk = even_chunk(size, chunk) if count is None else min(chunk, size)
     chunks = -(-size // chunk)
     row = jax.eval_shape(function, jax.ShapeDtypeStruct((chunk,), jnp.int32))
     rows = jnp.zeros((chunks * chunk, *row.shape[1:]), row.dtype)

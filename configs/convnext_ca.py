@@ -31,6 +31,6 @@ def get_config() -> ConfigDict:
         name="convnext_ca",
         weights="convnext_base.tv_in1k",
         model=ModelConfig(name="convnext_base"),
-        evaluation=EvaluationConfig(split="validation", batch_size=16, chunk=256),
+        evaluation=EvaluationConfig(split="validation", batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

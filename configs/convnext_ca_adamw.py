@@ -31,6 +31,6 @@ def get_config() -> ConfigDict:
             cutmix=1.0,
             ema=0.9999,
         ),
-        evaluation=EvaluationConfig(split="validation", batch_size=16, chunk=256),
+        evaluation=EvaluationConfig(split="validation", batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

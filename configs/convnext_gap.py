@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
         model=ModelConfig(name="convnext_base", pooling="gap"),
         stream=StageConfig(epochs=0),
         evaluation=EvaluationConfig(
-            split="validation", batch_size=16, chunk=256, attributions=("grad_cam", "grad_cam_pp", "score_cam")
+            split="validation", batch_size=16, attributions=("grad_cam", "grad_cam_pp", "score_cam")
         ),
     )
     return ConfigDict(experiment.to_dict())

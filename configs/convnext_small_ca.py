@@ -23,6 +23,6 @@ def get_config() -> ConfigDict:
         name="convnext_small_ca",
         weights="convnext_small.tv_in1k",
         model=ModelConfig(name="convnext_small"),
-        evaluation=EvaluationConfig(split="validation", batch_size=16, chunk=256),
+        evaluation=EvaluationConfig(split="validation", batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

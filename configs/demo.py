@@ -33,6 +33,6 @@ def get_config() -> ConfigDict:
             schedule="cosine",
             warmup=0.05,
         ),
-        evaluation=EvaluationConfig(split="test", num_images=256, batch_size=32, chunk=64),
+        evaluation=EvaluationConfig(split="test", num_images=256, batch_size=32),
     )
     return ConfigDict(experiment.to_dict())

@@ -30,6 +30,6 @@ def get_config() -> ConfigDict:
         stream=StageConfig(
             epochs=10, batch_size=64, optimizer="adamw", learning_rate=1e-3, schedule="cosine", warmup=0.1
         ),
-        evaluation=EvaluationConfig(split="validation", num_images=256, batch_size=16, chunk=128),
+        evaluation=EvaluationConfig(split="validation", num_images=256, batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

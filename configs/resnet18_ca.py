@@ -21,6 +21,6 @@ def get_config() -> ConfigDict:
         name="resnet18_ca",
         weights="resnet18.tv_in1k",
         model=ModelConfig(name="resnet18"),
-        evaluation=EvaluationConfig(split="validation", batch_size=16, chunk=256),
+        evaluation=EvaluationConfig(split="validation", batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

@@ -29,6 +29,6 @@ def get_config() -> ConfigDict:
         name="resnet50_ca",
         weights="resnet50.tv_in1k",
         model=ModelConfig(name="resnet50"),
-        evaluation=EvaluationConfig(split="validation", batch_size=16, chunk=256),
+        evaluation=EvaluationConfig(split="validation", batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

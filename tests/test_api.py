@@ -138,7 +138,7 @@ BAD_BATCHES = [
     (bad(labels=[1, 2, 3]), r"labels are int64 of shape \(3,\): expected 2 integers"),
     (bad(labels=[[1, 2]]), r"labels are int64 of shape \(1, 2\): expected 2 integers"),
     (bad(labels=1), r"labels are int64 of shape \(\): expected 2 integers"),
-    (bad(chunk=0), "chunk is 0: it must be at least 1"),
+    (bad(chunk=-1), "chunk is -1: expected 1 or more"),
 ]
 
 

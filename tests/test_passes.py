@@ -62,6 +62,20 @@ def test_a_count_known_beforehand():
     assert not found[8:].any()
 
 
+@pytest.mark.parametrize(("size", "chunk", "lengths"), [(33, 16, [11, 11, 11]), (10, 4, [4, 4, 4]), (3, 100, [3])])
+def test_chunks_are_equal_and_little_is_padded(size, chunk, lengths):
+    calls: list[list[int]] = []
+
+    def watched(indices: jax.Array) -> jax.Array:
+        jax.debug.callback(lambda i: calls.append(i.tolist()), indices, ordered=True)
+        return function(indices)
+
+    jax.block_until_ready(map_in_chunks(watched, size, chunk))
+    jax.effects_barrier()
+    assert [len(indices) for indices in calls] == lengths
+    assert [i for indices in calls for i in indices][:size] == list(range(size))
+
+
 def test_the_function_is_traced_once_whatever_the_number_of_chunks():
     def equations(size: int) -> int:
         return len(jax.make_jaxpr(lambda: map_in_chunks(function, size, 2))().eqns)

@@ -11,6 +11,7 @@ from castream_jax.config import Experiment
 from castream_jax.data.source import open_source
 from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.batch import map_keys
+from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import predict_passes
 from castream_jax.evaluation.maps import joint_probabilities
 from castream_jax.models.classifier import Classifier
@@ -29,6 +30,7 @@ def estimate(experiment: Experiment, workdir: Path) -> str:
     config, data = experiment.evaluation, experiment.data
     source = open_source(data.name, config.split, data.directory)
     model = load_trained(experiment, workdir, source.num_classes)
+    chunk = settle_chunk(experiment, model).evaluation.chunk
     images = min(config.num_images or len(source), len(source))
     size = (data.image_size, data.image_size)
     score_cam = "score_cam" in config.attributions
@@ -37,13 +39,13 @@ def estimate(experiment: Experiment, workdir: Path) -> str:
     channels = count_channels(model, size, config.target)
     protocol = evaluation_protocol(experiment)
     passes = predict_passes(protocol, size, maps, channels, score_cam)
-    rate = measure_rate(model, size, config.chunk) * jax.device_count()
+    rate = measure_rate(model, size, chunk) * jax.device_count()
     hours = images * passes / rate / 3600
     masks = f", {channels:,} of them Score-CAM's" if score_cam else ""
     return (
         f"{images:,} images, at most {passes:,} forward passes each{masks}: {images * passes:,} in all.\n"
         f"{rate:,.0f} passes a second on {jax.device_count()} x {jax.devices()[0].device_kind}, in chunks of "
-        f"{config.chunk} (measured for {CALIBRATION:g} s on one): at most {hours:,.2f} hours, "
+        f"{chunk} (measured for {CALIBRATION:g} s on one): at most {hours:,.2f} hours, "
         "less what flat channels and a tolerance save."
     )
 

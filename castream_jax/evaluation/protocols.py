@@ -20,6 +20,7 @@ from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import open_source
 from castream_jax.errors import choose
+from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.maps import METHODS, explain, joint_labels, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
 from castream_jax.evaluation.names import METRICS, name_attribution, name_pooling
@@ -40,6 +41,7 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
         choose("attribution", attribution, METHODS)
     source = open_source(experiment.data.name, config.split, experiment.data.directory)
     model = load_trained(experiment, workdir, source.num_classes)
+    chunk = settle_chunk(experiment, model).evaluation.chunk
     graphdef, state = nnx.split(model)
 
     @jax.jit
@@ -51,7 +53,7 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
         features = network.features(images)
         target = network.target(config.target or None)
         each = dict.fromkeys(networks, labels)
-        maps = explain(networks, images, features, each, config.attributions, target, config.chunk).maps
+        maps = explain(networks, images, features, each, config.attributions, target, chunk).maps
         columns = dict(zip(networks, joint_labels(members, jnp.stack(list(each.values())))))
         stacked = jnp.concatenate(list(maps.values()))
         source = jnp.tile(jnp.arange(len(images)), len(maps))
@@ -59,9 +61,7 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
         found = {}
         for name, protocol in PROTOCOLS.items():
             score_fn = joint_probabilities(members)
-            values = measure_maps(
-                score_fn, images, stacked, source, classes, protocol, network.normalisation, config.chunk
-            )
+            values = measure_maps(score_fn, images, stacked, source, classes, protocol, network.normalisation, chunk)
             rows = {metric.symbol: values[metric.column].reshape(len(maps), -1) for metric in METRICS}
             found[name] = {"/".join(key): {s: row[m] for s, row in rows.items()} for m, key in enumerate(maps)}
         return found

@@ -24,6 +24,7 @@ from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_source
 from castream_jax.data.truth import has_truth
 from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
+from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import Cost, from_array
 from castream_jax.evaluation.figures import Gallery
 from castream_jax.evaluation.maps import MapKey
@@ -69,6 +70,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     protocol = evaluation_protocol(experiment)
     source = open_source(data.name, config.split, data.directory)
     model = load_trained(experiment, workdir, source.num_classes)
+    experiment = settle_chunk(experiment, model)
     keys = map_keys(model, config.attributions)
     model.target(config.target or None)
     graphdef, state = nnx.split(model)

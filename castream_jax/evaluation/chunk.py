@@ -1,0 +1,37 @@
+"""How many masked images go through a network at once, where nobody says it."""
+
+import math
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+
+from castream_jax.config import Experiment
+from castream_jax.models.classifier import Classifier
+
+LARGEST = 256
+"""An accelerator is no faster with more."""
+CPU_BYTES = 64 * 2**20
+"""What the largest feature map of a chunk may take on a CPU: more falls out of its caches."""
+MEMORY_SHARE = 1 / 64
+"""The same on an accelerator, of its memory: weights, masks and what a layer makes on its way come on top."""
+
+
+def choose_chunk(model: Classifier, size: tuple[int, int]) -> int:
+    """Return the images of `size` in one forward pass, a power of two that suits the memory of this process's device.
+
+    Two processes on devices of the same kind choose the same.
+    """
+    images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+    largest = max(tap.size * tap.dtype.itemsize for tap in jax.eval_shape(model.features, images).values())
+    memory = jax.local_devices()[0].memory_stats() or {}
+    limit = memory["bytes_limit"] * MEMORY_SHARE if "bytes_limit" in memory else CPU_BYTES
+    return min(2 ** int(math.log2(max(limit / largest, 1))), LARGEST)
+
+
+def settle_chunk(experiment: Experiment, model: Classifier) -> Experiment:
+    """Return the experiment with `evaluation.chunk` chosen, if it is 0: rows depend on it by their rounding."""
+    if experiment.evaluation.chunk:
+        return experiment
+    chunk = choose_chunk(model, (experiment.data.image_size, experiment.data.image_size))
+    return replace(experiment, evaluation=replace(experiment.evaluation, chunk=chunk))

@@ -1,0 +1,50 @@
+"""The chunk that is chosen: it follows from the size of the feature maps and the device's memory."""
+
+from dataclasses import replace
+
+import jax
+import pytest
+
+import castream_jax as ca
+from castream_jax.config import EvaluationConfig, Experiment
+from castream_jax.evaluation import chunk
+from castream_jax.evaluation.chunk import choose_chunk, settle_chunk
+
+
+class Device:
+    """A device with some memory."""
+
+    def __init__(self, gigabytes: float | None):
+        self.gigabytes = gigabytes
+
+    def memory_stats(self) -> dict[str, int] | None:
+        return None if self.gigabytes is None else {"bytes_limit": int(self.gigabytes * 2**30)}
+
+
+@pytest.fixture(scope="module")
+def model() -> ca.Classifier:
+    return ca.create_model("resnet18", "gap")
+
+
+# ResNet-18's largest feature map at 224 pixels is 56x56x64: 0.77 MiB an image in float32.
+@pytest.mark.parametrize(("gigabytes", "expected"), [(None, 64), (1, 16), (8, 128), (80, 256), (0.001, 1)])
+def test_the_chunk_follows_from_the_memory(monkeypatch, model, gigabytes, expected):
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device(gigabytes)])
+    assert choose_chunk(model, (224, 224)) == expected
+
+
+def test_twice_the_side_is_a_quarter_of_the_chunk(model):
+    assert choose_chunk(model, (448, 448)) * 4 == choose_chunk(model, (224, 224))
+
+
+def test_a_chunk_that_was_said_stays(monkeypatch, model):
+    def refuse(*_):
+        raise AssertionError("chosen, although it was said")
+
+    monkeypatch.setattr(chunk, "choose_chunk", refuse)
+    said = replace(Experiment(name="x"), evaluation=EvaluationConfig(chunk=7))
+    assert settle_chunk(said, model) is said
+
+
+def test_a_chosen_chunk_is_in_the_settings(model):
+    assert settle_chunk(Experiment(name="x"), model).evaluation.chunk == choose_chunk(model, (224, 224))
