@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from castream_jax import config
+from castream_jax.cpu import use_onednn_for_bfloat16
 from castream_jax.errors import InputError, RunError, Stopped, unknown
 from castream_jax.sharding import start_processes
 
@@ -46,6 +47,7 @@ def run(
     """
     argv = sys.argv if argv is None else argv
     show_log()
+    use_onednn_for_bfloat16()
     try:
         if set(argv[1:]) & {"--help", "-h", "-help", "--helpfull"}:
             own = [f"\n  {f'--{name}':<23}{text}" for name, text in switches.items()]

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "locking": set(),
     "trees": set(),
     "config": set(),
+    "cpu": set(),
     "sharding": set(),
     "models": set(),
     "attribution": {"passes", "masking"},
@@ -46,7 +47,7 @@ MAY_IMPORT = {
         "masking",
         "evaluation",
     },
-    "command": {"config", "sharding"},
+    "command": {"config", "cpu", "sharding"},
     "__init__": {"api", "metrics", "models", "weights", "version"},
 }
 ONLY_IN = {"ml_collections": {"command"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
