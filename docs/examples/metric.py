@@ -1,0 +1,30 @@
+"""Drop in deletion: how much of its probability a class loses when what the map shows is taken away."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+import castream_jax as ca
+from castream_jax.masking import mask_images, upsample
+from castream_jax.passes import map_in_chunks
+
+
+def drop_in_deletion(
+    score_fn: Callable[[Float[Array, "n H W 3"]], Float[Array, "n K"]],
+    images: Float[Array, "B H W 3"],
+    labels: Int[Array, "B"],
+    maps: Float[Array, "B h w"],
+    normalisation: ca.Normalisation,
+    chunk: int = 64,
+) -> Float[Array, "B"]:
+    """Return `(p - d) / p`, d being the probability on the image times one minus the map; at most 1, best."""
+    rest = 1 - upsample(maps, (images.shape[1], images.shape[2]))  # [B H W]
+
+    def score(index: Int[Array, "n"]) -> Float[Array, "n 2"]:
+        taken = mask_images(images[index], rest[index], normalisation.mean, normalisation.std)
+        both = [score_fn(batch) for batch in (images[index], taken)]
+        return jnp.stack([jnp.take_along_axis(s, labels[index, None], axis=1)[:, 0] for s in both], axis=1)
+
+    p, d = map_in_chunks(score, len(images), chunk).T
+    return (p - d) / p
