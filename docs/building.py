@@ -69,15 +69,14 @@ def draw_imports(may_import: dict[str, set[str]]) -> str:
     ]
     places: dict[str, tuple[float, float]] = {}
     for column in range(max(columns.values()) + 1):
-
-        def height(part: str) -> float:
+        heights = {}
+        for part in (part for part in needs if columns[part] == column):
             below = [places[need][1] for name, need in arrows if name == part]
             above = [columns[name] for name, need in arrows if need == part]
-            return sum(below) / len(below) if below else 1000 * min(above, default=9)
-
-        members = sorted((part for part in needs if columns[part] == column), key=height)
-        wanted = [height(part) if column else 0 for part in members]
-        top = max(10, sum(y - i * ROW for i, y in enumerate(wanted)) / len(members))
+            heights[part] = sum(below) / len(below) if below else 1000 * min(above, default=9)
+        members = sorted(heights, key=heights.__getitem__)
+        wanted = sum(heights[part] - i * ROW for i, part in enumerate(members)) / len(members)
+        top = max(10, wanted) if column else 10
         places |= {part: (10 + column * COLUMN, top + i * ROW) for i, part in enumerate(members)}
     shapes = []
     for part, need in arrows:
