@@ -46,7 +46,8 @@ def read_blocks() -> list[Block]:
 
 def read_commands(block: Block) -> list[Command]:
     """Return the commands of a shell block, without comments; of an indented block if it begins like a command."""
-    shell = block.language in ("sh", "bash") or (not block.language and re.match(r"(python|make|pip) ", block.text))
+    begins = re.match(r"(python|make|pip|pytest) ", block.text)
+    shell = block.language in ("sh", "bash") or (not block.language and begins)
     lines = block.text.replace("\\\n", " ").splitlines() if shell else []
     return [Command(block.page, words) for line in lines if (words := tuple(shlex.split(line, comments=True)))]
 
@@ -54,13 +55,11 @@ def read_commands(block: Block) -> list[Command]:
 BLOCKS = read_blocks()
 COMMANDS = list(dict.fromkeys(command for block in BLOCKS for command in read_commands(block)))
 
-TRAINING = (
-    "--config.data.image_size=32 --config.backbone.epochs=1 --config.stream.epochs=1 "
-    "--config.backbone.batch_size=8 --config.stream.batch_size=8"
-)
+FEW = "--nocompile_cache --config.stream.batch_size=8"
 SMALL = (
-    "--nocompile_cache --config.evaluation.num_images=8 --config.evaluation.batch_size=8 "
-    f"--config.evaluation.attributions=('grad_cam','attention') --config.evaluation.num_figures=1 {TRAINING}"
+    f"{FEW} --config.backbone.batch_size=8 --config.backbone.epochs=1 --config.stream.epochs=1 "
+    "--config.data.image_size=32 --config.evaluation.num_images=8 --config.evaluation.batch_size=8 "
+    "--config.evaluation.attributions=('grad_cam','attention') --config.evaluation.num_figures=1"
 )
 NOT_PREPARED = r"is not prepared in .*\. Prepare it once: python -m castream_jax\.data\.prepare"
 NO_WEIGHTS = r"there is no weight file 'weights\.safetensors'"
@@ -73,10 +72,10 @@ RUN = (
     (r"python train\.py( --config configs/demo\.py)?( --config\.data\.(name=image_folder|directory=ROOT))*"
      r"( --workdir \S+)?", SMALL, ""),
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
-    (r"python train\.py .*--config\.weights=weights\.safetensors.*", SMALL, NO_WEIGHTS),
+    (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",
      NOT_PREPARED),
-    (r"python evaluate\.py .*--config\.weights=.*", SMALL, NO_CHECKPOINT),
+    (r"python evaluate\.py .*--config\.weights=.*", FEW, NO_CHECKPOINT),
     (r"python explain\.py .*", "--nocompile_cache", ""),
     (r"python tools/export_weights\.py --config configs/demo\.py .*", SMALL, ""),
     (r"python -m castream_jax\.evaluation\.protocols --config configs/demo\.py", SMALL, ""),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -87,7 +88,7 @@ def scratch(demo_directory, tmp_path_factory):
 @pytest.fixture
 def demo(scratch, capsys):
     """Return the work directory of the demo, trained and evaluated by its own commands."""
-    if not (scratch / "runs" / "demo").exists():
+    if not (scratch / "runs" / "demo" / "evaluation").exists():
         for script in ("train.py", "evaluate.py"):
             code, printed = run(["python", script, "--config", "configs/demo.py", *SMALL.split()], capsys)
             assert code == 0, printed
@@ -145,7 +146,7 @@ def test_a_command_that_cannot_run_here(command, rule, tmp_path):
         assert set(named[1].split(",") if named else []) <= extras.keys()
     elif words[0] == "pytest":
         assert (ROOT / words[1]).is_file()
-    elif words[1] == "-c":
+    elif words[:2] == ["python", "-c"]:
         ast.parse(words[2])
     if "train.py" in str(command):
         line = str(command).partition("python train.py ")[2].rstrip("'")
@@ -183,18 +184,17 @@ PYTHON = list(dict.fromkeys(block.page for block in BLOCKS if block.language == 
 
 @pytest.mark.parametrize("page", PYTHON)
 def test_python_blocks(page, demo, monkeypatch):
-    """A page's blocks run one after the other, and find `ca`, `model`, `images`, `labels` and `state_dict`."""
+    """A page's blocks run one after the other; they find `ca`, `model`, `images`, `labels`, `maps` and `state_dict`."""
     if page in TESTED_ELSEWHERE:
         assert (ROOT / TESTED_ELSEWHERE[page]).is_file()
         return
-    from flax import nnx
-
     model = fill(nnx.eval_shape(lambda: ca.create_model("resnet50")))
     state_dict = ca.export_weights(model)
     save_file(state_dict, "weights.safetensors")
     monkeypatch.setattr(files.huggingface_hub, "hf_hub_download", lambda *_: "weights.safetensors")
     images, labels = random_images(2, 32, 32), np.array([1, 2])
-    names = {"ca": ca, "model": model, "images": images, "labels": labels, "state_dict": state_dict}
+    maps = np.random.default_rng(0).random((2, 1, 1), np.float32)
+    names = {"ca": ca, "model": model, "images": images, "labels": labels, "maps": maps, "state_dict": state_dict}
     try:
         for block in BLOCKS:
             if (block.page, block.language) == (page, "python"):

@@ -1,4 +1,4 @@
-"""A backbone of one's own: two convolutions, with a stream that reads both of their feature maps."""
+"""A backbone of one's own: two convolutions, with a stream on both."""
 
 import jax
 from flax import nnx
@@ -34,4 +34,5 @@ def create_small_net(num_classes: int, seed: int = 0) -> ca.Classifier:
     rngs = nnx.Rngs(params=seed)
     backbone = SmallNet(rngs)
     stream = Stream(backbone.tap_widths, 1, nnx.initializers.xavier_uniform(), rngs)
-    return ca.Classifier("small_net", backbone, stream, Head(32, num_classes, normalise=False, rngs=rngs))
+    head = Head(32, num_classes, normalise=False, rngs=rngs)
+    return ca.Classifier("small_net", backbone, stream, head)

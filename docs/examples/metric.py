@@ -1,4 +1,4 @@
-"""Drop in deletion: how much of its probability a class loses when what the map shows is taken away."""
+"""Drop in deletion: what a class loses when what the map shows is taken away."""
 
 from collections.abc import Callable
 
@@ -18,13 +18,14 @@ def drop_in_deletion(
     normalisation: ca.Normalisation,
     chunk: int = 64,
 ) -> Float[Array, "B"]:
-    """Return `(p - d) / p`, d being the probability on the image times one minus the map; at most 1, best."""
+    """Return `(p - d) / p`, d being the probability on the image times 1 - map."""
     rest = 1 - upsample(maps, (images.shape[1], images.shape[2]))  # [B H W]
+    mean, std = normalisation.mean, normalisation.std
 
-    def score(index: Int[Array, "n"]) -> Float[Array, "n 2"]:
-        taken = mask_images(images[index], rest[index], normalisation.mean, normalisation.std)
-        both = [score_fn(batch) for batch in (images[index], taken)]
-        return jnp.stack([jnp.take_along_axis(s, labels[index, None], axis=1)[:, 0] for s in both], axis=1)
+    def score(i: Int[Array, "n"]) -> Float[Array, "n 2"]:
+        taken = mask_images(images[i], rest[i], mean, std)
+        scores = jnp.stack([score_fn(images[i]), score_fn(taken)], axis=1)  # [n 2 K]
+        return jnp.take_along_axis(scores, labels[i, None, None], axis=2)[..., 0]
 
     p, d = map_in_chunks(score, len(images), chunk).T
     return (p - d) / p
