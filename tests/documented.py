@@ -68,7 +68,7 @@ NO_CHECKPOINT = r"there is no checkpoint in .*\. Train one first: python train\.
 RUN = (
     # A pattern on a command, what is added to it, and the error that it must end in with exit code 2 (none: it works).
     # The first pattern that matches counts. Commands run in the scratch directory of `test_documentation`, which holds
-    # what pages call ROOT, DIR, RUN_A, RUN_B, PICTURES, and a trained and evaluated runs/demo.
+    # what pages call ROOT, DIR, RUN_A, RUN_B, PICTURES, photos, and a trained and evaluated runs/demo.
     (r"python train\.py( --config configs/demo\.py)?( --config\.data\.(name=image_folder|directory=ROOT))*"
      r"( --workdir \S+)?", SMALL, ""),
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
@@ -77,6 +77,8 @@ RUN = (
      NOT_PREPARED),
     (r"python evaluate\.py .*--config\.weights=.*", FEW, NO_CHECKPOINT),
     (r"python explain\.py .*", "--nocompile_cache", ""),
+    (r"python -m castream_jax\.explanation\.figures .*--config configs/demo\.py", SMALL, ""),
+    (r"python -m castream_jax\.explanation\.figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
     (r"python tools/export_weights\.py --config configs/demo\.py .*", SMALL, ""),
     (r"python -m castream_jax\.evaluation\.protocols --config configs/demo\.py", SMALL, ""),
     (r"python -m castream_jax\.evaluation\.compare RUN_A RUN_B", "", ""),
@@ -90,6 +92,7 @@ PARSED = (
     # What cannot run here, and why; flags, files and targets that it names are checked instead.
     (r"make \w+.*", "make installs packages"),
     (r"pip install .*", "it installs packages"),
+    (r"python notebooks/\w+\.py", "it writes the notebooks anew"),
     (r"pytest tests/\S+ -rP", "the tests run it themselves"),
     (r"python -c import torchvision; .*", "torchvision downloads weights"),
     (r"python -m castream_jax\.data\.prepare NAME --directory=DIR", "it is the form of the commands below it"),
