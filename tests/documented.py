@@ -75,7 +75,7 @@ RUN = (
     (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",
      NOT_PREPARED),
-    (r"python evaluate\.py .*--config\.weights=.*", FEW, NO_CHECKPOINT),
+    (r"python evaluate\.py .*--config\.weights=.*", FEW, f"{NO_WEIGHTS}|{NO_CHECKPOINT}"),
     (r"python explain\.py .*", "--nocompile_cache", ""),
     (r"python -m castream_jax\.explanation\.figures .*--config configs/demo\.py", SMALL, ""),
     (r"python -m castream_jax\.explanation\.figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
