@@ -2,6 +2,7 @@
 # make test   all tests
 # make lint   style and types
 # make quick  the tests that need no golden weights, for a second interpreter
+# make docs   the documentation, into build/site
 # make bench  times beside torch and pytorch-grad-cam, where they are installed; QUICK=1: in under 6 minutes
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test quick lint bench install clean
+.PHONY: demo test quick lint bench docs install clean
 
 demo: install
 	$(BIN)/python train.py --config configs/demo.py
@@ -30,12 +31,19 @@ lint: install
 bench: install
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick)
 
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 found; set PYTHON=/path/to/python" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 clean:

@@ -9,7 +9,7 @@ Published, ImageNet validation, 224x224, squashed:
     Grad-CAM++  GAP 34.01   2.37  15.60  52.83  29.17
     Score-CAM   GAP 43.55   2.23  15.67  50.96  39.49
 
-Evaluation: at most 1,192 forward passes an image (1,024 of them Score-CAM's), 60 million in all. Time: not measured.
+Evaluation: at most 1,412 forward passes an image (1,024 of them Score-CAM's), 71 million in all. Time: not measured.
 The weights are read from torch's cache, where torchvision puts them:
 python -c "import torchvision; torchvision.models.convnext_base(weights='IMAGENET1K_V1')"
 """

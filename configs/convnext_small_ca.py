@@ -6,7 +6,7 @@
 No published table for this network.
 
 The reference's recipe: SGD, rate 0.1 divided by 10 at epochs 30 and 60, momentum 0.9, weight decay 1e-4, batch 256.
-Evaluation: at most 1,156 forward passes an image (768 of them Score-CAM's), 58 million in all.
+Evaluation: at most 1,376 forward passes an image (768 of them Score-CAM's), 69 million in all.
 Training: 90 passes over 1,281,167 images, 115 million forward passes. Time: not measured.
 The weights are read from torch's cache, where torchvision puts them:
 python -c "import torchvision; torchvision.models.convnext_small(weights='IMAGENET1K_V1')"

@@ -6,7 +6,7 @@
 No published table for this network.
 
 The reference's recipe: SGD, rate 0.1 divided by 10 at epochs 30 and 60, momentum 0.9, weight decay 1e-4, batch 256.
-Evaluation: at most 900 forward passes an image (512 of them Score-CAM's), 45 million in all.
+Evaluation: at most 1,120 forward passes an image (512 of them Score-CAM's), 56 million in all.
 Training: 90 passes over 1,281,167 images, 115 million forward passes. Time: not measured.
 """
 

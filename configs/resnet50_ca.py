@@ -14,7 +14,7 @@ Published, ImageNet validation, 224x224, squashed:
                 CA   7.09  23.65  54.20  74.91  14.68
 
 The reference's recipe: SGD, rate 0.1 divided by 10 at epochs 30 and 60, momentum 0.9, weight decay 1e-4, batch 256.
-Evaluation: at most 2,436 forward passes an image (2,048 of them Score-CAM's), 122 million in all.
+Evaluation: at most 2,656 forward passes an image (2,048 of them Score-CAM's), 133 million in all.
 Training: 90 passes over 1,281,167 images, 115 million forward passes. Time: not measured.
 """
 

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, UInt8
 
 from castream_jax.errors import InputError, choose
 from castream_jax.models import convnext, layers, resnet
+from castream_jax.models.backbone import Backbone
 from castream_jax.models.stream import Stream
 
 Features = dict[str, Array]
@@ -59,7 +60,7 @@ class Classifier(nnx.Module):
     def __init__(
         self,
         name: str,
-        backbone: resnet.ResNet | convnext.ConvNeXt,
+        backbone: Backbone,
         stream: Stream | None,
         classifier: Head,
         normalisation: Normalisation = IMAGENET,
@@ -146,7 +147,7 @@ def create_model(
     if num_classes < 1:
         raise InputError(f"num_classes is {num_classes}: it must be at least 1.")
     rngs = nnx.Rngs(params=seed)
-    backbone: resnet.ResNet | convnext.ConvNeXt
+    backbone: Backbone
     if name in resnet.SPECS:
         backbone = resnet.ResNet(resnet.SPECS[name], jnp.dtype(dtype), rngs)
         stream_init = nnx.initializers.xavier_uniform()

@@ -1,0 +1,107 @@
+"""What the pages show: their commands and Python blocks, and for each command how it is tested."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TESTED_ELSEWHERE = {"docs/own_network.md": "tests/test_own_network.py"}
+"""Pages whose Python blocks another test runs."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Code in a page."""
+
+    page: str
+    language: str
+    """Empty for an indented block."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a page."""
+
+    page: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return shlex.join(self.words)
+
+
+def read_blocks() -> list[Block]:
+    """Return the code of every page, in order; what is included from a file is tested there."""
+    blocks = []
+    for page in PAGES:
+        for token in MarkdownIt().parse(page.read_text()):
+            if token.type in ("fence", "code_block") and not token.content.startswith("--8<--"):
+                blocks.append(Block(str(page.relative_to(ROOT)), token.info.strip(), token.content))
+    return blocks
+
+
+def read_commands(block: Block) -> list[Command]:
+    """Return the commands of a shell block, without comments; of an indented block if it begins like a command."""
+    begins = re.match(r"(python|make|pip|pytest) ", block.text)
+    shell = block.language in ("sh", "bash") or (not block.language and begins)
+    lines = block.text.replace("\\\n", " ").splitlines() if shell else []
+    return [Command(block.page, words) for line in lines if (words := tuple(shlex.split(line, comments=True)))]
+
+
+BLOCKS = read_blocks()
+COMMANDS = list(dict.fromkeys(command for block in BLOCKS for command in read_commands(block)))
+
+FEW = "--nocompile_cache --config.stream.batch_size=8"
+SMALL = (
+    f"{FEW} --config.backbone.batch_size=8 --config.backbone.epochs=1 --config.stream.epochs=1 "
+    "--config.data.image_size=32 --config.evaluation.num_images=8 --config.evaluation.batch_size=8 "
+    "--config.evaluation.attributions=('grad_cam','attention') --config.evaluation.num_figures=1"
+)
+NOT_PREPARED = r"is not prepared in .*\. Prepare it once: python -m castream_jax\.data\.prepare"
+NO_WEIGHTS = r"there is no weight file 'weights\.safetensors'"
+NO_CHECKPOINT = r"there is no checkpoint in .*\. Train one first: python train\.py"
+
+RUN = (
+    # A pattern on a command, what is added to it, and the error that it must end in with exit code 2 (none: it works).
+    # The first pattern that matches counts. Commands run in the scratch directory of `test_documentation`, which holds
+    # what pages call ROOT, DIR, RUN_A, RUN_B, PICTURES, photos, and a trained and evaluated runs/demo.
+    (r"python train\.py( --config configs/demo\.py)?( --config\.data\.(name=image_folder|directory=ROOT))*"
+     r"( --workdir \S+)?", SMALL, ""),
+    (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
+    (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),
+    (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",
+     NOT_PREPARED),
+    (r"python evaluate\.py .*--config\.weights=.*", FEW, f"{NO_WEIGHTS}|{NO_CHECKPOINT}"),
+    (r"python explain\.py .*", "--nocompile_cache", ""),
+    (r"python -m castream_jax\.explanation\.figures .*--config configs/demo\.py", SMALL, ""),
+    (r"python -m castream_jax\.explanation\.figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
+    (r"python tools/export_weights\.py --config configs/demo\.py .*", SMALL, ""),
+    (r"python -m castream_jax\.evaluation\.protocols --config configs/demo\.py", SMALL, ""),
+    (r"python -m castream_jax\.evaluation\.compare RUN_A RUN_B", "", ""),
+    (r"python -m castream_jax\.data\.prepare my_pictures --images=ROOT --directory=DIR", "", ""),
+    (r"python -m castream_jax\.data\.prepare imagenet2012 --tfrecords=OLD\S* --directory=DIR", "", r"OLD/imagenet2012"),
+    (r"python -m castream_jax\.data\.prepare (imagenet2012 --manual=DIR|imagenette)", "",
+     r"TensorFlow|ILSVRC2012_img_train\.tar"),
+)  # fmt: skip
+
+PARSED = (
+    # What cannot run here, and why; flags, files and targets that it names are checked instead.
+    (r"make \w+.*", "make installs packages"),
+    (r"pip install .*", "it installs packages"),
+    (r"python notebooks/\w+\.py", "it writes the notebooks anew"),
+    (r"pytest tests/\S+ -rP", "the tests run it themselves"),
+    (r"python -c import torchvision; .*", "torchvision downloads weights"),
+    (r"python -m castream_jax\.data\.prepare NAME --directory=DIR", "it is the form of the commands below it"),
+    (r"(srun )?python train\.py .*--distributed=.*", "it waits for other processes"),
+    (r"gcloud compute tpus tpu-vm ssh .*", "it needs a TPU pod"),
+    (r"RUN=\S+|\[ -e .*scontrol requeue .*", "it needs SLURM"),
+)
+
+
+def find_rule(command: Command, rules: tuple) -> tuple | None:
+    """Return the first rule whose pattern matches a whole command."""
+    return next((rule for rule in rules if re.fullmatch(rule[0], " ".join(command.words))), None)
