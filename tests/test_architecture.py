@@ -34,6 +34,8 @@ MAY_IMPORT = {
     "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command"}
     | {"training.accuracy", "training.network"},
+    "explanation": {"models", "weights", "data", "config", "version", "command", "attribution", "masking"}
+    | {"replacement", "evaluation", "training.network"},
     "api": {
         "models",
         "weights",
@@ -45,6 +47,7 @@ MAY_IMPORT = {
         "passes",
         "masking",
         "evaluation",
+        "explanation",
     },
     "command": {"config", "sharding"},
     "__init__": {"api", "metrics", "models", "weights", "version"},

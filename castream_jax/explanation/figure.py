@@ -14,6 +14,8 @@ from castream_jax.explanation.gallery import render_gallery
 from castream_jax.explanation.maps import LISTED, Explained
 from castream_jax.replacement import replacing
 
+NOTHING = 0.0005
+"""A probability that rounds to 0.0 %."""
 SCREEN_DPI = 130
 """Of a figure in a notebook, which has more pixels for dense screens."""
 
@@ -84,7 +86,8 @@ class Explanation:
         lines = [picture.name]
         for pooling, values in picture.probabilities.items():
             top = np.argsort(-values, kind="stable")[:LISTED]
-            listed = [f"{self.class_names[label]} {percent(values[label])}" for label in top]
+            kept = [label for i, label in enumerate(top) if not i or values[label] >= NOTHING]
+            listed = [f"{self.class_names[label]} ({percent(values[label])})" for label in kept]
             lines.append(f"{name_pooling(pooling)} predicts: " + ", ".join(listed))
         return [*lines, describe_view(self.pictures)]
 
@@ -100,7 +103,7 @@ def describe_view(pictures: Sequence[Explained]) -> str:
 
 def percent(probability: float) -> str:
     """Return a probability for people."""
-    return f"{100 * probability:.1f} %" if probability >= 0.0005 else "< 0.1 %"
+    return f"{100 * probability:.1f} %" if probability >= NOTHING else "< 0.1 %"
 
 
 def save_for_print(sheet: Sheet, stem: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from castream_jax.models.classifier import Classifier, Features
 
 LISTED, EXPLAINED = 5, 3
 """Top predictions that are listed, and that are explained where no classes are asked for."""
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} pictures [{elapsed}<{remaining}]"
 TURNS = 16
 """Times that the progress bar moves during one Score-CAM, at most."""
 
@@ -106,7 +107,7 @@ class Explainer:
         """
         images = self.model.normalisation(pixels[None]) if images is None else images
         features, found, blocks = look(self._graphdef, self._state, images)
-        probabilities = {pooling: np.asarray(values, np.float32) for pooling, values in found.items()}
+        probabilities = {name: np.asarray(found[name], np.float32) for name in self.model.poolings()}  # GAP first
         drawn = len(classes) if classes else len({int(values.argmax()) for values in probabilities.values()})
         chosen = tuple(classes) if classes else rank(probabilities)[: max(EXPLAINED, drawn)]
         labels = jnp.asarray(chosen, jnp.int32)

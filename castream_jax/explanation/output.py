@@ -17,14 +17,12 @@ from castream_jax.errors import InputError, RunError
 from castream_jax.explanation.classes import find_class_names, parse_classes
 from castream_jax.explanation.figure import Explanation, describe_view
 from castream_jax.explanation.gallery import GENERATOR, render_gallery
-from castream_jax.explanation.maps import Explained, Explainer
+from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, read_picture
 from castream_jax.replacement import replacing
 from castream_jax.training.network import evaluation_resize, load_trained
 
 log = logging.getLogger(__name__)
-
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} pictures [{elapsed}<{remaining}]"
 
 
 @dataclass(frozen=True)
