@@ -101,7 +101,7 @@ def describe_view(pictures: Sequence[Explained]) -> str:
     return f"Shown is what the network saw: {size} pixels{shape}."
 
 
-def percent(probability: float) -> str:
+def percent(probability: float | np.float32) -> str:
     """Return a probability for people."""
     return f"{100 * probability:.1f} %" if probability >= NOTHING else "< 0.1 %"
 

@@ -67,26 +67,29 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
     index = request.output / "index.html"
     explained: list[Explained] = []
     skipped: list[str] = []
-    with tqdm(total=len(paths), desc="explain", bar_format=BAR) as bar:
-        for path, name, output in zip(paths, name_pictures(paths), outputs, strict=True):
-            try:
-                image = read_picture(path)
-            except InputError as error:
-                bar.clear()
-                log.warning("skipped: %s", error)
-                skipped.append(str(error))
-                bar.update(1)
-                continue
-            pixels, ratio = prepare(image, resize)
-            explained.append(explainer.explain(name, pixels, ratio, classes, bar.update))
-            if len(explained) == 1:  # from now on the folder is known as ours
-                write_gallery(index, experiment, explained, names, skipped)
-            Explanation(experiment.model.name, (explained[-1],), names).save(output.with_name(f"{output.name}.png"))
-            if request.npz:
-                write_maps(output.with_name(f"{output.name}.npz"), explained[-1], names)
+    try:
+        with tqdm(total=len(paths), desc="explain", bar_format=BAR) as bar:
+            for path, name, output in zip(paths, name_pictures(paths), outputs, strict=True):
+                try:
+                    image = read_picture(path)
+                except InputError as error:
+                    bar.clear()
+                    log.warning("skipped: %s", error)
+                    skipped.append(str(error))
+                    bar.update(1)
+                    continue
+                pixels, ratio = prepare(image, resize)
+                explained.append(explainer.explain(name, pixels, ratio, classes, bar.update))
+                if len(explained) == 1:  # from now on the folder is known as ours
+                    write_gallery(index, experiment, explained, names, skipped)
+                Explanation(experiment.model.name, (explained[-1],), names).save(output.with_name(f"{output.name}.png"))
+                if request.npz:
+                    write_maps(output.with_name(f"{output.name}.npz"), explained[-1], names)
+    finally:  # of an interrupted run too
+        if explained:
+            write_gallery(index, experiment, explained, names, skipped)
     if not explained:
         raise RunError(f"none of the {len(paths)} pictures could be read; nothing was written.")
-    write_gallery(index, experiment, explained, names, skipped)
     if skipped:
         count = "1 picture was" if len(skipped) == 1 else f"{len(skipped)} pictures were"
         raise RunError(f"{count} skipped, as said above. The others are in {index}.")

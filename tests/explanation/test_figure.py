@@ -24,7 +24,7 @@ def test_one_picture_has_its_name_and_top_predictions():
     picture = create_explained(drawn=2)
     sheet = Explanation("resnet18", (picture,), CLASS_NAMES).sheet()
     found = " ".join(texts(sheet))
-    top = percent(float(picture.probabilities["gap"].max()))
+    top = percent(picture.probabilities["gap"].max())
     assert "a.jpg" in found
     assert f"GAP predicts: {CLASS_NAMES[2]} ({top})" in found
     assert "what the network saw: 32 x 24 pixels" in found
@@ -83,9 +83,5 @@ def test_what_is_said_of_the_view():
 
 
 def test_probabilities_for_people():
-    assert [percent(float(np.float32(p))) for p in (1.0, 0.5, 0.0006, 0.0004)] == [
-        "100.0 %",
-        "50.0 %",
-        "0.1 %",
-        "< 0.1 %",
-    ]
+    shown = {1.0: "100.0 %", 0.5: "50.0 %", 0.0006: "0.1 %", 0.0004: "< 0.1 %"}
+    assert {probability: percent(np.float32(probability)) for probability in shown} == shown
