@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 from tqdm import tqdm
 
@@ -25,7 +24,7 @@ from castream_jax.errors import InputError, choose
 from castream_jax.evaluation.grid import Gallery, lay_grid
 from castream_jax.evaluation.names import name_pooling
 from castream_jax.evaluation.sheet import PAGE_WIDTH
-from castream_jax.explanation.classes import find_class_names, find_label, parse_classes
+from castream_jax.explanation.classes import find_class_names, parse_classes
 from castream_jax.explanation.figure import save_for_print
 from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import find_pictures, name_pictures, read_picture
@@ -42,7 +41,9 @@ class Subject:
     name: str
     image: Image.Image
     class_name: str = ""
-    """Of its label; empty: it has none."""
+    """Of its label in its dataset; empty: it has none."""
+    label: int | None = None
+    """Where it is one of the network's classes."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Scope:
     classes: str
     count: int
     """Images of each class."""
+    is_own: bool
+    """The dataset's classes are the network's."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -93,32 +96,32 @@ def draw_figure(
 ) -> None:
     """Draw one figure, and say where it is."""
     kind = choose("figure", arguments[0] if arguments else "", ("grid", "scenes"))
-    is_scenes = kind == "scenes"
+    is_scenes, images = kind == "scenes", arguments[1:]
     if count and not (count.isdecimal() and int(count)):
         raise InputError(f"--count is {count!r}: expected a number of images, 1 or more.")
-    if not (arguments[1:] or classes):
+    if not (images or classes):
         raise InputError("no images are named: give ids, places or pictures, or --classes.")
-    data = experiment.data
-    opened = None
-    if classes or not all(map(is_picture, arguments[1:])):
-        name = dataset or ("mit67" if is_scenes else data.name)
-        default = "test" if is_scenes else experiment.evaluation.split
-        opened = open_source(name, split or default, data.directory)
-    subjects = list(find_subjects(arguments[1:], Scope(opened, classes, int(count or FIRST))))
+    source = None
+    if classes or not all(map(is_picture, images)):
+        default = ("mit67", "test") if is_scenes else (experiment.data.name, experiment.evaluation.split)
+        source = open_source(dataset or default[0], split or default[1], experiment.data.directory)
+    is_own = source is not None and source.name == experiment.data.name and not is_scenes
+    subjects = list(find_subjects(images, Scope(source, classes, int(count or FIRST), is_own)))
     names = find_class_names(experiment, class_names)
     model = load_trained(experiment, workdir, len(names))
-    chosen = tuple(filter(None, map(str.strip, methods.split(","))))
-    chosen = chosen or (("attention",) if is_scenes else experiment.evaluation.attributions)
-    explainer = Explainer(model, chosen, experiment.evaluation.target or None, experiment.evaluation.chunk)
     if blocks and model.stream is None:
         raise InputError('--blocks needs a stream: this model has pooling="gap", it must have pooling="ca".')
+    default_methods = ("attention",) if is_scenes else experiment.evaluation.attributions
+    chosen = tuple(filter(None, map(str.strip, methods.split(",")))) or default_methods
+    explainer = Explainer(model, chosen, experiment.evaluation.target or None, experiment.evaluation.chunk)
+
     resize = evaluation_resize(experiment)
     explained = []
     with tqdm(total=len(subjects), desc=kind, bar_format=BAR) as bar:
         for subject in subjects:
-            pixels: UInt8[np.ndarray, "H W 3"] = np.asarray(resize(subject.image))
-            label = None if is_scenes or not subject.class_name else [find_label(subject.class_name, names)]
-            explained.append(explainer.explain(subject.name, pixels, 1.0, label, bar.update))
+            labels = None if subject.label is None else [subject.label]  # None: the predicted ones
+            pixels = np.asarray(resize(subject.image))
+            explained.append(explainer.explain(subject.name, pixels, 1.0, labels, bar.update))
     titles = [name_subject(subject, found, names, is_scenes) for subject, found in zip(subjects, explained)]
     gallery = gather(explained, titles, blocks)
     sheet = lay_grid(gallery, across=min(count_panels(len(gallery.maps)), len(subjects)))
@@ -141,7 +144,9 @@ def find_subjects(arguments: Sequence[str], scope: Scope) -> Iterator[Subject]:
     labels = parse_classes(scope.classes, scope.source.class_names) if scope.classes else ()
     for index in find_records(scope.source, wanted, labels, scope.count):
         image, record, _ = read_record(scope.source, index)
-        yield Subject(record_id(record, index), image, scope.source.class_names[int(record["label"])])
+        label = int(record["label"])
+        class_name = scope.source.class_names[label]
+        yield Subject(record_id(record, index), image, class_name, label if scope.is_own else None)
 
 
 def is_picture(argument: str) -> bool:
