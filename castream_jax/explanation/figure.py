@@ -61,8 +61,10 @@ class Explanation:
         """
         suffix = Path(path).suffix.lower()
         if suffix == ".html":
+            view = describe_view(self.pictures)
+            text = render_gallery(self.network, self.pictures, self.class_names, view=view)
             with replacing(path) as temporary:
-                temporary.write_text(render_gallery(self.network, self.pictures, self.class_names), encoding="utf-8")
+                temporary.write_text(text, encoding="utf-8")
         elif suffix in (".png", ".pdf"):
             self.sheet().save(path)
         else:

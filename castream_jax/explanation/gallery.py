@@ -73,8 +73,8 @@ def render_gallery(
 def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str, Any]:
     """Return a picture as the page reads it."""
     listed = [*picture.classes, *(label for label in rank(picture.probabilities)[:LISTED])]
-    last = list(picture.probabilities.values())[-1]
-    order = sorted(dict.fromkeys(listed), key=lambda label: -last[label])
+    highest = np.max(list(picture.probabilities.values()), axis=0)
+    order = sorted(dict.fromkeys(listed), key=lambda label: -highest[label])
     return {
         "name": picture.name,
         "image": "data:image/jpeg;base64," + encode_jpeg(picture.pixels),
