@@ -1,6 +1,6 @@
 """CA-Stream in JAX: attention-based pooling for interpretable image recognition, and measures of explanations."""
 
-from castream_jax.api import attribute, evaluate_maps
+from castream_jax.api import attribute, evaluate_maps, explain
 from castream_jax.errors import InputError
 from castream_jax.metrics.protocol import PROTOCOLS, Protocol
 from castream_jax.models.classifier import Classifier, Features, Normalisation, create_model
@@ -21,6 +21,7 @@ __all__ = [
     "create_model",
     "cross_attention_pool",
     "evaluate_maps",
+    "explain",
     "export_weights",
     "load_torch_weights",
     "load_weights",

@@ -1,6 +1,8 @@
-"""The public surface for one model: its maps, and what they are worth."""
+"""The public surface for one model: its maps, what they are worth, and pictures of them."""
 
 import functools
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,11 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array
+from PIL import Image
+from tqdm import tqdm
 
+from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, choose
 from castream_jax.evaluation import maps as attribution_maps
 from castream_jax.evaluation.chunk import choose_chunk
 from castream_jax.evaluation.measures import measure_maps
+from castream_jax.explanation.classes import find_label
+from castream_jax.explanation.figure import Explanation
+from castream_jax.explanation.maps import BAR, Explained, Explainer
+from castream_jax.explanation.pictures import name_pictures, read_picture
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier
 
@@ -55,6 +64,92 @@ def _attribute(graphdef, state, images, labels, method, target, chunk):
         {"": network}, images, network.features(images), {"": labels}, [method], target, chunk
     )
     return found.maps[method, ""]
+
+
+def explain(
+    model: Classifier,
+    images: Any,
+    labels: Sequence[Any] | None = None,
+    methods: Sequence[str] = ("grad_cam", "grad_cam_pp", "score_cam", "attention"),
+    class_names: Sequence[str] = (),
+    size: int = 224,
+    target: str | None = None,
+    chunk: int = CHUNK,
+) -> Explanation:
+    """Return what a network sees in some pictures, GAP and CA, as a figure that a notebook draws.
+
+    Args:
+      model: the network to explain; its GAP network beside it, if it has a stream.
+      images: [B H W 3], normalised floats or uint8, taken as they are; or a picture or several, each squashed to
+        `size` x `size`: paths of files, which are turned upright, or pictures of Pillow.
+      labels: what to explain in each image, a class or several, by label or by name; None: the predicted class of each
+        pooling is drawn, and the next ones are in the gallery.
+      methods: as for `attribute`; raw attention is left out where there is no stream.
+      class_names: by label; without them, classes are called by their labels.
+      size: the side of the square that pictures are squashed to.
+      target, chunk: as for `attribute`.
+
+    Returns:
+      An `Explanation`. `save("x.png")`, `.pdf` or `.html` writes it, the last as a gallery to look through, and
+      `pictures[i].maps["grad_cam", "ca"]` are the maps of the classes explained, [K h w] in [0, 1].
+
+    Raises:
+      InputError: a picture that cannot be read, a class that is not there, and as for `attribute`.
+
+    Source: METHOD 2, 4.
+    """
+    names = tuple(map(str, class_names or range(model.num_classes)))
+    if len(names) != model.num_classes:
+        raise InputError(f"class_names are {len(names)}: {model.name} has {model.num_classes} classes.")
+    explainer = Explainer(model, methods, target, chunk)
+    views = _prepare_arrays(model, images) if hasattr(images, "shape") else _prepare_pictures(images, size)
+    if labels is not None and len(labels) != len(views):
+        raise InputError(f"labels are {len(labels)}: expected one entry for each of the {len(views)} images.")
+    chosen = [None] * len(views) if labels is None else [_find_labels(entry, names) for entry in labels]
+    found: list[Explained] = []
+    with tqdm(total=len(views), desc="explain", bar_format=BAR, leave=False) as bar:
+        for (name, pixels, ratio, normalised), classes in zip(views, chosen, strict=True):
+            found.append(explainer.explain(name, pixels, ratio, classes, bar.update, normalised))
+    return Explanation(model.name, tuple(found), names)
+
+
+View = tuple[str, np.ndarray, float, Array | None]
+"""A name, uint8 pixels, the height over width to show them in, and the normalised image where that came first."""
+
+
+def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
+    """Return images [B H W 3] ready to be explained."""
+    pixels = np.asarray(images)
+    if pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[-1] == 3 and pixels.size:
+        return [(f"image {i}", image, image.shape[0] / image.shape[1], None) for i, image in enumerate(pixels)]
+    normalised, _ = _check_batch(model, images, np.zeros(pixels.shape[:1], np.int32), CHUNK)
+    mean, std = np.array(model.normalisation.mean, np.float32), np.array(model.normalisation.std, np.float32)
+    shown = (np.clip(np.asarray(normalised) * std + mean, 0, 1) * 255).round().astype(np.uint8)
+    ratio = shown.shape[1] / shown.shape[2]
+    return [(f"image {i}", image, ratio, normalised[i : i + 1]) for i, image in enumerate(shown)]
+
+
+def _prepare_pictures(pictures: Any, size: int) -> list[View]:
+    """Return pictures, one or many, ready to be explained."""
+    many = [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+    if not many:
+        raise InputError("there are no images to explain.")
+    paths = [Path(item) if isinstance(item, str | Path) else Path(f"image {i}") for i, item in enumerate(many)]
+    views: list[View] = []
+    for item, path, name in zip(many, paths, name_pictures(paths), strict=True):
+        if not isinstance(item, str | Path | Image.Image):
+            raise InputError(f"{name} is {type(item).__name__}: expected a file's path or a picture of Pillow.")
+        image = item.convert("RGB") if isinstance(item, Image.Image) else read_picture(path)
+        views.append((name, np.asarray(Resize(size, "squash")(image)), image.height / image.width, None))
+    return views
+
+
+def _find_labels(entry: Any, class_names: tuple[str, ...]) -> list[int]:
+    """Return one entry of `labels` as labels."""
+    classes = [entry] if isinstance(entry, str) or np.ndim(entry) == 0 else list(entry)
+    if not classes:
+        raise InputError("labels has an entry without classes: expected a class or several.")
+    return [find_label(found if isinstance(found, str) else int(found), class_names) for found in classes]
 
 
 def evaluate_maps(

@@ -29,6 +29,7 @@ def run(
     description: str,
     argv: list[str] | None = None,
     switches: Mapping[str, str] = MappingProxyType({}),
+    arguments: str = "",
     **options: str,
 ) -> None:
     """Read the flags, call `main(experiment, workdir, **options)`, and exit.
@@ -39,6 +40,8 @@ def run(
       description: what `--help` says first.
       argv: the command line; the process's own by default.
       switches: the script's own flags that are on or off, and what `--help` says of each.
+      arguments: what `--help` says of the arguments that are no flags; `main` gets them as the list `arguments`.
+        Empty: there are none.
       options: those with a text; one that is not given is "".
 
     Exit codes, with a message and no traceback: 2 after an `InputError`, 1 after a `RunError`, 0 after `Stopped`,
@@ -52,16 +55,17 @@ def run(
         if set(argv[1:]) & {"--help", "-h", "-help", "--helpfull"}:
             own = [f"\n  {f'--{name}':<23}{text}" for name, text in switches.items()]
             own += [f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items()]
-            print(f"{description}\n\n{USAGE}{''.join(own)}")
+            taken = f"Arguments: {arguments}\n\n" if arguments else ""
+            print(f"{description}\n\n{taken}{USAGE}{''.join(own)}")
             return
-        line = parse_flags(argv, list(options), list(switches))
+        line = parse_flags(argv, list(options), list(switches), takes_arguments=bool(arguments))
         if line.compile_cache:
             keep_compiled_programs(line.compile_cache)
         if line.distributed:
             start_processes(line.distributed)
             if jax.process_index():  # one process speaks for all
                 logging.getLogger("castream_jax").setLevel(logging.WARNING)
-        main(line.experiment, line.workdir, **line.options)
+        main(line.experiment, line.workdir, **line.options, **({"arguments": line.arguments} if arguments else {}))
     except (InputError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
         leave(2 if isinstance(error, InputError) else 1)
@@ -118,14 +122,19 @@ class CommandLine:
     """How to find the other processes of the run; empty: there are none."""
     options: dict[str, str | bool]
     """The script's own flags."""
+    arguments: list[str]
+    """What is no flag."""
 
 
-def parse_flags(argv: list[str], options: Sequence[str] = (), switches: Sequence[str] = ()) -> CommandLine:
+def parse_flags(
+    argv: list[str], options: Sequence[str] = (), switches: Sequence[str] = (), takes_arguments: bool = False
+) -> CommandLine:
     """Return what a command line says, or raise `InputError`."""
     path, argv = take_config(argv)
     settings = load_config(path)
     _check_overrides(argv, settings)
     values = flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may come after arguments
     for name in ("workdir", "distributed", *options):
         flags.DEFINE_string(name, "", "", flag_values=values)
     for name in ("compile_cache", *switches):
@@ -135,7 +144,7 @@ def parse_flags(argv: list[str], options: Sequence[str] = (), switches: Sequence
         rest = values(argv)
     except Exception as error:  # ml_collections raises many kinds; all of them are about the command line
         raise InputError((str(error).strip() or type(error).__name__).splitlines()[0]) from error
-    if rest[1:]:
+    if rest[1:] and not takes_arguments:
         raise InputError(f"unexpected argument {rest[1]!r}: write flags as --name=value.")
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(argv[:1])  # grain's workers want the global flags parsed
@@ -146,7 +155,7 @@ def parse_flags(argv: list[str], options: Sequence[str] = (), switches: Sequence
     cache = workdir.absolute().parent / ".jax_cache" if values.compile_cache else None
     own: dict[str, str | bool] = {name: str(values[name].value) for name in options}
     own |= {name: bool(values[name].value) for name in switches}
-    return CommandLine(experiment, workdir, cache, values.distributed, own)
+    return CommandLine(experiment, workdir, cache, values.distributed, own, rest[1:])
 
 
 def keep_compiled_programs(directory: Path) -> None:

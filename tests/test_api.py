@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from PIL import Image
 
 import castream_jax
-from castream_jax import PROTOCOLS, InputError, api, attribute, evaluate_maps
-from castream_jax.evaluation.maps import METHODS, explain, joint_probabilities
+from castream_jax import PROTOCOLS, InputError, api, attribute, evaluate_maps, explain
+from castream_jax.evaluation.maps import METHODS, joint_probabilities
+from castream_jax.evaluation.maps import explain as explain_networks
 from castream_jax.evaluation.measures import measure_maps
 from tests import goldens
 from tests.goldens import assert_close
@@ -34,7 +36,9 @@ def expected_maps() -> dict[str, jax.Array]:
     def run(state):
         network = nnx.merge(graphdef, state)
         labels = {"": jnp.asarray(LABELS)}
-        maps = explain({"": network}, IMAGES, network.features(IMAGES), labels, METHODS, "stage4", chunk=7).maps
+        maps = explain_networks(
+            {"": network}, IMAGES, network.features(IMAGES), labels, METHODS, "stage4", chunk=7
+        ).maps
         return {method: found for (method, _), found in maps.items()}
 
     return run(state)
@@ -181,3 +185,47 @@ def test_an_unknown_protocol():
 def test_images_too_small_for_convnext():
     with pytest.raises(InputError, match="images are 31x96: convnext_tiny needs at least 32 pixels a side"):
         attribute(small_convnext(), IMAGES[:, :31], LABELS, "grad_cam")
+
+
+def test_explain_is_attribute_for_every_image():
+    found = explain(small_resnet(), IMAGES, labels=LABELS, methods=("grad_cam", "attention"))
+    for method in ("grad_cam", "attention"):
+        expected = attribute(small_resnet(), IMAGES, LABELS, method)
+        for i, picture in enumerate(found.pictures):
+            assert picture.classes == (LABELS[i],)
+            assert_close(picture.maps[method, "ca"][0], expected[i], absolute=1e-4)
+    data, _ = found._repr_png_()
+    assert data.startswith(b"\x89PNG")
+
+
+def test_explain_takes_files_pictures_and_bytes(tmp_path):
+    model, names = small_resnet(), ["cat", "dog", "élan", "crane", "fly"]
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    settings = {"methods": ("attention",), "class_names": names}
+    one = explain(model, tmp_path / "a.png", [["dog", 0]], size=64, **settings).pictures[0]
+    assert (one.name, one.classes, one.pixels.shape) == ("a.png", (1, 0), (64, 64, 3))
+    assert one.ratio == pytest.approx(60 / 90)
+    two = explain(model, [Image.fromarray(pixels), str(tmp_path / "a.png")], size=64, **settings)
+    np.testing.assert_array_equal(two.pictures[0].pixels, one.pixels)
+    np.testing.assert_array_equal(two.pictures[1].pixels, one.pixels)
+    kept = explain(model, one.pixels[None], **settings).pictures[0]
+    np.testing.assert_array_equal(kept.pixels, one.pixels)
+    np.testing.assert_allclose(kept.maps["attention", "ca"][0], one.maps["attention", "ca"][0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "changes", "said"),
+    [
+        (IMAGES, {"labels": [1]}, "labels are 1: expected one entry for each of the 2 images"),
+        (IMAGES, {"labels": ["cat", "dgo"], "class_names": ["cat", "dog", "c", "d", "e"]}, "Did you mean 'dog'"),
+        (IMAGES, {"class_names": ["cat"]}, "class_names are 1: resnet18_small has 5 classes"),
+        (IMAGES * np.nan, {}, "NaN"),
+        ([], {}, "no images"),
+        ([np.zeros((4, 4, 3))], {}, "image 0 is ndarray: expected a file's path"),
+        ("missing.jpg", {}, "missing.jpg: No such file"),
+    ],
+)
+def test_explain_says_what_is_wrong(images, changes, said):
+    with pytest.raises(InputError, match=said):
+        explain(small_resnet(), images, methods=("attention",), **changes)

@@ -35,6 +35,8 @@ MAY_IMPORT = {
     "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command"}
     | {"training.accuracy", "training.network"},
+    "explanation": {"models", "weights", "data", "config", "version", "command", "attribution", "masking"}
+    | {"replacement", "evaluation", "training.network"},
     "api": {
         "models",
         "weights",
@@ -46,6 +48,7 @@ MAY_IMPORT = {
         "passes",
         "masking",
         "evaluation",
+        "explanation",
     },
     "command": {"config", "cpu", "sharding"},
     "__init__": {"api", "metrics", "models", "weights", "version"},

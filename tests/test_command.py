@@ -133,3 +133,16 @@ def test_a_scripts_own_switches():
             switches={"dry_run": "say what it would cost"},
         )
     assert found == {0: True, 1: False}
+
+
+def test_arguments_that_are_no_flags(capsys):
+    found = []
+
+    def main(experiment, workdir, arguments, output):
+        found.append((arguments, output, experiment.seed))
+
+    argv = ["x.py", "a.jpg", "--output=o", "--nocompile_cache", "b c.jpg", "--config.seed=3", "--", "--d.jpg"]
+    command.run(main, "", argv, arguments="PICTURES…", output="where to write")
+    assert found == [(["a.jpg", "b c.jpg", "--d.jpg"], "o", 3)]
+    command.run(main, "Explains.", ["x.py", "--help"], arguments="PICTURES…", output="where to write")
+    assert "Arguments: PICTURES…" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The two scripts as a user runs them."""
+"""The scripts as a user runs them."""
 
 import json
 import os
@@ -38,6 +38,12 @@ def test_train_then_evaluate(demo_directory, tmp_path):
     report = json.loads((tmp_path / "evaluation" / "castream" / "report.json").read_text())
     assert report["num_images"] == 8
     assert str(tmp_path / "evaluation" / "castream" / "report.html") in evaluated.stdout
+    pictures = [str(ROOT / "docs" / "images" / "demo.jpg"), str(ROOT / "README.md")]
+    explained = run("explain.py", *SMALL, "--workdir", str(tmp_path), *pictures, data=demo_directory)
+    assert explained.returncode == 1  # of two pictures one is none
+    assert "cannot read" in explained.stderr
+    assert "Traceback" not in explained.stderr
+    assert {path.name for path in (tmp_path / "explanations").iterdir()} == {"index.html", "demo.png"}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,7 @@ def test_train_then_evaluate(demo_directory, tmp_path):
         ("train.py", ["--config.data.name=castream_dem"], "Did you mean 'castream_demo'"),
         ("evaluate.py", [], "python train.py --config configs/demo.py"),
         ("evaluate.py", ["--config.evaluation.protocol=rice"], "Did you mean 'rise'"),
+        ("explain.py", [], "nothing to explain"),
     ],
 )
 def test_mistakes_end_with_code_2_and_one_message(script, arguments, said, demo_directory, tmp_path):

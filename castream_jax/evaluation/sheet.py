@@ -1,8 +1,10 @@
 """A page to draw on: lengths in inches from its top left corner, text that is measured before it is placed."""
 
+import io
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
@@ -14,6 +16,8 @@ from castream_jax.replacement import replacing
 PAGE_WIDTH = 7.0
 """Inches: the text width of a paper's page."""
 DPI = 200
+PRINT_DPI = 400
+"""Of a PNG for print."""
 TEXT, SMALL = 7.5, 6.5
 """Text sizes in points."""
 
@@ -44,10 +48,20 @@ class Sheet:
         ends = [left / self.width, right / self.width]
         self.figure.add_artist(Line2D(ends, [height, height], color="black", linewidth=0.5))
 
-    def save(self, path: str | Path) -> None:
-        """Write the page as a PNG file that appears all at once."""
-        with replacing(path) as temporary:
-            self.figure.savefig(temporary, format="png")
+    def save(self, path: str | Path, dpi: int = DPI) -> None:
+        """Write the page as a file that appears all at once: a PNG, or a PDF with real text where the name ends so."""
+        kind = "pdf" if Path(path).suffix.lower() == ".pdf" else "png"
+        with replacing(path) as temporary, rc_context({"pdf.fonttype": 42}):  # TrueType: what publishers ask for
+            # No date: the same page has the same bytes.
+            self.figure.savefig(
+                temporary, format=kind, dpi=dpi, metadata={"CreationDate": None} if kind == "pdf" else {}
+            )
+
+    def png(self) -> bytes:
+        """Return the page as a PNG."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png")
+        return buffer.getvalue()
 
 
 def wrap(text: str, width: float, size: float) -> list[str]:

@@ -1,0 +1,252 @@
+"""The grid of heat maps, as in the paper: a row for each image, a column for the input and for each map over it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+
+from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet, measure, wrap
+from castream_jax.masking import upsample
+
+COLOURS = colormaps["inferno"]
+HEAT = (0.25, 0.75)
+"""Share of the colour in an overlay at saliency 0 and 1; the rest is the image in grey, so that every hue is heat."""
+LIFT = 0.1
+"""Brightness that black gets in an overlay: inferno is black at 0."""
+MARGIN, GAP, GROUP_GAP, PANEL_GAP, LARGEST_CELL = 0.04, 0.04, 0.13, 0.3, 1.3
+HEADER, BAR, LINE, ROW_GAP = 0.27, 0.34, 0.135, 0.14
+"""In inches: around the page, between columns, widest cell; the grid's parts (header: without its names)."""
+NARROWEST, WIDEST = 2.5, 0.4
+"""Height over width of the most extreme shapes that an image is shown in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Images with their heat maps.
+
+    Raises:
+      ValueError: ids, titles or maps are not one for each image, or maps are not in 0..1.
+    """
+
+    images: UInt8[np.ndarray, "n H W 3"]
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
+    """What stands above each image's row: its class and what was predicted."""
+    maps: Mapping[tuple[str, str], Float[np.ndarray, "_ _ _"]]
+    """By (attribution, pooling), [n h w] in 0..1; h and w may differ from map to map."""
+    ratios: tuple[float, ...] = ()
+    """Height over width that each image is shown in, its maps with it; empty: as its pixels are."""
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        lengths = {"ids": len(self.ids), "titles": len(self.titles)} | {
+            "/".join(pair): len(maps) for pair, maps in self.maps.items()
+        }
+        lengths |= {"ratios": len(self.ratios)} if self.ratios else {}
+        wrong = {name: length for name, length in lengths.items() if length != count}
+        if wrong:
+            raise ValueError(f"a gallery of {count} images has {wrong}: expected one of each for each image.")
+        for pair, maps in self.maps.items():
+            if not (np.isfinite(maps).all() and (maps >= 0).all() and (maps <= 1).all()):
+                raise ValueError(f"the maps of {'/'.join(pair)} leave 0..1: they would not share one colour scale.")
+
+    def shape(self, index: int) -> float:
+        """Return the height over width that an image is shown in, without extremes."""
+        ratio = self.ratios[index] if self.ratios else self.images.shape[1] / self.images.shape[2]
+        return min(max(ratio, WIDEST), NARROWEST)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the grid's first panel: the image, or one map over it."""
+
+    x: float
+    pair: tuple[str, str] | None = None
+
+
+def place_columns(pairs: Sequence[tuple[str, str]], across: int = 1) -> tuple[list[Column], float]:
+    """Return the columns of a grid from left to right, and the width of a cell: input, raw attention, the rest.
+
+    They are those of the first of `across` panels beside each other.
+    """
+    groups = order_pairs(sorted(pairs, key=lambda pair: not pair[0].startswith("attention")))
+    gaps = GROUP_GAP * len(groups) + GAP * (len(pairs) - len(groups))
+    panel = (PAGE_WIDTH - 2 * MARGIN - PANEL_GAP * (across - 1)) / across
+    cell = min(LARGEST_CELL, (panel - gaps) / (1 + len(pairs)))
+    columns = [Column(MARGIN)]
+    for attribution, poolings in groups.items():
+        for i, pooling in enumerate(poolings):
+            columns.append(Column(columns[-1].x + cell + (GAP if i else GROUP_GAP), (attribution, pooling)))
+    return columns, cell
+
+
+def draw_grid(gallery: Gallery, path: str | Path, rows: Sequence[int] | None = None) -> None:
+    """Draw the paper's grid as a file: a row for each image, a column for the input and for each map over it.
+
+    Args:
+      gallery: images with their maps.
+      path: the PNG or PDF to write, `PAGE_WIDTH` inches wide, or less where the columns are few.
+      rows: the images to draw, by place in the gallery; by default all.
+
+    Maps are interpolated like those that are measured, and share the scale 0..1.
+    """
+    lay_grid(gallery, rows).save(path)
+
+
+def lay_grid(gallery: Gallery, rows: Sequence[int] | None = None, across: int = 1, intro: Sequence[str] = ()) -> Sheet:
+    """Return the paper's grid as a page; see `draw_grid`.
+
+    Args:
+      gallery, rows: as for `draw_grid`.
+      across: images in one row of the page, each in a panel with all its columns.
+      intro: what stands at the top, the first text larger.
+    """
+    chosen = list(range(len(gallery.images)) if rows is None else rows)
+    columns, cell = place_columns(list(gallery.maps), across)
+    panel = columns[-1].x + cell - MARGIN
+    offsets = [i * (panel + PANEL_GAP) for i in range(min(across, max(len(chosen), 1)))]
+    width = offsets[-1] + panel + 2 * MARGIN
+    lines = lay_intro(intro, width - 2 * MARGIN)
+    names = name_groups(columns, cell)
+    header = HEADER + LINE * (len(lines) + max((len(name) for name, _, _ in names), default=0))
+    strips = [
+        lay_strip(gallery, chosen[i : i + len(offsets)], panel, cell) for i in range(0, len(chosen), len(offsets))
+    ]
+    sheet = Sheet(width, header + sum(strip.height for strip in strips) + BAR)
+
+    for i, (text, style) in enumerate(lines):
+        sheet.write(MARGIN, LINE * (i + 1) - 0.03, text, va="baseline", **style)
+    for offset in offsets:
+        draw_header(sheet, columns, names, cell, header, offset)
+    y = header
+    for strip in strips:
+        for i, heading, offset in zip(strip.images, strip.headings, offsets):
+            write_heading(sheet, heading, MARGIN + offset, panel, y + LINE * strip.lines)
+            draw_cells(sheet, gallery, i, columns, cell, offset, y + LINE * strip.lines)
+        y += strip.height
+    draw_bar(sheet)
+    return sheet
+
+
+Heading = list[tuple[str, str]]
+"""The lines above an image: (its title's text, its id or nothing)."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The images of one row of the page."""
+
+    images: Sequence[int]
+    headings: list[Heading]
+    lines: int
+    height: float
+
+
+def lay_strip(gallery: Gallery, images: Sequence[int], panel: float, cell: float) -> Strip:
+    """Return one row of the page, as high as its highest image and heading."""
+    headings = [lay_heading(gallery.titles[i], gallery.ids[i], panel) for i in images]
+    lines = max(map(len, headings))
+    return Strip(images, headings, lines, LINE * lines + cell * max(map(gallery.shape, images)) + ROW_GAP)
+
+
+def lay_intro(texts: Sequence[str], width: float) -> list[tuple[str, dict[str, object]]]:
+    """Return the lines at the top of the page, with their styles."""
+    lines: list[tuple[str, dict[str, object]]] = []
+    for i, text in enumerate(texts):
+        size = SMALL if i else TEXT + 1
+        lines += [(line, {"fontsize": size, "color": "#444444" if i else "black"}) for line in wrap(text, width, size)]
+    return [*lines, ("", {})] if lines else []
+
+
+def write_heading(sheet: Sheet, heading: Heading, left: float, width: float, bottom: float) -> None:
+    """Write the lines above an image."""
+    for line, (title, identity) in enumerate(heading, start=1 - len(heading)):
+        baseline = bottom + LINE * line - 0.045
+        sheet.write(left, baseline, title, va="baseline")
+        sheet.write(left + width, baseline, identity, va="baseline", ha="right", fontsize=SMALL, color="#666666")
+
+
+def draw_cells(
+    sheet: Sheet, gallery: Gallery, i: int, columns: Sequence[Column], cell: float, offset: float, top: float
+) -> None:
+    """Draw an image, and each of its maps over it."""
+    for column in columns:
+        axes = sheet.axes(column.x + offset, top, cell, cell * gallery.shape(i))
+        axes.set_axis_off()
+        picture = gallery.images[i] / np.float32(255)  # [H W 3]
+        if column.pair is not None:
+            picture = overlay(picture, gallery.maps[column.pair][i])
+        axes.imshow(picture, aspect="auto", interpolation="antialiased")
+
+
+def lay_heading(title: str, identity: str, width: float) -> Heading:
+    """Return the lines above an image, which never overlap."""
+    lines = wrap(title, width, TEXT)
+    while measure(identity, SMALL) > width:
+        half = (len(identity) - 1) // 2
+        identity = f"{identity[: half - 1]}…{identity[half - len(identity) + 1 :]}"
+    if measure(lines[-1], TEXT) + measure("MM", TEXT) + measure(identity, SMALL) > width:
+        lines.append("")
+    return [(line, "") for line in lines[:-1]] + [(lines[-1], identity)]
+
+
+def name_groups(columns: Sequence[Column], cell: float) -> list[tuple[list[str], float, float]]:
+    """Return (the lines of its name, left edge, right edge) of each attribution's columns."""
+    groups = []
+    for attribution in dict.fromkeys(column.pair[0] for column in columns if column.pair):
+        places = [column.x for column in columns if column.pair and column.pair[0] == attribution]
+        left, right = places[0], places[-1] + cell
+        groups.append((wrap(name_attribution(attribution), right - left, TEXT), left, right))
+    return groups
+
+
+def draw_header(
+    sheet: Sheet,
+    columns: Sequence[Column],
+    names: Sequence[tuple[list[str], float, float]],
+    cell: float,
+    height: float,
+    offset: float,
+) -> None:
+    """Write each attribution over its columns, and each column's pooling below it."""
+    for lines, left, right in names:
+        for i, line in enumerate(reversed(lines)):
+            sheet.write(offset + (left + right) / 2, height - 0.26 - LINE * i, line, ha="center", va="baseline")
+        sheet.rule(offset + left, offset + right, height - 0.22)
+    for column in columns:
+        label = name_pooling(column.pair[1]) if column.pair else "Input"
+        sheet.write(offset + column.x + cell / 2, height - 0.1, label, ha="center", va="baseline", fontsize=SMALL)
+
+
+def draw_bar(sheet: Sheet) -> None:
+    """Draw the colour scale at the foot of the grid, as its colours look over middle grey."""
+    length = min(1.8, sheet.width / 2)
+    left, top = sheet.width - MARGIN - 0.06 - length, sheet.height - BAR + 0.06
+    axes = sheet.axes(left, top, length, 0.08)
+    scale = overlay(np.full((1, 256, 3), 0.5, np.float32), np.linspace(0, 1, 256, dtype=np.float32)[None])
+    axes.imshow(scale, aspect="auto", extent=(0, 1, 0, 1))
+    axes.set(xticks=[0, 0.5, 1], yticks=[])
+    axes.set_xticklabels(["0", "0.5", "1"], fontsize=SMALL)
+    axes.tick_params(length=2, width=0.4, pad=1.5)
+    thin_frame(axes)
+    sheet.write(left - 0.08, top + 0.04, "saliency", ha="right", va="center", fontsize=SMALL)
+
+
+def overlay(image: Float[np.ndarray, "H W 3"], saliency: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "H W 3"]:
+    """Return a map's colours over the grey image, both in 0..1; the more salient, the less of the image."""
+    grey = LIFT + (1 - LIFT) * image @ np.array([0.299, 0.587, 0.114], np.float32)  # [H W]
+    heat = np.clip(upsample(jnp.asarray(saliency, jnp.float32), (image.shape[0], image.shape[1])), 0, 1)  # [H W]
+    share = (HEAT[0] + (HEAT[1] - HEAT[0]) * heat)[..., None]  # [H W 1]
+    return np.clip(share * COLOURS(heat)[..., :3] + (1 - share) * grey[..., None], 0, 1)
+
+
+def thin_frame(axes: Axes) -> None:
+    """Draw the frame of axes in a thin line."""
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.5)

@@ -1,0 +1,87 @@
+"""The classes of an experiment by name, and those that a user asks for."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from castream_jax.config import Experiment
+from castream_jax.data.image_folder import open_folder
+from castream_jax.data.prepared import find_builder
+from castream_jax.errors import InputError
+
+
+def find_class_names(experiment: Experiment, file: str = "") -> tuple[str, ...]:
+    """Return the names of the classes in the order of the labels; no dataset needs to be on the disk if TFDS knows it.
+
+    Args:
+      experiment: names the dataset.
+      file: a text file with a name in each line; empty: the dataset's names.
+
+    Raises:
+      InputError: no such file or dataset, or a dataset without classes.
+    """
+    if file:
+        return read_names(Path(file).expanduser())
+    data = experiment.data
+    if data.name == "image_folder":
+        return open_folder(Path(data.directory).expanduser(), experiment.evaluation.split).class_names
+    features = find_builder(data.name, data.directory).info.features
+    label = dict(features.items()).get("label")
+    if not isinstance(label, tfds.features.ClassLabel):
+        raise InputError(f"dataset {data.name!r} has no class labels: give the classes with --class_names=FILE.")
+    return tuple(label.names)
+
+
+def read_names(file: Path) -> tuple[str, ...]:
+    """Return the lines of a text file, without empty ones at its end."""
+    try:
+        lines = file.read_text(encoding="utf-8").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--class_names={file} cannot be read ({error}): expected a text file in UTF-8.") from error
+    names = tuple(line.strip() for line in lines)
+    if not names or not all(names):
+        empty = f"line {names.index('') + 1} is empty" if names else "it is empty"
+        raise InputError(f"--class_names={file}: {empty}; expected the name of a class in each line, by label.")
+    return names
+
+
+def parse_classes(text: str, class_names: Sequence[str]) -> tuple[int, ...]:
+    """Return the labels of classes in a comma-separated list of names or labels; names may hold commas themselves.
+
+    Raises:
+      InputError: a class that is not there, with the nearest names; a name that several classes have.
+    """
+    pieces = text.split(",")
+    labels: list[int] = []
+    start = 0
+    while start < len(pieces):
+        joined = {stop: ",".join(pieces[start:stop]).strip() for stop in range(len(pieces), start, -1)}
+        stop = next((stop for stop, name in joined.items() if name in class_names), start + 1)
+        labels.append(find_label(joined[stop], class_names))
+        start = stop
+    return tuple(dict.fromkeys(labels))
+
+
+def find_label(name: str | int, class_names: Sequence[str]) -> int:
+    """Return the label of a class given by name or by label; a name comes first where it is a number.
+
+    Raises:
+      InputError: as for `parse_classes`.
+    """
+    labels = [label for label, known in enumerate(class_names) if known == name]
+    if len(labels) > 1:
+        raise InputError(f"class {name!r} is ambiguous: give one of the labels {', '.join(map(str, labels))} instead.")
+    if labels:
+        return labels[0]
+    text = str(name)
+    if text.isdecimal() and int(text) < len(class_names):
+        return int(text)
+    by_case: dict[str, str] = {known.lower(): known for known in class_names}
+    holding = [known for known in class_names if len(text) > 2 and text.lower() in known.lower()]
+    near = [by_case[match] for match in difflib.get_close_matches(text.lower(), by_case, n=3)]
+    found = list(dict.fromkeys([*near, *holding]))[:5]
+    hint = f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
+    labels_are = f"0 ({class_names[0]}) to {len(class_names) - 1} ({class_names[-1]})"
+    raise InputError(f"unknown class {name!r}.{hint} Expected a name, or a label from {labels_are}.")

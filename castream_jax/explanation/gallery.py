@@ -1,0 +1,109 @@
+"""The gallery: one HTML file to look through pictures and their maps, which needs no other file and no network.
+
+Each picture is in it once, and its maps as bytes at their own resolution; the page interpolates and colours them as
+`evaluation.grid.overlay` does.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from castream_jax.evaluation.grid import COLOURS, HEAT, LIFT, NARROWEST, WIDEST
+from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
+from castream_jax.explanation.maps import LISTED, Explained, rank
+from castream_jax.version import VERSION
+
+GENERATOR = "castream_jax explain"
+"""By which a page of ours is known."""
+QUALITY = 92
+"""Of the JPEG that a picture is sent as."""
+
+
+def render_gallery(
+    network: str, pictures: Sequence[Explained], class_names: Sequence[str], skipped: Sequence[str] = (), view: str = ""
+) -> str:
+    """Return the gallery as one HTML document.
+
+    Args:
+      network: its name.
+      pictures: explained by the same methods and poolings.
+      class_names: by label.
+      skipped: what to say of pictures that could not be read.
+      view: how pictures are shown.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    attributions = order_pairs(list(pictures[0].maps)) if pictures else {}
+    poolings = list(pictures[0].probabilities) if pictures else []
+    data = {
+        "pictures": [describe_picture(picture, class_names) for picture in pictures],
+        "colours": encode((COLOURS(np.arange(256))[:, :3] * 255).round().astype(np.uint8)),
+        "heat": HEAT,
+        "lift": LIFT,
+        "same_classes": len({picture.classes for picture in pictures}) == 1,
+    }
+    return environment.get_template("gallery.html.jinja").render(
+        generator=GENERATOR,
+        version=VERSION,
+        network=network,
+        count=len(pictures),
+        attributions=[
+            (name_attribution(attribution), [(f"{attribution}/{pooling}", name_pooling(pooling)) for pooling in found])
+            for attribution, found in sorted(attributions.items(), key=lambda item: not item[0].startswith("attention"))
+        ],
+        poolings=[name_pooling(pooling) for pooling in poolings],
+        skipped=skipped,
+        view=view,
+        data=data,
+    )
+
+
+def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return a picture as the page reads it."""
+    listed = [*picture.classes, *(label for label in rank(picture.probabilities)[:LISTED])]
+    highest = np.max(list(picture.probabilities.values()), axis=0)
+    order = sorted(dict.fromkeys(listed), key=lambda label: -highest[label])
+    return {
+        "name": picture.name,
+        "image": "data:image/jpeg;base64," + encode_jpeg(picture.pixels),
+        "ratio": round(min(max(picture.ratio, WIDEST), NARROWEST), 4),
+        "classes": [
+            {
+                "name": class_names[label],
+                "place": picture.classes.index(label) if label in picture.classes else None,
+                "probabilities": [round(float(values[label]), 5) for values in picture.probabilities.values()],
+            }
+            for label in order
+        ],
+        "maps": {"/".join(key): encode_maps(key[0], maps) for key, maps in picture.maps.items()},
+    }
+
+
+def encode_maps(attribution: str, maps: Float[np.ndarray, "K h w"]) -> dict[str, Any]:
+    """Return the maps of K classes as bytes 0 to 255; raw attention once, being the same for every class."""
+    kept = maps[:1] if attribution.startswith("attention") else maps
+    return {"size": list(maps.shape[1:]), "bytes": encode((kept * 255).round().astype(np.uint8))}
+
+
+def encode_jpeg(pixels: UInt8[np.ndarray, "H W 3"]) -> str:
+    """Return a picture as a JPEG in base 64, its colours at full resolution."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def encode(values: UInt8[np.ndarray, "..."]) -> str:
+    """Return bytes in base 64."""
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()

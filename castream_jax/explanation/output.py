@@ -1,0 +1,144 @@
+"""Explains a user's pictures into a folder: a gallery, a PNG for each picture, and the raw maps on request."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from castream_jax.config import Experiment
+from castream_jax.data.preprocess import Resize
+from castream_jax.errors import InputError, RunError
+from castream_jax.explanation.classes import find_class_names, parse_classes
+from castream_jax.explanation.figure import Explanation, describe_view
+from castream_jax.explanation.gallery import GENERATOR, render_gallery
+from castream_jax.explanation.maps import BAR, Explained, Explainer
+from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, read_picture
+from castream_jax.replacement import replacing
+from castream_jax.training.network import evaluation_resize, load_trained
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of `explain_pictures`."""
+
+    arguments: Sequence[str]
+    """Files, folders and globs."""
+    output: Path
+    classes: str = ""
+    """Names or labels; empty: the predicted ones."""
+    methods: str = ""
+    """Attributions; empty: those of the experiment's evaluation."""
+    class_names: str = ""
+    """A file; empty: the dataset's."""
+    npz: bool = False
+    """Write the raw maps too."""
+
+
+def explain_pictures(experiment: Experiment, workdir: Path, request: Request) -> Path:
+    """Write `index.html`, a PNG and on request an NPZ for each picture, and return the path of the first.
+
+    Raises:
+      InputError: no pictures, an unknown class or method, no checkpoint, an output folder with other things in it.
+      RunError: at the end, if pictures could not be read.
+    """
+    if not request.arguments:
+        raise InputError("there is nothing to explain: name pictures, folders or globs, as in explain.py photos/*.jpg.")
+    if jax.process_count() > 1:
+        raise InputError("explain.py works in one process: leave --distributed out.")
+    paths = find_pictures(request.arguments)
+    outputs = [request.output / name for name in name_outputs(paths)]
+    check_output(request.output, paths)
+    names = find_class_names(experiment, request.class_names)
+    classes = parse_classes(request.classes, names) if request.classes else None
+    model = load_trained(experiment, workdir, len(names))
+    evaluation = experiment.evaluation
+    methods = tuple(filter(None, map(str.strip, request.methods.split(",")))) or evaluation.attributions
+    explainer = Explainer(model, methods, evaluation.target or None, evaluation.chunk)
+
+    resize = evaluation_resize(experiment)
+    index = request.output / "index.html"
+    explained: list[Explained] = []
+    skipped: list[str] = []
+    try:
+        with tqdm(total=len(paths), desc="explain", bar_format=BAR) as bar:
+            for path, name, output in zip(paths, name_pictures(paths), outputs, strict=True):
+                try:
+                    image = read_picture(path)
+                except InputError as error:
+                    bar.clear()
+                    log.warning("skipped: %s", error)
+                    skipped.append(str(error))
+                    bar.update(1)
+                    continue
+                pixels, ratio = prepare(image, resize)
+                explained.append(explainer.explain(name, pixels, ratio, classes, bar.update))
+                if len(explained) == 1:  # from now on the folder is known as ours
+                    write_gallery(index, experiment, explained, names, skipped)
+                Explanation(experiment.model.name, (explained[-1],), names).save(output.with_name(f"{output.name}.png"))
+                if request.npz:
+                    write_maps(output.with_name(f"{output.name}.npz"), explained[-1], names)
+    finally:  # of an interrupted run too
+        if explained:
+            write_gallery(index, experiment, explained, names, skipped)
+    if not explained:
+        raise RunError(f"none of the {len(paths)} pictures could be read; nothing was written.")
+    if skipped:
+        count = "1 picture was" if len(skipped) == 1 else f"{len(skipped)} pictures were"
+        raise RunError(f"{count} skipped, as said above. The others are in {index}.")
+    return index
+
+
+def prepare(image: Image.Image, resize: Resize) -> tuple[np.ndarray, float]:
+    """Return a picture as the network sees it, and the shape to show that in."""
+    ratio = image.height / image.width if resize.mode == "squash" else 1.0
+    return np.asarray(resize(image)), ratio
+
+
+def check_output(output: Path, pictures: Sequence[Path]) -> None:
+    """Raise `InputError` if something that is not ours could be overwritten."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output {output} is a file: expected a folder.")
+    for picture in pictures:
+        if picture.resolve().parent == output.resolve():
+            raise InputError(f"--output {output} is where the picture {picture.name} lies: choose another folder.")
+    index = output / "index.html"
+    is_ours = index.is_file() and GENERATOR.encode() in index.read_bytes()[:1000]
+    if output.is_dir() and any(output.iterdir()) and not is_ours:
+        raise InputError(
+            f"--output {output} holds other things than explanations: choose a new or empty folder, or one that "
+            "explain.py has written to."
+        )
+
+
+def write_gallery(
+    index: Path, experiment: Experiment, explained: Sequence[Explained], names: Sequence[str], skipped: Sequence[str]
+) -> None:
+    """Write the gallery of all pictures so far."""
+    text = render_gallery(experiment.model.name, explained, names, skipped, describe_view(explained))
+    with replacing(index) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def write_maps(file: Path, explained: Explained, names: Sequence[str]) -> None:
+    """Write one picture's maps as an NPZ.
+
+    Arrays: `<attribution>_<pooling>` float32 [K h w] in 0..1, `classes` int [K] and `class_names` [K] that they are of,
+    `probabilities_<pooling>` [C], `block_<n>` [h w], the attention of each block, and `image` uint8 [H W 3].
+    """
+    arrays: dict[str, Any] = {
+        f"{attribution}_{pooling}": maps for (attribution, pooling), maps in explained.maps.items()
+    }
+    arrays |= {f"probabilities_{pooling}": values for pooling, values in explained.probabilities.items()}
+    arrays |= {f"block_{i}": block for i, block in enumerate(explained.blocks, 1)}
+    arrays |= {"classes": np.array(explained.classes), "image": explained.pixels}
+    arrays["class_names"] = np.array([names[label] for label in explained.classes])
+    with replacing(file) as path, path.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)

@@ -1,0 +1,188 @@
+"""The grid: what is where, and that nothing overlaps."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from PIL import Image
+
+from castream_jax.evaluation import grid
+from castream_jax.evaluation.grid import draw_grid, lay_grid, lay_heading, overlay, place_columns
+from castream_jax.evaluation.sheet import DPI, PAGE_WIDTH, PRINT_DPI, SMALL, TEXT, measure, wrap
+from tests.evaluation.synthetic import PAIRS, create_gallery
+
+LONG_NAME = "black-and-white colobus of the old forest"
+
+
+def read_width(path):
+    """Return the width of a PNG in pixels."""
+    with Image.open(path, formats=["PNG"]) as image:
+        return image.width
+
+
+def boxes(sheet):
+    """Return the extents of all non-empty texts of a page, in pixels."""
+    renderer = sheet.canvas.get_renderer()
+    return {text: text.get_window_extent(renderer) for text in sheet.figure.texts if text.get_text()}
+
+
+def check_texts(sheet):
+    """Assert that texts lie on the page, and neither on each other nor on a picture."""
+    found = list(boxes(sheet).items())
+    width, height = sheet.canvas.get_width_height()
+    pictures = [axes.get_window_extent() for axes in sheet.figure.axes]
+    for i, (text, box) in enumerate(found):
+        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1, text  # noqa: PT018
+        others = [other for _, other in found[i + 1 :]] + pictures
+        for other in others:
+            across = min(box.x1, other.x1) - max(box.x0, other.x0)
+            along = min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert across <= 0 or along <= 1, text
+
+
+def test_columns_are_input_attention_and_pairs():
+    columns, cell = place_columns(PAIRS)
+    assert [column.pair for column in columns] == [None, PAIRS[-1], *PAIRS[:-1]]
+    gaps = np.diff([column.x for column in columns]) - cell
+    assert gaps.min() > 0
+    assert columns[-1].x + cell < PAGE_WIDTH
+    within = [gaps[i] for i in (2, 4, 6)]
+    between = [gaps[i] for i in (0, 1, 3, 5)]
+    assert max(within) < min(between)
+
+
+def test_gap_only_grid_leaves_the_other_columns_out(tmp_path, sheets):
+    draw_grid(create_gallery(pairs=PAIRS[0:6:2]), tmp_path / "grid.png")
+    assert len(sheets[0].figure.axes) == 2 * 4 + 1
+    assert "CA" not in {text.get_text() for text in sheets[0].figure.texts}
+
+
+@pytest.mark.parametrize("size", [(96, 96), (224, 224), (40, 96)])
+def test_grid_has_a_row_for_each_image_and_a_column_for_each_map(tmp_path, sheets, size):
+    gallery = create_gallery(images=3, size=size)
+    draw_grid(gallery, tmp_path / "grid.png")
+    *pictures, bar = sheets[0].figure.axes
+    assert len(pictures) == 3 * (1 + len(PAIRS))
+    assert len({round(axes.get_position().x0, 6) for axes in pictures}) == 1 + len(PAIRS)
+    assert len({round(axes.get_position().y0, 6) for axes in pictures}) == 3
+    for (i, column), axes in zip(itertools.product(range(3), place_columns(PAIRS)[0]), pictures, strict=True):
+        picture = np.float32(gallery.images[i] / 255)
+        expected = overlay(picture, gallery.maps[column.pair][i]) if column.pair else picture
+        np.testing.assert_allclose(axes.images[0].get_array(), expected, atol=1e-6)
+        assert axes.get_position().x0 * sheets[0].width == pytest.approx(column.x)
+    box = pictures[0].get_window_extent()
+    assert box.height / box.width == pytest.approx(size[0] / size[1], rel=1e-6)
+    assert [label.get_text() for label in bar.get_xticklabels()] == ["0", "0.5", "1"]
+    assert read_width(tmp_path / "grid.png") == pytest.approx(PAGE_WIDTH * DPI, abs=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
+
+
+def test_rows_choose_images(tmp_path, sheets):
+    gallery = create_gallery(images=4)
+    draw_grid(gallery, tmp_path / "grid.png", rows=[2, 0])
+    pictures = sheets[0].figure.axes
+    assert len(pictures) == 2 * (1 + len(PAIRS)) + 1
+    np.testing.assert_allclose(pictures[0].images[0].get_array(), gallery.images[2] / 255, atol=1e-6)
+    np.testing.assert_allclose(pictures[1 + len(PAIRS)].images[0].get_array(), gallery.images[0] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("title", ["3", LONG_NAME, f"{LONG_NAME} (GAP: {LONG_NAME}, CA: {LONG_NAME})", "W" * 300])
+@pytest.mark.parametrize("pairs", [PAIRS, PAIRS[0:6:2], PAIRS[:1]])
+def test_texts_never_overlap(tmp_path, sheets, title, pairs):
+    gallery = dataclasses.replace(create_gallery(title=title, pairs=pairs), ids=("a", "directory/" * 30 + "b.jpg"))
+    draw_grid(gallery, tmp_path / "grid.png")
+    check_texts(sheets[0])
+    shown = "".join(text.get_text() for text in sheets[0].figure.texts).replace(" ", "")
+    assert shown.count(title.replace(" ", "")) == 2
+
+
+def test_dollars_in_titles_are_dollars(tmp_path, sheets):
+    draw_grid(create_gallery(title="$x_1$ and $"), tmp_path / "grid.png")
+    titles = [text for text in sheets[0].figure.texts if "$" in text.get_text()]
+    assert len(titles) == 2
+    assert not any(text.get_parse_math() for text in titles)
+
+
+def test_a_long_id_keeps_both_ends():
+    lines = lay_heading("title", "imagenet/" + "n01440764/" * 40 + "end.JPEG", 7.0)
+    identity = lines[-1][1]
+    assert identity.startswith("imagenet/")
+    assert identity.endswith("end.JPEG")
+    assert measure(identity, SMALL) <= 7.0
+
+
+def test_wrapped_lines_fit_and_keep_every_letter():
+    text = f"{LONG_NAME} {'x' * 200} end"
+    lines = wrap(text, 1.5, TEXT)
+    assert max(measure(line, TEXT) for line in lines) <= 1.5
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert wrap("", 1.0, TEXT) == [""]
+
+
+def test_overlay_interpolates_by_half_pixel_centres_and_keeps_the_scale():
+    image = np.full((2, 8, 3), 0.5, np.float32)
+    saliency = np.array([[0.0, 1.0]], np.float32)
+    expected = np.array([0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
+    colours = colormaps["inferno"](expected)[:, :3]
+    low, high = grid.HEAT
+    share = (low + (high - low) * expected)[:, None]
+    grey = grid.LIFT + (1 - grid.LIFT) * 0.5
+    np.testing.assert_allclose(overlay(image, saliency)[0], share * colours + (1 - share) * grey, atol=1e-6)
+    flat = overlay(image, np.zeros((3, 3), np.float32))
+    np.testing.assert_allclose(flat, np.broadcast_to(overlay(image, saliency)[0, 0], flat.shape), atol=1e-6)
+
+
+def test_a_gallery_that_does_not_fit_together_is_refused():
+    gallery = create_gallery()
+    with pytest.raises(ValueError, match="ids"):
+        dataclasses.replace(gallery, ids=("one",))
+    with pytest.raises(ValueError, match="grad_cam/gap"):
+        dataclasses.replace(gallery, maps={("grad_cam", "gap"): np.zeros((3, 6, 6), np.float32)})
+    for wrong in (1.5, -0.1, np.nan):
+        with pytest.raises(ValueError, match=r"score_cam/ca leave 0\.\.1"):
+            dataclasses.replace(gallery, maps={("score_cam", "ca"): np.full((2, 6, 6), wrong, np.float32)})
+
+
+def test_images_in_their_own_shape_without_extremes(tmp_path, sheets):
+    gallery = dataclasses.replace(create_gallery(images=3, size=(24, 24)), ratios=(0.75, 1.5, 20.0))
+    draw_grid(gallery, tmp_path / "grid.png")
+    *pictures, _ = sheets[0].figure.axes
+    extents = [axes.get_window_extent() for axes in pictures[:: 1 + len(PAIRS)]]
+    assert [box.height / box.width for box in extents] == pytest.approx([0.75, 1.5, grid.NARROWEST])
+    check_texts(sheets[0])
+    with pytest.raises(ValueError, match="ratios"):
+        dataclasses.replace(gallery, ratios=(1.0,))
+
+
+@pytest.mark.parametrize("title", ["3", LONG_NAME, f"{LONG_NAME} (GAP: {LONG_NAME}, CA: {LONG_NAME})"])
+@pytest.mark.parametrize(("pairs", "across"), [(PAIRS[-1:], 3), (PAIRS[:2], 2), (PAIRS, 1)])
+def test_panels_beside_each_other(tmp_path, sheets, title, pairs, across):
+    gallery = create_gallery(images=5, title=title, pairs=pairs)
+    lay_grid(gallery, across=across, intro=("a picture.jpg " * 20, "GAP: " + "W" * 200)).save(tmp_path / "grid.png")
+    check_texts(sheets[0])
+    *pictures, _ = sheets[0].figure.axes
+    assert len(pictures) == 5 * (1 + len(pairs))
+    inputs = [axes.get_position() for axes in pictures[:: 1 + len(pairs)]]
+    assert len({round(box.x0, 6) for box in inputs}) == across
+    assert len({round(box.y0, 6) for box in inputs}) == -(-5 // across)
+    assert read_width(tmp_path / "grid.png") <= PAGE_WIDTH * DPI + 1
+
+
+def test_a_pdf_has_real_text_and_the_same_bytes_each_time(tmp_path):
+    paths = [tmp_path / "a.pdf", tmp_path / "b.pdf"]
+    for path in paths:
+        draw_grid(create_gallery(), path)
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second
+    assert first.startswith(b"%PDF")
+    assert b"/FontFile2" in first  # TrueType, embedded
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_a_png_for_print_has_more_pixels(tmp_path):
+    sheet = lay_grid(create_gallery())
+    sheet.save(tmp_path / "grid.png", PRINT_DPI)
+    assert read_width(tmp_path / "grid.png") == pytest.approx(PAGE_WIDTH * PRINT_DPI, abs=2)
+    assert sheet.png().startswith(b"\x89PNG")

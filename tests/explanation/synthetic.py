@@ -1,0 +1,34 @@
+"""Explained pictures of made-up values, for what draws them."""
+
+import numpy as np
+
+from castream_jax.explanation.maps import Explained
+
+PAIRS = (("grad_cam", "gap"), ("grad_cam", "ca"), ("score_cam", "gap"), ("score_cam", "ca"), ("attention", "ca"))
+CLASS_NAMES = ("cat", "black-and-white colobus of the old forest", "<b>dog</b> & $co$", "élan", "crane", "7")
+
+
+def create_explained(name="a.jpg", size=(24, 32), ratio=0.75, classes=(2, 0, 4), drawn=1, seed=0) -> Explained:
+    """Return a picture with maps of different values everywhere; CA predicts class 2, GAP too."""
+    values = np.random.default_rng(seed)
+    probabilities = {
+        pooling: values.dirichlet(np.ones(len(CLASS_NAMES))).astype(np.float32) for pooling in ("gap", "ca")
+    }
+    for found in probabilities.values():
+        found[2] = 1.5
+        found /= found.sum()
+    maps = {}
+    for pair in PAIRS:
+        shared = pair[0] == "attention"
+        drawn_maps = values.uniform(size=(1 if shared else len(classes), 3, 4)).astype(np.float32)
+        maps[pair] = np.repeat(drawn_maps, len(classes), axis=0) if shared else drawn_maps
+    return Explained(
+        name=name,
+        pixels=values.integers(0, 256, (*size, 3), dtype=np.uint8),
+        ratio=ratio,
+        probabilities=probabilities,
+        classes=classes,
+        drawn=drawn,
+        maps=maps,
+        blocks=tuple(values.uniform(size=(side, side)).astype(np.float32) for side in (6, 3)),
+    )

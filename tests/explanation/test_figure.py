@@ -1,0 +1,87 @@
+"""The figure that a notebook draws."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from castream_jax.errors import InputError
+from castream_jax.evaluation.sheet import PRINT_DPI
+from castream_jax.explanation.figure import Explanation, describe_view, percent, save_for_print
+from tests.evaluation.test_grid import check_texts
+from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained
+
+LONG = tuple(f"black-and-white colobus of the forest {i:02d}" for i in range(6))
+
+
+def texts(sheet) -> list[str]:
+    return [text.get_text() for text in sheet.figure.texts]
+
+
+def test_one_picture_has_its_name_and_top_predictions():
+    picture = create_explained(drawn=2)
+    sheet = Explanation("resnet18", (picture,), CLASS_NAMES).sheet()
+    found = " ".join(texts(sheet))
+    top = percent(picture.probabilities["gap"].max())
+    assert "a.jpg" in found
+    assert f"GAP predicts: {CLASS_NAMES[2]} ({top})" in found
+    assert "what the network saw: 32 x 24 pixels" in found
+    assert "cat (GAP" in found  # the second class drawn, and what was predicted instead
+    assert f"GAP predicts {CLASS_NAMES[2]}" in found
+    pictures = sheet.figure.axes[:-1]
+    assert len(pictures) == 2 * (1 + len(PAIRS))
+    box = pictures[0].get_window_extent()
+    assert box.height / box.width == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_texts_of_40_letters_do_not_overlap(count):
+    pictures = tuple(create_explained(name=f"{i}{'x' * 80}.jpg", drawn=3, ratio=1.4, seed=i) for i in range(count))
+    sheet = Explanation("resnet18", pictures, LONG).sheet()
+    check_texts(sheet)
+    assert len(sheet.figure.axes) == count * 3 * (1 + len(PAIRS)) + 1
+
+
+def test_files_by_their_suffix(tmp_path):
+    explanation = Explanation("resnet18", (create_explained(),), CLASS_NAMES)
+    for name, start in (("a.png", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.html", b"<!doctype")):
+        explanation.save(tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    with pytest.raises(InputError, match=r"a\.gif"):
+        explanation.save(tmp_path / "a.gif")
+
+
+def test_a_notebook_shows_a_png():
+    data, shown = Explanation("resnet18", (create_explained(),), CLASS_NAMES)._repr_png_()
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "PNG"
+        assert image.width / image.height == pytest.approx(shown["width"] / shown["height"], rel=0.01)
+
+
+def test_pictures_of_two_sizes_are_not_one_figure():
+    pictures = (create_explained(), create_explained(size=(32, 32)))
+    with pytest.raises(InputError, match="differ|sizes"):
+        Explanation("resnet18", pictures, CLASS_NAMES).sheet()
+
+
+def test_for_print(tmp_path):
+    sheet = Explanation("resnet18", (create_explained(),), CLASS_NAMES).sheet()
+    pdf, png = save_for_print(sheet, tmp_path / "figure v1.2")
+    assert (pdf.name, png.name) == ("figure v1.2.pdf", "figure v1.2.png")
+    with Image.open(png) as image:
+        assert image.width == pytest.approx(sheet.width * PRINT_DPI, abs=2)
+        assert min(image.info["dpi"]) == pytest.approx(PRINT_DPI, abs=1)
+
+
+def test_what_is_said_of_the_view():
+    picture = create_explained()
+    assert describe_view([picture]) == "Shown is what the network saw: 32 x 24 pixels."
+    turned = dataclasses.replace(picture, ratio=1.5)
+    assert describe_view([picture, turned]).endswith("pixels, stretched back to the shape of the picture.")
+
+
+def test_probabilities_for_people():
+    shown = {1.0: "100.0 %", 0.5: "50.0 %", 0.0006: "0.1 %", 0.0004: "< 0.1 %"}
+    assert {probability: percent(np.float32(probability)) for probability in shown} == shown

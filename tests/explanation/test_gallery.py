@@ -1,0 +1,149 @@
+"""The gallery: what is in the file, and how it behaves in a browser."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from castream_jax.evaluation.grid import overlay
+from castream_jax.explanation.gallery import encode_jpeg, render_gallery
+from castream_jax.explanation.maps import Explained
+from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def pictures() -> list[Explained]:
+    smooth = np.add.outer(np.arange(24) * 5, np.arange(32) * 3)[..., None] + np.array([0, 20, 40])
+    found = [create_explained(name=f"{name}.jpg", seed=i) for i, name in enumerate(("a", "b", "<i>c</i>"))]
+    found[0].pixels[:] = smooth  # a JPEG keeps it nearly as it is
+    return found
+
+
+def read(page: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+
+
+def test_one_file_with_every_picture_once():
+    shown = pictures()
+    page = render_gallery("resnet18", shown, CLASS_NAMES, skipped=["cannot read <x>"], view="Shown.")
+    for picture in shown:
+        assert page.count(encode_jpeg(picture.pixels)) == 1
+    assert not re.findall(r'(?:src|href)="|https?:|url\(|@import', page)
+    assert "cannot read &lt;x&gt;" in page
+    assert "<i>c</i>" not in page
+    data = read(page)
+    assert [picture["name"] for picture in data["pictures"]] == ["a.jpg", "b.jpg", "<i>c</i>.jpg"]
+    assert set(data["pictures"][0]["maps"]) == {"/".join(pair) for pair in PAIRS}
+
+
+def test_classes_are_the_top_ones_and_those_explained():
+    picture = create_explained(classes=(2, 0))
+    found = read(render_gallery("resnet18", [picture], CLASS_NAMES))["pictures"][0]["classes"]
+    probabilities = [max(entry["probabilities"]) for entry in found]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert {entry["name"]: entry["place"] for entry in found if entry["place"] is not None} == {
+        CLASS_NAMES[2]: 0,
+        CLASS_NAMES[0]: 1,
+    }
+    assert 5 <= len(found) <= len(CLASS_NAMES)
+
+
+def test_no_pictures_is_a_page_too():
+    assert read(render_gallery("resnet18", [], CLASS_NAMES))["pictures"] == []
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return a headless browser."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("no chromium on this machine")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, tmp_path):
+    """Return the gallery of three pictures, opened from the disk; fail if it complains or asks for anything else."""
+    file = tmp_path / "index.html"
+    file.write_text(render_gallery("resnet18", pictures(), CLASS_NAMES), encoding="utf-8")
+    problems: list[str] = []
+    opened = browser.new_page(viewport={"width": 420, "height": 800})
+    opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("request", lambda request: problems.append(request.url) if "data:" not in request.url[:5] else None)
+    opened.goto(file.as_uri())
+    opened.wait_for_selector("#caption strong")
+    yield opened
+    assert problems == [file.as_uri()]
+    opened.close()
+
+
+def pixels(page) -> np.ndarray:
+    """Return what the large canvas shows, [H W 3]."""
+    width, height, values = page.evaluate(
+        "() => { const c = document.getElementById('view'); return [c.width, c.height,"
+        " [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]] }"
+    )
+    return np.array(values, np.float64).reshape(height, width, 4)[..., :3]
+
+
+def caption(page) -> str:
+    return page.inner_text("#caption")
+
+
+def slide(page, value: int) -> None:
+    page.fill("#opacity", str(value))
+
+
+def test_colours_are_those_of_the_figures(page):
+    picture = pictures()[0]
+    page.check("input[value='grad_cam/ca']", force=True)
+    expected = overlay(np.float32(picture.pixels / 255), picture.maps["grad_cam", "ca"][0]) * 255
+    assert np.abs(pixels(page) - expected).mean() < 1.5
+    slide(page, 0)
+    assert np.abs(pixels(page) - picture.pixels).mean() < 1.5  # the picture, through its JPEG
+    slide(page, 100)
+    alone = pixels(page)
+    assert not np.allclose(alone, expected, atol=10)
+    page.check("input[name=class][value='1']", force=True)
+    assert not np.allclose(alone, pixels(page), atol=10)
+
+
+def test_arrow_keys_go_through_pictures_and_lists(page):
+    def press(*keys: str) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+            page.wait_for_timeout(60)
+
+    assert caption(page) == "a.jpg\nRaw attention, CA"
+    press("ArrowRight", "ArrowRight")
+    assert caption(page).startswith("<i>c</i>.jpg")
+    press("ArrowRight", "ArrowLeft", "ArrowLeft")
+    assert caption(page).startswith("b.jpg")
+    press("Tab")
+    assert page.evaluate("document.activeElement.name") == "picture"
+    outlined = page.evaluate("getComputedStyle(document.activeElement.parentElement).outlineStyle")
+    assert outlined == "solid"  # the focus can be seen
+    press("ArrowRight")
+    assert caption(page).startswith("<i>c</i>.jpg")
+    press("Tab", "ArrowRight")
+    assert page.inner_text("#percent") == "55 %"
+    assert caption(page).startswith("<i>c</i>.jpg")  # the slider alone moved
+    press("Tab")
+    assert page.evaluate("document.activeElement.name") == "class"
+    press("Tab", "ArrowRight")
+    assert page.evaluate("document.activeElement.name") == "map"
+    assert caption(page).startswith(f"<i>c</i>.jpg\nGrad-CAM, GAP, for class {CLASS_NAMES[2]}")
+    assert page.get_attribute("#view", "aria-label").startswith("<i>c</i>.jpg: Grad-CAM, GAP")
+
+
+def test_it_fits_a_telephone_and_every_control_has_a_name(page):
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    unnamed = "[...document.querySelectorAll('input')].filter(i => !i.labels.length && !i.ariaLabel).length"
+    assert page.evaluate(unnamed) == 0

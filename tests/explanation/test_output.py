@@ -1,0 +1,97 @@
+"""From a user's pictures to a folder of explanations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig
+from castream_jax.errors import InputError, RunError
+from castream_jax.explanation import output
+from castream_jax.explanation.output import Request, explain_pictures
+from tests.networks import small_resnet
+
+EXPERIMENT = Experiment(
+    name="small",
+    model=ModelConfig(name="resnet18_small"),
+    data=DataConfig(name="castream_demo", image_size=48),
+    evaluation=EvaluationConfig(attributions=("grad_cam", "attention")),
+)
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch):
+    monkeypatch.setattr(output, "load_trained", lambda experiment, workdir, classes: small_resnet(num_classes=classes))
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Return a folder with pictures of several kinds, and with a broken one."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 90, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "a wide one.png")
+    Image.fromarray(noise[:, :20]).convert("CMYK").save(folder / "tall.jpg")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def explain(tmp_path, *arguments, **changes) -> Path:
+    request = Request([str(argument) for argument in arguments], **({"output": tmp_path / "out"} | changes))
+    return explain_pictures(EXPERIMENT, tmp_path, request)
+
+
+def test_what_cannot_be_read_is_skipped_and_the_rest_done(photos, tmp_path, caplog):
+    with pytest.raises(RunError, match=r"1 picture was skipped.*index\.html"):
+        explain(tmp_path, photos)
+    assert "broken.jpg" in caplog.text
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_wide_one.png", "index.html", "tall.png"]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "2 pictures" in page
+    assert "1 could not be read" in page
+    with Image.open(tmp_path / "out" / "tall.png") as image:
+        image.load()
+
+
+def test_raw_maps_of_chosen_classes_and_methods(photos, tmp_path):
+    found = explain(tmp_path, photos / "tall.jpg", classes="3,7", methods="grad_cam_pp", npz=True)
+    assert found == tmp_path / "out" / "index.html"
+    with np.load(tmp_path / "out" / "tall.npz") as maps:
+        assert maps["classes"].tolist() == [3, 7]
+        assert maps["class_names"].tolist() == ["3", "7"]
+        for pooling in ("gap", "ca"):
+            assert maps[f"grad_cam_pp_{pooling}"].shape == (2, 3, 3)
+            assert maps[f"probabilities_{pooling}"].sum() == pytest.approx(1)
+        assert maps["image"].shape == (48, 48, 3)
+        assert {f"block_{i}" for i in range(1, 6)} <= set(maps)
+        assert not {"grad_cam_ca", "attention_ca"} & set(maps)
+
+
+def test_nothing_of_the_users_is_overwritten(photos, tmp_path):
+    with pytest.raises(InputError, match="is where the picture"):
+        explain(tmp_path, photos / "tall.jpg", output=photos)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "index.html").write_text("my page")
+    with pytest.raises(InputError, match="holds other things"):
+        explain(tmp_path, photos / "tall.jpg", output=mine)
+    with pytest.raises(InputError, match="is a file"):
+        explain(tmp_path, photos / "tall.jpg", output=mine / "index.html")
+    assert (mine / "index.html").read_text() == "my page"
+    for _ in range(2):  # our own folder is written to again
+        explain(tmp_path, photos / "tall.jpg", methods="attention")
+
+
+def test_mistakes_come_before_any_work(photos, tmp_path):
+    for arguments, changes, said in (
+        ([], {}, "nothing to explain"),
+        ([photos], {"classes": "zero"}, "unknown class 'zero'"),
+        ([photos], {"methods": "grad_cm"}, "Did you mean 'grad_cam'"),
+        ([photos / "*.gif"], {}, "no file matches"),
+    ):
+        with pytest.raises(InputError, match=said):
+            explain(tmp_path, *arguments, **changes)
+    with pytest.raises(RunError, match="none of the 2 pictures"):
+        explain(tmp_path, photos / "broken.jpg", photos / "missing.jpg")
+    assert not (tmp_path / "out").exists()

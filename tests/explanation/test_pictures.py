@@ -1,0 +1,116 @@
+"""A user's pictures: found by every kind of argument, and read whatever they are."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from castream_jax.errors import InputError
+from castream_jax.explanation.pictures import find_pictures, name_outputs, name_path, name_pictures, read_picture
+
+COLOUR = (200, 40, 90)
+
+
+def write(path: Path, image: Image.Image | None = None, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image or Image.new("RGB", (6, 4), COLOUR)).save(path, **options)
+    return path
+
+
+def test_files_folders_and_globs_each_once_in_order(tmp_path):
+    paths = [write(tmp_path / name) for name in ("b.png", "in/a.jpg", "in/deep/c.webp", "odd[1].png")]
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    (tmp_path / "in" / ".hidden.png").write_bytes(b"")
+    b, a, c, odd = paths
+    assert find_pictures([str(tmp_path / "in"), str(b)]) == [a, c, b]
+    assert find_pictures([str(b), str(tmp_path / "*.png"), str(tmp_path / "x" / ".." / "b.png")]) == [b, odd]
+    assert find_pictures([str(tmp_path / "**" / "c.*")]) == [c]
+    assert find_pictures([str(odd)]) == [odd]  # a name, though it reads like a glob
+    assert find_pictures([str(tmp_path / "missing.png")]) == [tmp_path / "missing.png"]
+
+
+def test_a_home_directory_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = write(tmp_path / "a.png")
+    assert find_pictures(["~/a.png"]) == find_pictures(["~/*.png"]) == [path]
+
+
+@pytest.mark.parametrize(("argument", "said"), [("*.png", "no file matches"), ("empty", "no picture in the folder")])
+def test_what_names_no_picture(tmp_path, argument, said):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=said):
+        find_pictures([str(tmp_path / argument)])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "L", "LA", "1", "I;16", "PA"])
+def test_every_colour_mode_becomes_rgb(tmp_path, mode):
+    kind = "tiff" if mode in ("CMYK", "PA") else "png"
+    if mode == "PA":  # which no format stores: a palette with transparency
+        image = Image.new("P", (6, 4), 0)
+        image.putpalette([255, 255, 255])
+        path = write(tmp_path / "a.png", image, transparency=0)
+    else:
+        white = {"I;16": 65535, "CMYK": (0, 0, 0, 0)}.get(mode, "white")
+        path = write(tmp_path / f"a.{kind}", Image.new(mode, (6, 4), white))
+    found = read_picture(path)
+    assert (found.mode, found.size) == ("RGB", (6, 4))
+    np.testing.assert_array_equal(np.asarray(found), 255)
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    pixels = np.zeros((2, 3, 4), np.uint8)
+    pixels[..., :3] = COLOUR
+    pixels[:, 0, 3], pixels[:, 1, 3] = 255, 51
+    found = np.asarray(read_picture(write(tmp_path / "a.png", Image.fromarray(pixels))))
+    np.testing.assert_array_equal(found[0, 0], COLOUR)
+    np.testing.assert_allclose(found[0, 1], 255 - 0.2 * (255 - np.array(COLOUR)), atol=1)
+    np.testing.assert_array_equal(found[0, 2], 255)
+    white = Image.new("P", (3, 2), 1)
+    white.putpalette([10, 20, 30, 40, 50, 60])
+    found = np.asarray(read_picture(write(tmp_path / "p.png", white, transparency=1)))
+    np.testing.assert_array_equal(found, 255)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_pictures_stand_upright(tmp_path, mode):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter, clockwise
+    image = Image.new(mode, (6, 4), COLOUR)
+    image.putpixel((0, 3), (0, 0, 0, 255)[: len(mode)])  # bottom left, which becomes top left
+    found = read_picture(write(tmp_path / "a.png", image, exif=exif))
+    assert found.size == (4, 6)
+    assert found.getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_a_large_picture_does_not_warn(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    assert read_picture(write(tmp_path / "a.png")).size == (6, 4)
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    broken = tmp_path / "broken.jpg"
+    buffer = io.BytesIO()
+    Image.effect_noise((60, 60), 50).save(buffer, "JPEG")
+    broken.write_bytes(buffer.getvalue()[:-600])
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("broken.jpg", "text.png"):
+        with pytest.raises(InputError, match=f"cannot read .*{name} as a picture: "):
+            read_picture(tmp_path / name)
+    with pytest.raises(InputError, match="missing.jpg: No such file"):
+        read_picture(tmp_path / "missing.jpg")
+
+
+def test_names_are_short_where_they_can_be():
+    paths = [Path("a/x.jpg"), Path("b/x.jpg"), Path("b/y.jpg")]
+    assert name_pictures(paths) == ["a/x.jpg", "b/x.jpg", "y.jpg"]
+    assert name_path(Path("\udcff.jpg")) == "\N{REPLACEMENT CHARACTER}.jpg"
+
+
+def test_outputs_have_different_names():
+    paths = [
+        Path(name) for name in ("a/x.jpg", "b/X.png", "x.gif", "x-2.gif", "é b(1).jpg", f"{'w' * 300}.jpg", "...jpg")
+    ]
+    found = name_outputs(paths)
+    assert found == ["x", "X-2", "x-3", "x-2-2", "é_b_1_", "w" * 80, "picture"]
