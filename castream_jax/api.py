@@ -16,7 +16,7 @@ from tqdm import tqdm
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, choose
 from castream_jax.evaluation import maps as attribution_maps
-from castream_jax.evaluation.chunk import choose_chunk
+from castream_jax.evaluation.chunk import check_chunk, choose_chunk
 from castream_jax.evaluation.measures import measure_maps
 from castream_jax.explanation.classes import find_label
 from castream_jax.explanation.figure import Explanation
@@ -74,7 +74,7 @@ def explain(
     class_names: Sequence[str] = (),
     size: int = 224,
     target: str | None = None,
-    chunk: int = CHUNK,
+    chunk: int = 0,
 ) -> Explanation:
     """Return what a network sees in some pictures, GAP and CA, as a figure that a notebook draws.
 
@@ -122,7 +122,7 @@ def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
     pixels = np.asarray(images)
     if pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[-1] == 3 and pixels.size:
         return [(f"image {i}", image, image.shape[0] / image.shape[1], None) for i, image in enumerate(pixels)]
-    normalised, _ = _check_batch(model, images, np.zeros(pixels.shape[:1], np.int32), CHUNK)
+    normalised, *_ = _check_batch(model, images, np.zeros(pixels.shape[:1], np.int32), 0)
     mean, std = np.array(model.normalisation.mean, np.float32), np.array(model.normalisation.std, np.float32)
     shown = (np.clip(np.asarray(normalised) * std + mean, 0, 1) * 255).round().astype(np.uint8)
     ratio = shown.shape[1] / shown.shape[2]
@@ -197,8 +197,7 @@ def _evaluate(graphdef, state, images, labels, maps, protocol, chunk):
 def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tuple[Array, Array, int]:
     """Return images and labels as arrays on the device and the chunk to use, or raise `InputError`."""
     pixels, classes = np.asarray(images), np.asarray(labels)
-    if chunk < 0:
-        raise InputError(f"chunk is {chunk}: expected 1 or more images, or 0 (what suits the device's memory).")
+    check_chunk(chunk)
     if pixels.ndim != 4 or pixels.shape[-1] != 3 or not pixels.size:
         raise InputError(f"images have shape {pixels.shape}: expected [B H W 3], channels last, B at least 1.")
     if not np.issubdtype(pixels.dtype, np.floating):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from castream_jax.config import Experiment
+from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
 
 LARGEST = 256
@@ -15,6 +16,12 @@ CPU_BYTES = 64 * 2**20
 """What the largest feature map of a chunk may take on a CPU: more falls out of its caches."""
 MEMORY_SHARE = 1 / 64
 """The same on an accelerator, of its memory: weights, masks and what a layer makes on its way come on top."""
+
+
+def check_chunk(chunk: int) -> None:
+    """Raise `InputError` unless a chunk was said or left to be chosen."""
+    if chunk < 0:
+        raise InputError(f"chunk is {chunk}: expected 1 or more images, or 0 (what suits the device's memory).")
 
 
 def choose_chunk(model: Classifier, size: tuple[int, int]) -> int:

@@ -17,7 +17,8 @@ from jaxtyping import Array, Float, Int, UInt8
 from castream_jax.attribution.attention import attention_map
 from castream_jax.attribution.gradient import weighted_sum
 from castream_jax.attribution.score import score_cam_weights
-from castream_jax.errors import InputError, choose
+from castream_jax.errors import choose
+from castream_jax.evaluation.chunk import check_chunk, choose_chunk
 from castream_jax.evaluation.maps import (
     METHODS,
     MapKey,
@@ -66,22 +67,21 @@ class Explained:
 class Explainer:
     """Explains pictures to one network's maps; compiled once for each size of pictures and number of classes."""
 
-    def __init__(self, model: Classifier, methods: Sequence[str], target: str | None = None, chunk: int = 64):
+    def __init__(self, model: Classifier, methods: Sequence[str], target: str | None = None, chunk: int = 0):
         """Check what is asked for.
 
         Args:
           model: the network; a stream's GAP network is explained beside it.
           methods: of `evaluation.maps.METHODS`; raw attention is left out where there is no stream.
           target: the feature map that CAMs start from; None: the paper's.
-          chunk: masked images in one forward pass of Score-CAM.
+          chunk: masked images in one forward pass of Score-CAM; 0: what suits the device's memory.
 
         Raises:
-          InputError: an unknown method or target, no method that the network has, a chunk below 1.
+          InputError: an unknown method or target, no method that the network has, a chunk below 0.
         """
         for method in methods:
             choose("method", method, METHODS)
-        if chunk < 1:
-            raise InputError(f"chunk is {chunk}: it must be at least 1.")
+        check_chunk(chunk)
         self.methods = tuple(method for method in dict.fromkeys(methods) if has_map(method, model))
         if not self.methods:
             check_method(methods[0], model)
@@ -139,13 +139,14 @@ class Explainer:
         """Return the Score-CAM maps of every pooling; groups of channels differ from one pass in rounding alone."""
         networks = list(self.model.poolings())
         channels = feature_map.shape[-1]
-        group = min(channels, self.chunk * -(-channels // (self.chunk * TURNS)))
+        chunk = self.chunk or choose_chunk(self.model, (images.shape[1], images.shape[2]))
+        group = min(channels, chunk * -(-channels // (chunk * TURNS)))
         groups = -(-channels // group)
         padded = jnp.pad(feature_map, ((0, 0), (0, 0), (0, 0), (0, groups * group - channels)))  # flat: no passes
         weights = []
         for i in range(groups):
             part = padded[..., i * group : (i + 1) * group]
-            weights.append(weigh(self._graphdef, self._state, images, part, labels, self.chunk).block_until_ready())
+            weights.append(weigh(self._graphdef, self._state, images, part, labels, chunk).block_until_ready())
             advance(1 / groups)
         maps = combine(feature_map, jnp.concatenate(weights)[:channels])  # [SK h w]
         split = maps.reshape(len(networks), len(labels), *maps.shape[1:])
