@@ -56,9 +56,7 @@ def score_cam(page, score_fn, feature_map: np.ndarray, image, label: int) -> np.
     mean, std = np.array(page.MEAN), np.array(page.STD)
     pixels = np.asarray(image) * std + mean
     # Corners on corners.
-    rows, columns = (
-        np.linspace(0, before - 1, after) for before, after in zip(feature_map.shape[:2], (height, width))
-    )
+    rows, columns = (np.linspace(0, before - 1, after) for before, after in zip(feature_map.shape[:2], (height, width)))
     places = np.meshgrid(rows, columns, indexing="ij")
     total = np.zeros(feature_map.shape[:2])
     for channel in np.moveaxis(feature_map, -1, 0):
