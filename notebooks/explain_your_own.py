@@ -70,6 +70,7 @@ GALLERY = "explanations.html"  # the file to write the gallery to
 from pathlib import Path
 
 import skimage
+
 from castream_jax.explanation.pictures import find_pictures
 
 if not PICTURES and "google.colab" in sys.modules:
@@ -88,9 +89,8 @@ pictures = find_pictures(PICTURES)
 # %%
 import urllib.request
 
-from castream_jax.explanation.classes import find_class_names
-
 from castream_jax.command import DEFAULT_CONFIG, parse_flags
+from castream_jax.explanation.classes import find_class_names
 from castream_jax.training.network import load_trained
 
 config = DEFAULT_CONFIG.with_name(f"{CONFIG}.py")
@@ -127,4 +127,4 @@ from IPython.display import HTML
 
 explanation.save(GALLERY)
 page = html.escape(Path(GALLERY).read_text(encoding="utf-8"))
-HTML(f'<iframe srcdoc="{page}" width="100%" height="800" style="border: 0"></iframe>')
+HTML(f'<div><iframe srcdoc="{page}" width="100%" height="800" style="border: 0"></iframe></div>')
