@@ -90,12 +90,15 @@ if not DEMO:
 # %%
 from castream_jax.command import DEFAULT_CONFIG, parse_flags, show_log
 from castream_jax.training.loop import train
+from castream_jax.training.summary import read_summary
 
 show_log()
 config = DEFAULT_CONFIG.with_name("demo.py" if DEMO else "imagenette_resnet18_ca.py")
 run = parse_flags(["train", f"--config={config}", f"--workdir={WORKDIR}", *FLAGS])
 train(run.experiment, run.workdir)
-print((run.workdir / "summary.json").read_text())
+summary = read_summary(run.workdir)
+print(f"validation accuracy: GAP {summary['accuracy_gap']:.1%}, CA {summary['accuracy']:.1%}")
+print(f"{summary['images_per_second'] or 0:,.0f} images/s, {(summary['peak_memory_bytes'] or 0) / 1e9:.1f} GB at most")
 
 # %% [markdown]
 # ## Measure

@@ -130,6 +130,7 @@ def trained(folder) -> tuple[Path, Shown]:
 def test_colab_tpu(trained, folder):
     workdir, shown = trained
     assert "computes on 1 x cpu" in shown.text
+    assert re.search(r"validation accuracy: GAP [\d.]+%, CA [\d.]+%", shown.text)
     assert shown.pictures == 2
     assert "| Score-CAM | GAP |" in shown.text
     assert (folder / "drive" / "run" / "evaluation" / "castream" / "report.html").is_file()
