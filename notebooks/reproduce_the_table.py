@@ -96,9 +96,8 @@ source = open_source(data.name, data.train_split, data.directory)
 model = build_network(run.experiment, source.num_classes)
 rate = measure_rate(model, (data.image_size, data.image_size), settings.batch_size) * jax.device_count()
 passes = settings.epochs * len(source)
-print(
-    f"\nTraining the stream: {settings.epochs} x {len(source):,} images = {passes:,} passes: {passes / rate / 3600:,.2f} hours."
-)
+print(f"\nTraining the stream: {settings.epochs} x {len(source):,} images = {passes:,} passes,")
+print(f"{rate:,.0f} a second: {passes / rate / 3600:,.2f} hours.")
 
 # %% [markdown]
 # ## Train
