@@ -23,6 +23,7 @@ SMALL = [
     "--config.evaluation.num_images=4",
     "--config.evaluation.batch_size=4",
     "--config.evaluation.num_figures=2",
+    "--config.evaluation.attributions=('score_cam', 'attention')",
 ]
 
 
