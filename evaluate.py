@@ -13,7 +13,7 @@ from castream_jax.evaluation.runner import evaluate
 def main(experiment: Experiment, workdir: Path, dry_run: bool) -> None:
     """Measure, write the report, and print its table; or say what that would cost."""
     if dry_run:
-        print(estimate(experiment, workdir))
+        print(estimate(experiment))
         return
     evaluation = evaluate(experiment, workdir)
     if evaluation is None:

@@ -1,7 +1,6 @@
 """What an evaluation would cost, before it starts: its forward passes, and the hours they take on this device."""
 
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,21 +14,23 @@ from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import predict_passes
 from castream_jax.evaluation.maps import joint_probabilities
 from castream_jax.models.classifier import Classifier
-from castream_jax.training.network import evaluation_protocol, load_trained
+from castream_jax.training.network import build_network, evaluation_protocol
 
 CALIBRATION = 10.0
 """Seconds."""
 
 
-def estimate(experiment: Experiment, workdir: Path) -> str:
+def estimate(experiment: Experiment) -> str:
     """Return the passes of an evaluation and the predicted hours, after a calibration of some seconds.
 
+    The network need not be trained: what training finds changes no time.
+
     Raises:
-      InputError: as `evaluate` would.
+      InputError: no such dataset, weights, attribution or protocol.
     """
     config, data = experiment.evaluation, experiment.data
     source = open_source(data.name, config.split, data.directory)
-    model = load_trained(experiment, workdir, source.num_classes)
+    model = build_network(experiment, source.num_classes)
     chunk = settle_chunk(experiment, model).evaluation.chunk
     images = min(config.num_images or len(source), len(source))
     size = (data.image_size, data.image_size)
