@@ -27,8 +27,7 @@ COLUMN = """([number, part]) => {
     return [...body.rows].filter((line) => !line.hidden).map((line) => line.cells[number].firstChild.textContent);
 }"""
 TEXTS = "h3, h4, .card figcaption, .numbers dt, .numbers dd, .answers dd, .panel strong, .key, .results td, .results th"
-OVERLAPS = (
-    """() => {
+OVERLAPS = """(texts) => {
     const range = document.createRange();
     const items = [...document.querySelectorAll(texts)].filter((item) => item.checkVisibility()).map((item) => {
         range.selectNodeContents(item);
@@ -41,8 +40,6 @@ OVERLAPS = (
         .filter(([other, b]) => !one.contains(other) && cross(a, b))
         .map(([other]) => [one.textContent.trim(), other.textContent.trim()])).slice(0, 5);
 }"""
-    % TEXTS
-)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +102,7 @@ def test_filters_tables_curves_and_pictures(page):
     assert len(column(page, 2)) == 2
     assert page.locator("figure.panel:visible").count() == 2 * 3
     assert page.locator("figure.card:visible").count() == 2
-    assert page.get_by_role("status").first.inner_text() == "4 of 38 lines of the tables are shown."
+    assert page.get_by_role("status").first.inner_text() == "4 of 44 lines of the tables are shown."
     page.get_by_label("CA", exact=True).check()
     names = page.locator("table.results").first.locator("tbody.lines tr:visible th span")
     assert names.all_inner_texts().count("Raw attention") == 1
@@ -201,5 +198,5 @@ def test_everything_can_be_read_without_the_script(chromium, report):
     assert page.locator("article.case:visible").count() == 9
     assert not page.locator("#filters").is_visible()
     assert not page.locator(".controls").is_visible()
-    assert page.locator("table.results tbody.lines tr").count() == 38
+    assert page.locator("table.results tbody.lines tr").count() == 44
     context.close()
