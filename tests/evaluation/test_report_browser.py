@@ -26,7 +26,10 @@ COLUMN = """([number, part]) => {
     const body = document.querySelector("table.results").querySelectorAll("tbody.lines")[part];
     return [...body.rows].filter((line) => !line.hidden).map((line) => line.cells[number].firstChild.textContent);
 }"""
-TEXTS = "h3, h4, .card figcaption, .numbers dt, .numbers dd, .answers dd, .panel strong, .key, .results td, .results th"
+TEXTS = (
+    "h3, h4, .card figcaption, .numbers dt, .numbers dd, .answers dd, .panel strong, .key, "
+    ".results td, .results th:not(.again), .controls label, .controls output, .case .reasons"
+)
 OVERLAPS = """(texts) => {
     const range = document.createRange();
     const items = [...document.querySelectorAll(texts)].filter((item) => item.checkVisibility()).map((item) => {
@@ -109,6 +112,7 @@ def test_filters_tables_curves_and_pictures(page):
 
 
 def test_steps_through_images(page):
+    page.get_by_label("Images", exact=True).select_option(label="Highest average drop (6)")
     shown = page.locator("article.case:visible")
     assert shown.count() == 1
     assert page.locator("#position").inner_text() == "1 of 6"
@@ -119,6 +123,10 @@ def test_steps_through_images(page):
     assert page.locator("#position").inner_text() == "2 of 6"
     assert shown.locator("h3").inner_text() != first
     assert all(image.evaluate("item => item.naturalWidth > 0") for image in shown.locator("img").all())
+    page.locator("#explorer h2").click()  # the focus is nowhere
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#position").inner_text() == "3 of 6"
+    page.locator("#next").focus()
     page.keyboard.press("End")
     assert page.locator("#next").is_disabled()
     page.keyboard.press("ArrowLeft")
