@@ -32,7 +32,7 @@ class Chosen:
         return len(self.indices)
 
     def __getitem__(self, place: SupportsIndex) -> dict[str, Any]:
-        return self.source[self.indices[place]]
+        return self.source[self.indices[int(place)]]
 
     def locate(self, place: int) -> str:
         """Return where a record lies, for messages."""
