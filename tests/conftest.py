@@ -12,6 +12,8 @@ import pytest
 from absl import flags
 from jaxtyping import install_import_hook
 
+from tests.browser import chromium as chromium
+from tests.browser import chromium_page as chromium_page
 from tests.demo_data import SIZES
 
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -33,13 +33,14 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
     )
     write_rows(evaluation.rows, directory / "rows.parquet")
     figures = []
-    if len(evaluation.gallery.ids):
-        draw_grid(evaluation.gallery, directory / "figures" / "grid.png")
+    selection, count = evaluation.selection, experiment.evaluation.num_figures
+    if first := [i for i, place in enumerate(selection.places) if place < count]:
+        draw_grid(selection.gallery, directory / "figures" / "grid.png", first)
         figures.append(("Raw attention and each attribution, for GAP and CA.", directory / "figures" / "grid.png"))
     draw_curves(evaluation.rows, directory / "figures" / "curves.png")
     write_report(report, directory)
     with replacing(directory / "report.html") as path:
-        path.write_text(render_html(report, evaluation.rows, figures), encoding="utf-8")
+        path.write_text(render_html(report, evaluation.rows, figures, selection), encoding="utf-8")
     evaluation.parts.remove()
     return report, directory
 

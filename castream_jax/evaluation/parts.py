@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from castream_jax.config import Experiment
@@ -42,26 +41,25 @@ class Parts:
         """Return the parts of a process that are still to be computed."""
         return [part for part in self.ranges[process::processes] if not self.path(part).exists()]
 
-    def write(self, images: range, rows: pa.Table, cost: Cost, pictures: dict[str, np.ndarray] | None) -> None:
-        """Keep a part; its rows come last, so that a part that is there is whole."""
+    def write(self, images: range, rows: pa.Table, cost: Cost, indices: list[int]) -> None:
+        """Keep a part; its rows come last, so that a part that is there is whole.
+
+        Args:
+          images: the part.
+          rows: of those of its images that could be read, and `indices` the places of these in the dataset.
+          cost: what it took.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         with replacing(self.path(images).with_suffix(".json")) as path:
-            path.write_text(json.dumps(asdict(cost)))
-        if pictures is not None:
-            with replacing(self.directory / "pictures.npz") as path, open(path, "wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **pictures)
+            path.write_text(json.dumps({"cost": asdict(cost), "indices": indices}))
         write_rows(rows, self.path(images))
 
-    def merge(self) -> tuple[pa.Table, Cost]:
-        """Return the rows of all parts in order, and what they cost."""
+    def merge(self) -> tuple[pa.Table, Cost, list[int]]:
+        """Return the rows of all parts in order, what they cost, and the place in the dataset of each image."""
         rows = pa.concat_tables(read_rows(self.path(part)) for part in self.ranges)
-        costs = [Cost(**json.loads(self.path(part).with_suffix(".json").read_text())) for part in self.ranges]
-        return rows, sum(costs[1:], start=costs[0])
-
-    def pictures(self) -> dict[str, np.ndarray]:
-        """Return what the first part left for drawing."""
-        with np.load(self.directory / "pictures.npz") as arrays:
-            return dict(arrays)
+        kept = [json.loads(self.path(part).with_suffix(".json").read_text()) for part in self.ranges]
+        costs = [Cost(**found["cost"]) for found in kept]
+        return rows, sum(costs[1:], start=costs[0]), [index for found in kept for index in found["indices"]]
 
     def remove(self) -> None:
         """Remove all parts: what they hold is kept elsewhere."""
@@ -87,6 +85,7 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
         "protocol": asdict(protocol),
         "image_size": experiment.data.image_size,
         "dataset": [source.name, source.split, len(source), source.class_names],
+        "part": ["rows", "cost", "indices"],  # what one holds: those of an older layout are not these
         "versions": collect_versions(("jax", "jaxlib")),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -1,14 +1,14 @@
 """Runs an evaluation from a trained network to its rows.
 
-    accuracy of every pooling -> parts of the rows, batch by batch -> all rows
+    accuracy of every pooling -> parts of the rows, batch by batch -> all rows -> maps of the images to look at
 
-Many processes share the parts, and wait for each other at the end only.
+Many processes share the parts, and wait for each other at the end of them only.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -19,14 +19,15 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from castream_jax.config import Experiment
-from castream_jax.data.pipeline import evaluation_batches
+from castream_jax.data.pipeline import Batch, evaluation_batches
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_source
 from castream_jax.data.truth import has_truth
 from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import Cost, from_array
-from castream_jax.evaluation.figures import Gallery
+from castream_jax.evaluation.explorer import Selection, choose_images
+from castream_jax.evaluation.explorer_pictures import explain_chosen
 from castream_jax.evaluation.maps import MapKey
 from castream_jax.evaluation.parts import Parts, take_fingerprint
 from castream_jax.metrics.protocol import Protocol
@@ -43,7 +44,8 @@ class Evaluation:
 
     protocol: Protocol
     rows: pa.Table
-    gallery: Gallery
+    selection: Selection
+    """The images that the report shows."""
     accuracy: dict[str, float]
     """Of each pooling, over the whole split, a fraction."""
     untrained_accuracy: dict[str, float]
@@ -81,24 +83,26 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     batch_size = -(-config.batch_size // mesh.size) * mesh.size
     fingerprint = take_fingerprint(digest(jax.device_get(state)), experiment, protocol, source)
     parts = Parts(evaluation_directory(workdir, protocol), fingerprint, images, batch_size)
-    missing = parts.missing(jax.process_index(), jax.process_count())
-    if missing:
-        compute_parts(parts, missing, experiment, protocol, source, graphdef, state, keys, mesh, batch_size)
+    program = Program(experiment, protocol, source, graphdef, state, mesh, batch_size)
+    compute_parts(parts, program, source, keys)
     multihost_utils.sync_global_devices("all parts are there")
-    if jax.process_index():
-        return None
-    rows, cost = parts.merge()
-    return Evaluation(
-        protocol=protocol,
-        rows=rows,
-        gallery=collect_gallery(parts.pictures(), keys, source, config.num_figures),
-        accuracy=accuracy,
-        untrained_accuracy=untrained,
-        accuracy_images=counted,
-        cost=cost,
-        seconds=time.monotonic() - start,
-        parts=parts,
-    )
+    evaluation = None
+    if not jax.process_index():
+        rows, cost, indices = parts.merge()
+        categories = choose_images(rows, config.num_figures)
+        evaluation = Evaluation(
+            protocol=protocol,
+            rows=rows,
+            selection=explain_chosen(program.measure, source, categories, rows, indices, keys),
+            accuracy=accuracy,
+            untrained_accuracy=untrained,
+            accuracy_images=counted,
+            cost=cost,
+            seconds=time.monotonic() - start,
+            parts=parts,
+        )
+    multihost_utils.sync_global_devices("maps to look at are there")  # a process that ends early waits 5 minutes only
+    return evaluation
 
 
 def evaluation_directory(workdir: Path, protocol: Protocol) -> Path:
@@ -124,67 +128,61 @@ def measure_accuracies(
     return accuracy.measure(replicate(state, mesh)), untrained, accuracy.images
 
 
-def compute_parts(
-    parts: Parts,
-    missing: list[range],
-    experiment: Experiment,
-    protocol: Protocol,
-    source: Source,
-    graphdef: nnx.GraphDef,
-    state: nnx.State,
-    keys: tuple[MapKey, ...],
-    mesh: Mesh,
-    batch_size: int,
-) -> None:
-    """Compute and keep the missing parts of this process."""
-    config = experiment.evaluation
-    resize = evaluation_resize(experiment)
-    with_truth = has_truth(source[0])
-    bad_records = BadRecords(source, experiment.data.on_bad_record, resize if with_truth else None)
-    evaluate_batch = create_evaluate_batch(graphdef, config, protocol, mesh)
-    state = replicate(state, mesh)
+class Program:
+    """The compiled program of an evaluation, bound to a network and a device mesh."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        protocol: Protocol,
+        source: Source,
+        graphdef: nnx.GraphDef,
+        state: nnx.State,
+        mesh: Mesh,
+        batch_size: int,
+    ):
+        self._resize = evaluation_resize(experiment)
+        self._with_truth = has_truth(source[0])
+        self._on_bad_record = experiment.data.on_bad_record
+        self._batch_size = batch_size
+        self._evaluate_batch = create_evaluate_batch(graphdef, experiment.evaluation, protocol, mesh)
+        self._state = replicate(state, mesh)
+
+    def watch(self, source: Source) -> BadRecords:
+        """Return what watches over the records of a source that cannot be read."""
+        return BadRecords(source, self._on_bad_record, self._resize if self._with_truth else None)
+
+    def measure(
+        self, source: Source, images: range | None = None, bad_records: BadRecords | None = None
+    ) -> Iterator[tuple[Batch, dict[str, np.ndarray]]]:
+        """Yield each batch of a source, or of a range of it, with all that is measured of it."""
+        for batch in evaluation_batches(
+            source,
+            self._resize,
+            self._batch_size,
+            images,
+            bad_records=bad_records or self.watch(source),
+            with_truth=self._with_truth,
+        ):
+            inputs = {name: values for name, values in batch.items() if name != "ids"}
+            yield batch, jax.device_get(self._evaluate_batch(self._state, inputs))
+
+
+def compute_parts(parts: Parts, program: Program, source: Source, keys: tuple[MapKey, ...]) -> None:
+    """Compute and keep the parts of this process that are missing."""
     own = parts.ranges[jax.process_index() :: jax.process_count()]
+    missing = parts.missing(jax.process_index(), jax.process_count())
+    if not missing:
+        return
+    bad_records = program.watch(source)
     done = sum(map(len, own)) - sum(map(len, missing))
     bar = tqdm(total=sum(map(len, own)), initial=done, desc="evaluate", unit="image", disable=jax.process_index() > 0)
     with bar:
         for part in missing:
-            tables, cost, pictures = [], Cost(0, 0, 0, 0, 0), []
-            for batch in evaluation_batches(
-                source, resize, batch_size, part, bad_records=bad_records, with_truth=with_truth
-            ):
-                inputs = {name: values for name, values in batch.items() if name != "ids"}
-                results = jax.device_get(evaluate_batch(state, inputs))
+            tables, cost, indices = [], Cost(0, 0, 0, 0, 0), []
+            for batch, results in program.measure(source, part, bad_records):
                 tables.append(to_rows(keys, results, batch))
                 cost += from_array(results["cost"])
-                if part.start == 0:
-                    pictures.append(choose_pictures(batch, results))
+                indices += batch["indices"][batch["valid"]].tolist()
                 bar.update(int(batch["valid"].sum()))
-            drawn = {name: np.concatenate([p[name] for p in pictures]) for name in pictures[0]} if pictures else None
-            parts.write(part, pa.concat_tables(tables), cost, drawn)
-
-
-def choose_pictures(batch: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what drawing needs of a batch's images, images first."""
-    valid = batch["valid"]
-    chosen = {name: batch[name][valid] for name in ("images", "labels", "ids")}
-    explained = len(results["maps"])
-    return chosen | {
-        "maps": results["maps"].swapaxes(0, 1)[valid],
-        "predicted": results["predicted_class"][:explained].T[valid],
-    }
-
-
-def collect_gallery(pictures: dict[str, np.ndarray], keys: tuple[MapKey, ...], source: Source, count: int) -> Gallery:
-    """Return the first `count` images of the evaluation with their maps, for drawing."""
-    first: dict[str, Any] = {name: values[:count] for name, values in pictures.items()}
-    titles = []
-    for label, predicted in zip(first["labels"], first["predicted"], strict=True):
-        found = {pooling: source.class_names[index] for (_, pooling), index in zip(keys, predicted)}
-        said = ", ".join(f"{pooling.upper()}: {name}" for pooling, name in found.items())
-        titles.append(f"{source.class_names[label]} ({said})")
-    return Gallery(
-        images=first["images"],
-        ids=tuple(map(str, first["ids"])),
-        titles=tuple(titles),
-        maps=dict(zip(keys, first["maps"].swapaxes(0, 1))),
-    )
+            parts.write(part, pa.concat_tables(tables), cost, indices)

@@ -1,9 +1,13 @@
 """Synthetic rows and pictures for the tests of the report."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
+from castream_jax.evaluation.explorer import Selection, choose_images
 from castream_jax.evaluation.figures import Gallery
+from castream_jax.evaluation.names import is_null
 from castream_jax.evaluation.report import build_report
 from castream_jax.evaluation.rows import ROWS
 from castream_jax.metrics.protocol import PROTOCOLS
@@ -80,3 +84,17 @@ def create_gallery(images=2, size=(24, 32), pairs=PAIRS, title="a class") -> Gal
         titles=(title,) * images,
         maps={pair: values.uniform(size=(images, 6, 6)).astype(np.float32) for pair in pairs},
     )
+
+
+def create_selection(rows, count=3, class_names=None, size=(24, 32)) -> Selection:
+    """Return what `explain_chosen` would of rows, with invented pictures."""
+    first = rows.to_pylist()
+    pairs = dict.fromkeys((row["attribution"], row["pooling"]) for row in first)
+    pairs = tuple(pair for pair in pairs if not is_null(pair[0]))
+    categories = choose_images(rows, count)
+    places = sorted({place for category in categories for place in category.images})
+    ids = list(dict.fromkeys(row["id"] for row in first))
+    gallery = create_gallery(len(places), size, pairs)
+    gallery = replace(gallery, ids=tuple(ids[place] for place in places))
+    names = class_names or tuple(f"class {i}" for i in range(100))
+    return Selection(categories, gallery, tuple(places), names)

@@ -18,6 +18,7 @@ from tests.evaluation.synthetic import (
     create_localised_rows,
     create_report,
     create_rows,
+    create_selection,
 )
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -51,7 +52,7 @@ class Document(HTMLParser):
     def handle_data(self, data):
         if {"td", "th"} & set(self.open):
             self.cells[-1] += data
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data
 
 
@@ -77,13 +78,14 @@ def test_every_tag_is_closed(document):
 
 def test_nothing_is_loaded_from_elsewhere(rows, picture):
     text = render_html(create_report(rows), rows, [("caption", picture)])
-    assert not re.search(r"https?://|//[a-z]+\.", text)
+    assert not re.search(r"https?://|\"//[a-z]+\.", text)
     assert "url(" not in text
     assert "@import" not in text
     loaded = [value for tag, found in Document(text).tags for name, value in found.items() if name in ("src", "href")]
     assert len(loaded) == 1
     assert base64.b64decode(loaded[0].removeprefix("data:image/png;base64,")) == picture.read_bytes()
-    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in Document(text).tags}
+    assert not {"link", "iframe", "object"} & {tag for tag, _ in Document(text).tags}
+    assert "default-src 'none'" in text  # a browser would refuse
 
 
 def test_table_holds_every_number(rows, document):
@@ -114,11 +116,12 @@ def test_null_maps_have_lines_but_no_panels_and_the_random_one_is_in_every_panel
     rows = create_rows((*PAIRS, *NULL_PAIRS))
     document = Document(render_html(create_report(rows), rows, []))
     for name in ("Random", "Centred Gaussian", "Constant", "All but one pixel"):
-        assert sum(cell.strip() == name for cell in document.cells) == 2  # its means, and CA minus GAP
+        assert sum(cell.strip() == name for cell in document.cells) == 3  # for GAP, CA, and CA minus GAP
     panels = [found["aria-label"] for tag, found in document.tags if tag == "svg" and found.get("role") == "img"]
     assert len(panels) == 2 * 4
     lines = [found["class"] for tag, found in document.tags if tag == "polyline"]
     assert lines.count("curve") == 2 * len(PAIRS)
+    assert [tag for tag, _ in document.tags].count("polygon") == 2 * len(PAIRS)
     assert "in percent. The thin grey curves are those of the random map." in document.text
 
 
@@ -160,9 +163,12 @@ def test_areas_beside_the_curves_are_those_of_the_table():
 
 
 def test_user_text_is_escaped(rows, picture):
-    report = create_report(rows, network='<script>alert("x")</script>')
-    tags = [tag for tag, _ in Document(render_html(report, rows, [('"><script>', picture)])).tags]
-    assert "script" not in tags
+    evil = '</script><script>alert("x")</script>'
+    report = create_report(rows, network=evil)
+    selection = create_selection(rows, class_names=(evil,) * 100)
+    text = render_html(report, rows, [('"><script>', picture)], selection)
+    assert [tag for tag, _ in Document(text).tags].count("script") == 2  # the page's own, and its data
+    assert "alert(" not in text.replace("alert(&#34;x", "")
 
 
 def test_gap_only_network_without_pictures():
@@ -177,8 +183,9 @@ def test_nan_is_never_printed():
     nan = float("nan")
     curves = {"insertion_curve": [nan] * 4, "deletion_curve": [0.5, nan, 0.5, 0.5]}
     rows = create_rows(**dict.fromkeys(METRIC_COLUMNS, nan), **curves)
-    text = render_html(create_report(rows, accuracy={"gap": nan}), rows, [])
-    assert not re.search(r"\bnan\b", text.replace("a NaN or", ""), re.IGNORECASE)
+    selection = create_selection(rows)
+    text = Document(render_html(create_report(rows, accuracy={"gap": nan}), rows, [], selection)).text
+    assert not re.search(r"\bnan\b", text.replace("a NaN", ""), re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
@@ -186,3 +193,16 @@ def test_nan_is_never_printed():
 )
 def test_durations_are_for_people(seconds, text):
     assert format_duration(seconds) == text
+
+
+def test_every_picture_says_what_it_is(rows):
+    document = Document(render_html(create_report(rows), rows, [], create_selection(rows)))
+    pictures = [found for tag, found in document.tags if tag == "img"]
+    assert len(pictures) == 5 * (1 + len(PAIRS)) + 1  # of each image itself and its maps; and the scale
+    assert all(found["alt"] and found["src"].startswith("data:image/jpeg;base64,") for found in pictures)
+    for part in ("Highest average drop: mean AD", "Classified wrong: GAP, CA", "says class 1", "nothing positive"):
+        assert part in document.text
+
+
+def test_without_pictures_there_is_no_explorer(rows):
+    assert "Image by image" not in render_html(create_report(rows), rows, [])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import jax
@@ -65,6 +66,22 @@ def test_rows_are_the_public_functions_numbers(trained, evaluation):
         for name, values in scores.items():
             found = np.array([row[name] for row in rows[m :: len(KEYS)]])
             np.testing.assert_allclose(found, values, atol=2e-4, err_msg=f"{attribution} {pooling} {name}")
+
+
+def test_pictures_are_of_the_images_and_maps_that_rows_are_of(trained, evaluation):
+    experiment, workdir = trained
+    selection = evaluation.selection
+    source = open_source("castream_demo", "test", experiment.data.directory)
+    batch = next(evaluation_batches(source, Resize(32, "squash"), 10, range(10)))
+    places = list(selection.places)
+    assert places[:3] == [0, 1, 2]  # the grid's
+    np.testing.assert_array_equal(selection.gallery.images, batch["images"][places])
+    assert list(selection.gallery.ids) == [batch["ids"][place] for place in places]
+    network = load_trained(experiment, workdir, 10)
+    images = network.normalisation(batch["images"])
+    for attribution in ("grad_cam", "score_cam", "attention"):
+        expected = ca.attribute(network, images, batch["labels"], attribution)[np.array(places)]
+        np.testing.assert_allclose(selection.gallery.maps[attribution, "ca"], expected, atol=2e-3)
 
 
 def test_accuracies_are_of_the_whole_split(trained, evaluation):
@@ -169,6 +186,9 @@ def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(trained, tmp_p
     write_evaluation(evaluate(experiment, tmp_path / "killed"), experiment, tmp_path / "killed")
     for name in ("rows.parquet", "figures/grid.png"):
         assert (place / name).read_bytes() == (whole_place(tmp_path) / name).read_bytes()
+    pages = [(found / "report.html").read_text() for found in (place, whole_place(tmp_path))]
+    first, second = (re.sub('<th scope="row">time</th><td>.*</td>', "", page) for page in pages)
+    assert first == second
     assert not list(place.glob("parts-*"))
 
 

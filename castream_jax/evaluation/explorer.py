@@ -1,0 +1,156 @@
+"""Which images a report shows one by one: chosen from all rows, so the same ones in every run that finds these rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float
+
+from castream_jax.evaluation.figures import Gallery
+from castream_jax.evaluation.names import is_null, name_attribution, name_pooling
+from castream_jax.evaluation.rows import group_rows
+
+COUNT = 6
+"""Images in a category, but for the first images of all."""
+ODD = {"nan": "a NaN", "all_negative": "nothing positive", "flat": "flat"}
+"""What can be wrong with a map: column of the rows, and in words. One that has nothing positive is flat too."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """Images that are worth looking at for one reason."""
+
+    title: str
+    meaning: str
+    """How they were chosen, and in what order they stand."""
+    images: dict[int, str]
+    """By place among the images of the rows: why this one, in a few words; empty if there is nothing to add."""
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The images that a report shows one by one."""
+
+    categories: list[Category]
+    gallery: Gallery
+    """All of them, each once, in the order of the rows."""
+    places: tuple[int, ...]
+    """Of the gallery's images among those of the rows."""
+    class_names: tuple[str, ...]
+
+
+Columns = dict[tuple[str, str], dict[str, np.ndarray]]
+"""By (attribution, pooling) of the explained maps, the columns that a choice depends on, one value for each image."""
+
+
+def choose_images(rows: pa.Table, first: int) -> list[Category]:
+    """Return the categories of images to look at, ties going to the earlier image; one may be empty.
+
+    Args:
+      rows: per-image rows (`rows.ROWS`), of the same images in the same order for every attribution and pooling.
+      first: how many of the first images are shown as a fair sample.
+    """
+    columns = explained_columns(rows)
+    count = len(next(iter(columns.values()))["average_drop"]) if columns else 0
+    categories = [
+        Category(
+            "First images",
+            "In the order of the data: a sample that nobody chose.",
+            dict.fromkeys(range(min(first, count)), ""),
+        )
+    ]
+    if not count:
+        return categories
+    drop, gain = (100 * mean_over_maps(columns, name) for name in ("average_drop", "average_gain"))  # [n]
+    measured = np.isfinite(drop)
+
+    def say_drop(place: int) -> str:
+        return f"mean AD {drop[place]:z.2f}"
+
+    worst = Category(
+        "Highest average drop", "By the mean of AD over the image's maps.", take((-drop,), measured, say_drop)
+    )
+    best = Category(
+        "Lowest average drop",
+        "By the mean of AD over the image's maps; of equal ones, the largest mean gain first.",
+        take((drop, -gain), measured, lambda place: f"{say_drop(place)}, mean AG {gain[place]:z.2f}"),
+    )
+    return [*categories, worst, best, *choose_disagreements(columns), choose_wrong(columns), choose_failed(columns)]
+
+
+def explained_columns(rows: pa.Table) -> Columns:
+    """Return the columns of every map that is no null map."""
+    names = ["average_drop", "average_gain", "probability", "label", "explained_class", "predicted_class", *ODD]
+    groups = group_rows(rows.select(["attribution", "pooling", *names]))
+    return {
+        pair: {name: group[name].to_numpy().astype(np.float64) for name in names}
+        for pair, group in groups.items()
+        if not is_null(pair[0])
+    }
+
+
+def mean_over_maps(columns: Columns, name: str) -> Float[np.ndarray, "n"]:
+    """Return a column's mean over all maps of each image; NaN if one is."""
+    return np.mean([found[name] for found in columns.values()], axis=0)
+
+
+def take(order: tuple[np.ndarray, ...], eligible: Bool[np.ndarray, "n"], say: Callable[[int], str]) -> dict[int, str]:
+    """Return the first images in an order, by its first array, of equal ones by the next, then by place."""
+    places = [int(place) for place in np.lexsort(order[::-1]) if eligible[place]][:COUNT]
+    return {place: say(place) for place in places}
+
+
+def choose_disagreements(columns: Columns) -> list[Category]:
+    """Return the images on which the two poolings' AD differs most; nothing if there is but one pooling."""
+    both = [attribution for attribution, pooling in columns if pooling == "gap" and (attribution, "ca") in columns]
+    if not both:
+        return []
+    drops = {pair: 100 * found["average_drop"] for pair, found in columns.items()}
+    differences = np.stack([drops[attribution, "ca"] - drops[attribution, "gap"] for attribution in both])  # [a n]
+    distance = np.abs(differences).mean(0)
+
+    def say(place: int) -> str:
+        largest = int(np.abs(differences[:, place]).argmax())
+        value = differences[largest, place]
+        return f"AD differs by {distance[place]:.2f}; {name_attribution(both[largest])}: CA {value:+.2f}"
+
+    meaning = "By the size of CA's AD minus GAP's, mean over attributions."
+    return [Category("GAP and CA disagree", meaning, take((-distance,), np.isfinite(distance), say))]
+
+
+def choose_wrong(columns: Columns) -> Category:
+    """Return the images that a pooling classifies wrong: where more poolings do, and are surer, first."""
+    poolings = {pooling: found for (_, pooling), found in columns.items()}
+    wrong = {pooling: found["predicted_class"] != found["label"] for pooling, found in poolings.items()}
+    number = np.sum(list(wrong.values()), axis=0)  # [n]
+    sure = [
+        # The class's own probability if that class is the wrong answer, else what it leaves to the wrong answer.
+        wrong[pooling]
+        * np.where(found["explained_class"] == found["predicted_class"], found["probability"], 1 - found["probability"])
+        for pooling, found in poolings.items()
+    ]
+
+    def say(place: int) -> str:
+        return ", ".join(name_pooling(pooling) for pooling in wrong if wrong[pooling][place])
+
+    meaning = "Wrong for more poolings first, then by how little probability is left for the labelled class."
+    order = (-number, -np.nan_to_num(np.sum(sure, axis=0)))
+    return Category("Classified wrong", meaning, take(order, number > 0, say))
+
+
+def choose_failed(columns: Columns) -> Category:
+    """Return the images with the most maps that were flat, held a NaN, or were negative everywhere."""
+    number = np.sum([np.any([found[name] for name in ODD], axis=0) for found in columns.values()], axis=0)  # [n]
+
+    def say(place: int) -> str:
+        odd = {pair: describe_odd(found, place) for pair, found in columns.items()}
+        return "; ".join(f"{name_attribution(a)} {name_pooling(p)}: {what}" for (a, p), what in odd.items() if what)
+
+    meaning = "Maps that are flat, hold a NaN, or have nothing positive before their ReLU; most of them first."
+    return Category("Failed maps", meaning, take((-number,), number > 0, say))
+
+
+def describe_odd(found: dict[str, np.ndarray], place: int) -> str:
+    """Return what is wrong with one image's map, or nothing."""
+    return next((what for name, what in ODD.items() if found[name][place]), "")
