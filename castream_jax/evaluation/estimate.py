@@ -1,5 +1,6 @@
 """What an evaluation would cost, before it starts: its forward passes, and the hours they take on this device."""
 
+import math
 import time
 
 import jax
@@ -41,12 +42,13 @@ def estimate(experiment: Experiment) -> str:
     protocol = evaluation_protocol(experiment)
     passes = predict_passes(protocol, size, maps, channels, score_cam)
     rate = measure_rate(model, size, chunk) * jax.device_count()
-    hours = images * passes / rate / 3600
+    seconds = images * passes / rate
+    took = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{math.ceil(seconds / 60)} minutes"
     masks = f", {channels:,} of them Score-CAM's" if score_cam else ""
     return (
         f"{images:,} images, at most {passes:,} forward passes each{masks}: {images * passes:,} in all.\n"
         f"{rate:,.0f} passes a second on {jax.device_count()} x {jax.devices()[0].device_kind}, in chunks of "
-        f"{chunk} (measured for {CALIBRATION:g} s on one): at most {hours:,.2f} hours, "
+        f"{chunk} (measured for {CALIBRATION:g} s on one): at most {took}, "
         "less what flat channels and a tolerance save."
     )
 

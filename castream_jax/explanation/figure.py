@@ -1,7 +1,7 @@
 """What was found in some pictures, to look at: a grid that a notebook shows, files, and a gallery."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,8 @@ class Explanation:
     """
 
     network: str
-    pictures: tuple[Explained, ...]
-    class_names: tuple[str, ...]
+    pictures: tuple[Explained, ...] = field(repr=False)
+    class_names: tuple[str, ...] = field(repr=False)
 
     def gallery(self) -> Gallery:
         """Return a row for each picture and drawn class.
