@@ -87,5 +87,5 @@ def test_a_network_without_a_stream():
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="Did you mean 'grad_cam'"):
         Explainer(small_resnet(), ["grad_cm"])
-    with pytest.raises(InputError, match="chunk is 0"):
-        Explainer(small_resnet(), ["grad_cam"], chunk=0)
+    with pytest.raises(InputError, match="chunk is -1"):
+        Explainer(small_resnet(), ["grad_cam"], chunk=-1)
