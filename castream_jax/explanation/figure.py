@@ -104,7 +104,9 @@ def describe_view(pictures: Sequence[Explained]) -> str:
 
 
 def percent(probability: float | np.float32) -> str:
-    """Return a probability for people."""
+    """Return a probability for people; a dash where it is not finite."""
+    if not np.isfinite(probability):
+        return "—"
     return f"{100 * probability:.1f} %" if probability >= NOTHING else "< 0.1 %"
 
 

@@ -83,7 +83,7 @@ def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str
             {
                 "name": class_names[label],
                 "place": picture.classes.index(label) if label in picture.classes else None,
-                "probabilities": [round(float(values[label]), 5) for values in picture.probabilities.values()],
+                "probabilities": [round_probability(values[label]) for values in picture.probabilities.values()],
             }
             for label in order
         ],
@@ -91,10 +91,15 @@ def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str
     }
 
 
+def round_probability(probability: float | np.float32) -> float | None:
+    """Return a probability as JSON can hold it: None where it is not finite."""
+    return round(float(probability), 5) if np.isfinite(probability) else None
+
+
 def encode_maps(attribution: str, maps: Float[np.ndarray, "K h w"]) -> dict[str, Any]:
-    """Return the maps of K classes as bytes 0 to 255; raw attention once, being the same for every class."""
+    """Return the maps of K classes as bytes 0 to 255, 0 for NaN; raw attention once, being the same for every class."""
     kept = maps[:1] if attribution.startswith("attention") else maps
-    return {"size": list(maps.shape[1:]), "bytes": encode((kept * 255).round().astype(np.uint8))}
+    return {"size": list(maps.shape[1:]), "bytes": encode((np.nan_to_num(kept) * 255).round().astype(np.uint8))}
 
 
 def encode_jpeg(pixels: UInt8[np.ndarray, "H W 3"]) -> str:

@@ -83,5 +83,6 @@ def test_what_is_said_of_the_view():
 
 
 def test_probabilities_for_people():
-    shown = {1.0: "100.0 %", 0.5: "50.0 %", 0.0006: "0.1 %", 0.0004: "< 0.1 %"}
+    shown = {1.0: "100.0 %", 0.5: "50.0 %", 0.0006: "0.1 %", 0.0004: "< 0.1 %", np.inf: "—"}
     assert {probability: percent(np.float32(probability)) for probability in shown} == shown
+    assert percent(float("nan")) == "—"

@@ -51,6 +51,22 @@ def test_classes_are_the_top_ones_and_those_explained():
     assert 5 <= len(found) <= len(CLASS_NAMES)
 
 
+def with_nan() -> Explained:
+    """Return a picture of a network that CA broke."""
+    picture = create_explained(classes=(2,))
+    picture.probabilities["ca"][:] = np.nan
+    picture.maps["grad_cam", "ca"][:] = np.nan
+    return picture
+
+
+def test_what_is_not_finite_is_valid_json():
+    text = re.search(r'id="data">(.*?)</script>', render_gallery("resnet18", [with_nan()], CLASS_NAMES), re.S)[1]
+    found = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+    gap, ca = found["pictures"][0]["classes"][0]["probabilities"]
+    assert gap > 0
+    assert ca is None
+
+
 def test_no_pictures_is_a_page_too():
     assert read(render_gallery("resnet18", [], CLASS_NAMES))["pictures"] == []
 
@@ -81,6 +97,15 @@ def page(browser, tmp_path):
     opened.wait_for_selector("#caption strong")
     yield opened
     assert problems == [file.as_uri()]
+    opened.close()
+
+
+def test_a_dash_stands_for_what_is_not_finite(browser, tmp_path):
+    (tmp_path / "a.html").write_text(render_gallery("resnet18", [with_nan()], CLASS_NAMES), encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto((tmp_path / "a.html").as_uri())
+    opened.wait_for_selector("#classes tr")
+    assert opened.inner_text("#classes td.share:last-child") == "—"
     opened.close()
 
 
