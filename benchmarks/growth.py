@@ -66,7 +66,7 @@ def run_evaluation(workdir: Path, images: int, devices: int) -> tuple[float, flo
         shutil.copytree(workdir / "checkpoints", Path(scratch) / "demo" / "checkpoints")
         command = [sys.executable, "evaluate.py", "--config=configs/demo.py", f"--workdir={scratch}/demo"]
         command.append(f"--config.evaluation.num_images={images}")
-        flags = f"--xla_force_host_platform_device_count={devices}"
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}".strip()
         began = time.perf_counter()
         process = subprocess.Popen(
             command, env=os.environ | {"XLA_FLAGS": flags}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -80,7 +80,7 @@ def run_evaluation(workdir: Path, images: int, devices: int) -> tuple[float, flo
 
 
 def _kilobytes(usage: resource.struct_rusage) -> float:
-    return usage.ru_maxrss / (1000 if sys.platform == "darwin" else 1) * 1.024
+    return usage.ru_maxrss / 1000 if sys.platform == "darwin" else usage.ru_maxrss * 1.024
 
 
 def measure_processes(workdir: Path) -> list[Growth]:

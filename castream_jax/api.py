@@ -1,7 +1,7 @@
 """The public surface for one model: its maps, what they are worth, and pictures of them."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from castream_jax.evaluation.measures import measure_maps
 from castream_jax.explanation.classes import find_label
 from castream_jax.explanation.figure import Explanation
 from castream_jax.explanation.maps import BAR, Explained, Explainer
-from castream_jax.explanation.pictures import name_pictures, read_picture
+from castream_jax.explanation.pictures import convert_picture, name_pictures, read_picture
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier
 
@@ -52,7 +52,9 @@ def attribute(
     """
     choose("method", method, attribution_maps.METHODS)
     attribution_maps.check_method(method, model)
-    images, labels, chunk = _check_batch(model, images, labels, chunk)
+    images, labels = _check_batch(model, images, labels, chunk)
+    if method == "score_cam":
+        chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
     graphdef, state = nnx.split(model)
     return _attribute(graphdef, state, images, labels, method, model.target(target), chunk)
 
@@ -69,8 +71,8 @@ def _attribute(graphdef, state, images, labels, method, target, chunk):
 def explain(
     model: Classifier,
     images: Any,
-    labels: Sequence[Any] | None = None,
-    methods: Sequence[str] = ("grad_cam", "grad_cam_pp", "score_cam", "attention"),
+    labels: Any = None,
+    methods: str | Sequence[str] = ("grad_cam", "grad_cam_pp", "score_cam", "attention"),
     class_names: Sequence[str] = (),
     size: int = 224,
     target: str | None = None,
@@ -81,10 +83,11 @@ def explain(
     Args:
       model: the network to explain; its GAP network beside it, if it has a stream.
       images: [B H W 3], normalised floats or uint8, taken as they are; or a picture or several, each squashed to
-        `size` x `size`: paths of files, which are turned upright, or pictures of Pillow.
-      labels: what to explain in each image, a class or several, by label or by name; None: the predicted class of each
-        pooling is drawn, and the next ones are in the gallery.
-      methods: as for `attribute`; raw attention is left out where there is no stream.
+        `size` x `size`: paths of files or pictures of Pillow, which are turned upright and put on white.
+      labels: what to explain in each image, a class or several, by label or by name; for a single image also one class.
+        None, for all or for one image: the predicted class of each pooling is drawn, and the next ones are in the
+        gallery.
+      methods: one or several, as for `attribute`; raw attention is left out where there is no stream.
       class_names: by label; without them, classes are called by their labels.
       size: the side of the square that pictures are squashed to.
       target, chunk: as for `attribute`.
@@ -98,14 +101,14 @@ def explain(
 
     Source: METHOD 2, 4.
     """
-    names = tuple(map(str, class_names or range(model.num_classes)))
+    if isinstance(class_names, str):
+        raise InputError(f"class_names are {class_names!r}: expected the {model.num_classes} names in a list.")
+    names = tuple(map(str, class_names)) or tuple(map(str, range(model.num_classes)))
     if len(names) != model.num_classes:
         raise InputError(f"class_names are {len(names)}: {model.name} has {model.num_classes} classes.")
-    explainer = Explainer(model, methods, target, chunk)
+    explainer = Explainer(model, _listed(methods), target, chunk)
     views = _prepare_arrays(model, images) if hasattr(images, "shape") else _prepare_pictures(images, size)
-    if labels is not None and len(labels) != len(views):
-        raise InputError(f"labels are {len(labels)}: expected one entry for each of the {len(views)} images.")
-    chosen = [None] * len(views) if labels is None else [_find_labels(entry, names) for entry in labels]
+    chosen = _list_labels(labels, len(views), names)
     found: list[Explained] = []
     with tqdm(total=len(views), desc="explain", bar_format=BAR, leave=False) as bar:
         for (name, pixels, ratio, normalised), classes in zip(views, chosen, strict=True):
@@ -122,7 +125,7 @@ def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
     pixels = np.asarray(images)
     if pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[-1] == 3 and pixels.size:
         return [(f"image {i}", image, image.shape[0] / image.shape[1], None) for i, image in enumerate(pixels)]
-    normalised, *_ = _check_batch(model, images, np.zeros(pixels.shape[:1], np.int32), 0)
+    normalised, _ = _check_batch(model, images, np.zeros(pixels.shape[:1], np.int32), 0)
     mean, std = np.array(model.normalisation.mean, np.float32), np.array(model.normalisation.std, np.float32)
     shown = (np.clip(np.asarray(normalised) * std + mean, 0, 1) * 255).round().astype(np.uint8)
     ratio = shown.shape[1] / shown.shape[2]
@@ -131,7 +134,7 @@ def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
 
 def _prepare_pictures(pictures: Any, size: int) -> list[View]:
     """Return pictures, one or many, ready to be explained."""
-    many = [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+    many = _listed(pictures)
     if not many:
         raise InputError("there are no images to explain.")
     paths = [Path(item) if isinstance(item, str | Path) else Path(f"image {i}") for i, item in enumerate(many)]
@@ -139,17 +142,41 @@ def _prepare_pictures(pictures: Any, size: int) -> list[View]:
     for item, path, name in zip(many, paths, name_pictures(paths), strict=True):
         if not isinstance(item, str | Path | Image.Image):
             raise InputError(f"{name} is {type(item).__name__}: expected a file's path or a picture of Pillow.")
-        image = item.convert("RGB") if isinstance(item, Image.Image) else read_picture(path)
+        image = convert_picture(item, name) if isinstance(item, Image.Image) else read_picture(path)
         views.append((name, np.asarray(Resize(size, "squash")(image)), image.height / image.width, None))
     return views
 
 
+def _list_labels(labels: Any, count: int, class_names: tuple[str, ...]) -> list[list[int] | None]:
+    """Return the labels of the classes to explain in each of some images; None for the predicted ones."""
+    if labels is None:
+        return [None] * count
+    entries = _listed(labels)
+    if len(entries) != count:
+        said = len(entries) if _is_many(labels) else repr(labels)
+        raise InputError(f"labels are {said}: expected one entry for each of the {count} images.")
+    return [None if entry is None else _find_labels(entry, class_names) for entry in entries]
+
+
 def _find_labels(entry: Any, class_names: tuple[str, ...]) -> list[int]:
     """Return one entry of `labels` as labels."""
-    classes = [entry] if isinstance(entry, str) or np.ndim(entry) == 0 else list(entry)
+    classes = _listed(entry)
     if not classes:
         raise InputError("labels has an entry without classes: expected a class or several.")
+    for found in classes:
+        if not isinstance(found, str) and np.asarray(found).dtype.kind not in "iu":
+            raise InputError(f"labels has the entry {found!r}: expected a class by label, an integer, or by name.")
     return [find_label(found if isinstance(found, str) else int(found), class_names) for found in classes]
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return the entries of a value that may be a single entry itself."""
+    return list(value) if _is_many(value) else [value]
+
+
+def _is_many(value: Any) -> bool:
+    """Return whether a value has entries; a string has not, nor an array without axes, which looks as if."""
+    return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) > 0
 
 
 def evaluate_maps(
@@ -176,7 +203,8 @@ def evaluate_maps(
     Source: METHOD 3.
     """
     protocol = get_protocol(protocol) if isinstance(protocol, str) else protocol
-    images, labels, chunk = _check_batch(model, images, labels, chunk)
+    images, labels = _check_batch(model, images, labels, chunk)
+    chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
     maps = np.asarray(maps, np.float32)
     if maps.ndim != 3 or len(maps) != len(images) or not maps.size:
         raise InputError(f"maps have shape {maps.shape}: expected [B h w] with B = {len(images)}, as the images.")
@@ -194,8 +222,8 @@ def _evaluate(graphdef, state, images, labels, maps, protocol, chunk):
     return measure_maps(score_fn, images, maps, source, labels, protocol, network.normalisation, chunk)
 
 
-def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tuple[Array, Array, int]:
-    """Return images and labels as arrays on the device and the chunk to use, or raise `InputError`."""
+def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tuple[Array, Array]:
+    """Return images and labels as arrays on the device, or raise `InputError`."""
     pixels, classes = np.asarray(images), np.asarray(labels)
     check_chunk(chunk)
     if pixels.ndim != 4 or pixels.shape[-1] != 3 or not pixels.size:
@@ -212,5 +240,4 @@ def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tup
     if classes.min() < 0 or classes.max() >= model.num_classes:
         wrong = classes[(classes < 0) | (classes >= model.num_classes)][0]
         raise InputError(f"label {wrong} is out of range: {model.name} has classes 0 to {model.num_classes - 1}.")
-    chunk = chunk or choose_chunk(model, pixels.shape[1:3])
-    return jnp.asarray(pixels, jnp.float32), jnp.asarray(classes, jnp.int32), chunk
+    return jnp.asarray(pixels, jnp.float32), jnp.asarray(classes, jnp.int32)

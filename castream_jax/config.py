@@ -94,7 +94,7 @@ class EvaluationConfig:
     target: str = ""
     """The feature map that CAMs start from; empty: the paper's."""
     num_figures: int = 6
-    """Images in the picture grid."""
+    """First images, in the picture grid and in the report, which holds each of them with every map."""
 
 
 @dataclass(frozen=True)

@@ -76,9 +76,9 @@ def anywhere(answer: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.asarray(answer))))
 
 
-def first_process(answer: bool) -> bool:
+def first_process(answer: int) -> int:
     """Return the first process's answer in all processes."""
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(answer)))
+    return int(multihost_utils.broadcast_one_to_all(np.asarray(answer)))
 
 
 def add_over_processes(number: int) -> int:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from castream_jax.config import Experiment
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
+from castream_jax.sharding import first_process
 
 LARGEST = 256
 """An accelerator is no faster with more."""
@@ -25,10 +26,7 @@ def check_chunk(chunk: int) -> None:
 
 
 def choose_chunk(model: Classifier, size: tuple[int, int]) -> int:
-    """Return the images of `size` in one forward pass, a power of two that suits the memory of this process's device.
-
-    Two processes on devices of the same kind choose the same.
-    """
+    """Return the images of `size` in one forward pass, a power of two that suits the memory of the device."""
     images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
     largest = max(tap.size * tap.dtype.itemsize for tap in jax.eval_shape(model.features, images).values())
     memory = jax.local_devices()[0].memory_stats() or {}
@@ -37,8 +35,11 @@ def choose_chunk(model: Classifier, size: tuple[int, int]) -> int:
 
 
 def settle_chunk(experiment: Experiment, model: Classifier) -> Experiment:
-    """Return the experiment with `evaluation.chunk` chosen, if it is 0: rows depend on it by their rounding."""
+    """Return the experiment with `evaluation.chunk` chosen, if it is 0: rows depend on it by their rounding.
+
+    All processes take the first one's choice: the parts of one evaluation are of one chunk.
+    """
     if experiment.evaluation.chunk:
         return experiment
-    chunk = choose_chunk(model, (experiment.data.image_size, experiment.data.image_size))
+    chunk = first_process(choose_chunk(model, (experiment.data.image_size, experiment.data.image_size)))
     return replace(experiment, evaluation=replace(experiment.evaluation, chunk=chunk))

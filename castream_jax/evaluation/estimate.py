@@ -13,6 +13,7 @@ from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.batch import map_keys
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import predict_passes
+from castream_jax.evaluation.explorer import CHOSEN, COUNT
 from castream_jax.evaluation.maps import joint_probabilities
 from castream_jax.models.classifier import Classifier
 from castream_jax.training.network import build_network, evaluation_protocol
@@ -42,11 +43,14 @@ def estimate(experiment: Experiment) -> str:
     protocol = evaluation_protocol(experiment)
     passes = predict_passes(protocol, size, maps, channels, score_cam)
     rate = measure_rate(model, size, chunk) * jax.device_count()
-    seconds = images * passes / rate
+    # What the report shows is explained once more, in whole batches, on the devices of one process.
+    shown = -(-min(images, CHOSEN * COUNT + config.num_figures) // config.batch_size) * config.batch_size
+    seconds = (images + shown * jax.process_count()) * passes / rate
     took = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{math.ceil(seconds / 60)} minutes"
     masks = f", {channels:,} of them Score-CAM's" if score_cam else ""
     return (
-        f"{images:,} images, at most {passes:,} forward passes each{masks}: {images * passes:,} in all.\n"
+        f"{images:,} images, and {shown:,} once more for the report, at most {passes:,} forward passes each{masks}: "
+        f"{(images + shown) * passes:,} in all.\n"
         f"{rate:,.0f} passes a second on {jax.device_count()} x {jax.devices()[0].device_kind}, in chunks of "
         f"{chunk} (measured for {CALIBRATION:g} s on one): at most {took}, "
         "less what flat channels and a tolerance save."

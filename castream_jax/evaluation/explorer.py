@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float
 
-from castream_jax.evaluation.figures import Gallery
+from castream_jax.evaluation.grid import Gallery
 from castream_jax.evaluation.names import is_null, name_attribution, name_pooling
 from castream_jax.evaluation.rows import group_rows
 
-COUNT = 6
-"""Images in a category, but for the first images of all."""
+COUNT, CHOSEN = 6, 5
+"""Images in a category, but for the first images of all; and how many such categories there are."""
 ODD = {"nan": "a NaN", "all_negative": "nothing positive", "flat": "flat"}
 """What can be wrong with a map: column of the rows, and in words. One that has nothing positive is flat too."""
 

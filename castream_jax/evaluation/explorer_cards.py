@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from castream_jax.evaluation.explorer import ODD, Selection
-from castream_jax.evaluation.figures import overlay
+from castream_jax.evaluation.grid import overlay
 from castream_jax.evaluation.names import Metric, is_null, name_attribution, name_pooling, order_pairs
 from castream_jax.evaluation.rows import group_rows, measured
 from castream_jax.evaluation.tables import ABSENT
@@ -21,8 +21,6 @@ LARGEST, LARGEST_MAP = 320, 160
 """Pixels of the longer side of an image, and of a map over it: a page with 40 images stays at a few MB."""
 QUALITY = 80
 """Of JPEG."""
-MEAN = "mean"
-"""In place of a map: the mean over the maps of an image."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 import pyarrow as pa
+from tqdm import tqdm
 
 from castream_jax.data.pipeline import Batch
 from castream_jax.data.source import Source
 from castream_jax.evaluation.explorer import Category, Selection
-from castream_jax.evaluation.figures import Gallery
+from castream_jax.evaluation.grid import Gallery
 from castream_jax.evaluation.maps import MapKey
+from castream_jax.evaluation.names import name_pooling
 
 Measure = Callable[[Source], Iterator[tuple[Batch, dict[str, np.ndarray]]]]
 """From a source to its batches, each with what `create_evaluate_batch` says of it."""
@@ -62,11 +64,13 @@ def explain_chosen(
     places = sorted({place for category in categories for place in category.images})
     chosen = replace(source, records=Chosen(source, [indices[place] for place in places]))
     shown, images, maps = [], [], []
-    for batch, results in measure(chosen):
-        for i in np.flatnonzero(batch["valid"]):
-            shown.append(places[batch["indices"][i]])
-            images.append(batch["images"][i])
-            maps.append(results["maps"][:, i])
+    with tqdm(total=len(places), desc="pictures", unit="image") as bar:
+        for batch, results in measure(chosen):
+            for i in np.flatnonzero(batch["valid"]):
+                shown.append(places[batch["indices"][i]])
+                images.append(batch["images"][i])
+                maps.append(results["maps"][:, i])
+            bar.update(int(batch["valid"].sum()))
     records = [rows.slice(place * len(keys), len(keys)).to_pylist() for place in shown]
     gallery = Gallery(
         images=np.stack(images) if images else np.zeros((0, 1, 1, 3), np.uint8),
@@ -80,5 +84,5 @@ def explain_chosen(
 def name_answers(record: list[dict[str, Any]], class_names: Sequence[str]) -> str:
     """Return the title of an image: its class, and what each pooling says that it is."""
     found = {row["pooling"]: class_names[row["predicted_class"]] for row in record}
-    said = ", ".join(f"{pooling.upper()}: {name}" for pooling, name in found.items())
+    said = ", ".join(f"{name_pooling(pooling)}: {name}" for pooling, name in found.items())
     return f"{class_names[record[0]['label']]} ({said})"

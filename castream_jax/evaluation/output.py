@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from castream_jax.config import Experiment
-from castream_jax.evaluation.figures import draw_curves, draw_grid
+from castream_jax.evaluation.figures import draw_curves
+from castream_jax.evaluation.grid import draw_grid
 from castream_jax.evaluation.html import render_html
 from castream_jax.evaluation.report import build_report, write_report
 from castream_jax.evaluation.rows import write_rows

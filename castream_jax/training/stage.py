@@ -176,7 +176,7 @@ class Stage:
         last = STREAM if self.experiment.model.pooling == "ca" else BACKBONE
         written = summary.read_summary(self.workdir)
         there = (written.get("stage"), written.get("steps")) == (self.stage, self.total_steps)
-        return self.stage == last and first_process(not there)
+        return self.stage == last and bool(first_process(not there))
 
     def is_due(self, step: int, every: int) -> bool:
         """Return whether what happens every so many steps (0: once an epoch), and after the last, happens now."""

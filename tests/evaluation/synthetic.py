@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from castream_jax.evaluation.explorer import Selection, choose_images
-from castream_jax.evaluation.figures import Gallery
+from castream_jax.evaluation.grid import Gallery
 from castream_jax.evaluation.names import is_null
 from castream_jax.evaluation.report import build_report
 from castream_jax.evaluation.rows import ROWS

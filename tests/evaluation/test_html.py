@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from castream_jax.evaluation.figures import draw_grid
+from castream_jax.evaluation.grid import draw_grid
 from castream_jax.evaluation.html import format_duration, render_html
 from castream_jax.evaluation.tables import tabulate
 from castream_jax.metrics.protocol import PROTOCOLS

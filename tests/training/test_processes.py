@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,10 +19,10 @@ ROOT = Path(__file__).parent.parent.parent
 STEPS = 21
 
 
-def start(arguments: list[str], data: Path, devices: int = 1) -> subprocess.Popen:
+def start(arguments: list[str], data: Path, devices: int = 1, script: str = "train.py") -> subprocess.Popen:
     flags = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
-        [sys.executable, "train.py", *arguments],
+        [sys.executable, script, *arguments],
         cwd=ROOT,
         env=os.environ | {"TFDS_DATA_DIR": str(data), "XLA_FLAGS": flags},
         stdout=subprocess.PIPE,
@@ -94,3 +95,28 @@ def test_losses_and_accuracies_are_those_of_one_device(name, runs):
 @pytest.mark.parametrize("name", ["eight", "two"])
 def test_frozen_arrays_keep_every_bit(name, runs):
     assert summary(runs[name])["frozen_sha256"] == summary(runs["one"])["frozen_sha256"]
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_same_rows_and_one_writes_the_report(runs, demo_directory, tmp_path):
+    """80 images are two parts, one for each process."""
+    for name in ("one", "two"):
+        shutil.copytree(runs["one"] / "checkpoints", tmp_path / name / "checkpoints")
+    arguments = [
+        "--config=configs/demo.py",
+        "--config.data.image_size=48",
+        "--config.evaluation.split=train",
+        "--config.evaluation.num_images=80",
+        "--config.evaluation.num_figures=2",
+        "--config.evaluation.attributions=('grad_cam',)",
+    ]
+
+    def launch(name: str, *more: str) -> subprocess.Popen:
+        return start([*arguments, f"--workdir={tmp_path / name}", *more], demo_directory, script="evaluate.py")
+
+    finish(launch("one"))
+    address = f"127.0.0.1:{free_port()}"
+    finish(*(launch("two", f"--distributed={address},{process},2") for process in (0, 1)))
+    one, two = (tmp_path / name / "evaluation" / "castream" for name in ("one", "two"))
+    assert (one / "rows.parquet").read_bytes() == (two / "rows.parquet").read_bytes()
+    assert (two / "report.html").is_file()
