@@ -73,7 +73,7 @@ def explain(
     images: Any,
     labels: Any = None,
     methods: str | Sequence[str] = ("grad_cam", "grad_cam_pp", "score_cam", "attention"),
-    class_names: Sequence[str] = (),
+    class_names: Iterable[str] = (),
     size: int = 224,
     target: str | None = None,
     chunk: int = 0,

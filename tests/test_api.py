@@ -223,9 +223,44 @@ def test_explain_takes_files_pictures_and_bytes(tmp_path):
         (IMAGES * np.nan, {}, "NaN"),
         ([], {}, "no images"),
         ([np.zeros((4, 4, 3))], {}, "image 0 is ndarray: expected a file's path"),
+        (3, {}, "image 0 is int: expected a file's path"),
+        (IMAGES, {"labels": "cat"}, "labels are 'cat': expected one entry for each of the 2 images"),
+        (IMAGES, {"labels": 7}, "labels are 7: expected one entry"),
+        (IMAGES, {"labels": [2.9, 1]}, r"labels has the entry 2\.9: expected a class by label, an integer, or by name"),
+        (IMAGES, {"labels": [[1, None], 1]}, "labels has the entry None"),
+        (IMAGES, {"labels": [[], 1]}, "an entry without classes"),
+        (IMAGES, {"class_names": "cat"}, "class_names are 'cat': expected the 5 names in a list"),
+        (IMAGES, {"methods": ()}, "there are no methods: expected some of grad_cam, "),
         ("missing.jpg", {}, "missing.jpg: No such file"),
     ],
 )
 def test_explain_says_what_is_wrong(images, changes, said):
     with pytest.raises(InputError, match=said):
-        explain(small_resnet(), images, methods=("attention",), **changes)
+        explain(small_resnet(), images, **({"methods": ("attention",)} | changes))
+
+
+def test_explain_takes_single_values_and_arrays(tmp_path):
+    names = np.array(["cat", "dog", "élan", "crane", "fly"])
+    for labels in (1, "dog", np.int64(1), np.array(1), [1], np.array([1])):
+        found = explain(small_resnet(), IMAGES[:1], labels, "attention", names).pictures[0]
+        assert found.classes == (1,)
+    free, fixed = explain(small_resnet(), IMAGES, [None, 3], "attention", names).pictures
+    assert (len(free.classes), fixed.classes) == (3, (3,))
+
+
+def test_pictures_of_pillow_are_read_as_files_are(tmp_path):
+    model, exif = small_resnet(), Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter, clockwise
+    values = np.random.default_rng(0).integers(0, 256, (60, 90, 4), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(values[..., 0].astype(np.uint16) * 200).save(tmp_path / "16 bits.png")
+    for file in sorted(tmp_path.iterdir()):
+        with Image.open(file) as opened:
+            before = opened.mode, opened.size
+            one, two = explain(model, [opened, file], methods="attention", size=64).pictures
+            assert (opened.mode, opened.size) == before
+        assert one.ratio == two.ratio
+        np.testing.assert_array_equal(one.pixels, two.pixels)
+    file.write_bytes(file.read_bytes()[:-400])
+    with Image.open(file) as opened, pytest.raises(InputError, match="cannot read image 0 as a picture: "):
+        explain(model, opened, methods="attention", size=64)

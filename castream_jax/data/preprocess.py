@@ -35,17 +35,22 @@ def decode(encoded: bytes, upright: bool = False) -> Image.Image:
         image: Image.Image = Image.open(io.BytesIO(encoded))
         if upright:
             image = ImageOps.exif_transpose(image)
-        image.load()
-        if image.mode == "I" or image.mode.startswith("I;16"):
-            image = _scale_to_8_bits(image)
-        image.info.pop("transparency", None)  # changes no pixel: Pillow only warns that RGB cannot hold it
-        return image.convert("RGB")
+        return to_rgb(image)
     except Exception as error:  # decoders raise whatever their parsing hits: OSError, SyntaxError, struct.error, ...
         raise InputError(
             f"cannot decode a picture of {len(encoded)} bytes that begin with {encoded[:8]!r} "
             f"({type(error).__name__}: {error}): expected a whole JPEG, PNG or other file that Pillow reads. "
             "Download or convert it again, or take it out of the dataset."
         ) from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return an opened picture as RGB, as `decode` does; what it knew of its transparency is lost to it."""
+    image.load()
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image = _scale_to_8_bits(image)
+    image.info.pop("transparency", None)  # changes no pixel: Pillow only warns that RGB cannot hold it
+    return image.convert("RGB")
 
 
 def _scale_to_8_bits(image: Image.Image) -> Image.Image:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from castream_jax.attribution.attention import attention_map
 from castream_jax.attribution.gradient import weighted_sum
 from castream_jax.attribution.score import score_cam_weights
-from castream_jax.errors import choose
+from castream_jax.errors import InputError, choose
 from castream_jax.evaluation.chunk import check_chunk, choose_chunk
 from castream_jax.evaluation.maps import (
     METHODS,
@@ -79,6 +79,8 @@ class Explainer:
         Raises:
           InputError: an unknown method or target, no method that the network has, a chunk below 0.
         """
+        if not methods:
+            raise InputError(f"there are no methods: expected some of {', '.join(METHODS)}.")
         for method in methods:
             choose("method", method, METHODS)
         check_chunk(chunk)

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from castream_jax.data.image_folder import list_pictures, picture_suffixes
-from castream_jax.data.preprocess import decode
+from castream_jax.data.preprocess import to_rgb
 from castream_jax.errors import InputError
 
 WITH_ALPHA = ("RGBA", "LA", "PA", "P", "RGB", "L")
@@ -52,7 +52,7 @@ def list_files(path: Path) -> list[Path]:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """Return a picture as RGB, turned upright as its EXIF orientation says, on white where it is transparent.
+    """Return a file's picture as `convert_picture` does.
 
     Raises:
       InputError: no such file, or no picture.
@@ -61,23 +61,38 @@ def read_picture(path: Path) -> Image.Image:
         encoded = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {name_path(path)}: {error.strerror}") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large picture of one's own
-        try:
-            return flatten(decode(encoded, upright=True), encoded)
-        except InputError as error:
-            reason = str(error.__cause__ or error).splitlines()[0]
-            raise InputError(f"cannot read {name_path(path)} as a picture: {reason}") from error
+    return convert_picture(io.BytesIO(encoded), name_path(path))
 
 
-def flatten(image: Image.Image, encoded: bytes) -> Image.Image:
-    """Return a decoded picture on white: what transparency hides is often black, or anything."""
-    with Image.open(io.BytesIO(encoded)) as original:
-        if not original.has_transparency_data or original.mode not in WITH_ALPHA:
-            return image
-        alpha = ImageOps.exif_transpose(original).convert("RGBA").getchannel("A")
+def convert_picture(picture: Image.Image | io.BytesIO, name: str) -> Image.Image:
+    """Return a picture as RGB, turned upright as its EXIF orientation says, on white where it is transparent.
+
+    Args:
+      picture: opened, which is left as it is, or encoded.
+      name: for the message.
+
+    Raises:
+      InputError: no picture, or not all of one.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large picture of one's own
+            opened = picture if isinstance(picture, Image.Image) else Image.open(picture)
+        return flatten(ImageOps.exif_transpose(opened))  # a copy
+    except Exception as error:  # decoders raise whatever their parsing hits: OSError, SyntaxError, struct.error, ...
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"cannot read {name} as a picture: {reason}") from error
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Return a picture as RGB on white: what transparency hides is often black, or anything."""
+    has_alpha = image.has_transparency_data and image.mode in WITH_ALPHA
+    alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
+    colours = to_rgb(image)
+    if alpha is None:
+        return colours
     white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=alpha)
+    white.paste(colours, mask=alpha)
     return white
 
 
