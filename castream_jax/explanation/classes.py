@@ -1,15 +1,17 @@
 """The classes of an experiment by name, and those that a user asks for."""
 
+import contextlib
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
 from castream_jax.config import Experiment
-from castream_jax.data.image_folder import open_folder
 from castream_jax.data.prepared import find_builder
+from castream_jax.data.source import open_source
 from castream_jax.errors import InputError
+from castream_jax.training.network import count_classes
 
 
 def find_class_names(experiment: Experiment, file: str = "") -> tuple[str, ...]:
@@ -25,9 +27,12 @@ def find_class_names(experiment: Experiment, file: str = "") -> tuple[str, ...]:
     if file:
         return read_names(Path(file).expanduser())
     data = experiment.data
-    if data.name == "image_folder":
-        return open_folder(Path(data.directory).expanduser(), experiment.evaluation.split).class_names
-    features = find_builder(data.name, data.directory).info.features
+    try:
+        if data.name == "image_folder":
+            return open_source(data.name, experiment.evaluation.split, data.directory).class_names
+        features = find_builder(data.name, data.directory).info.features
+    except InputError as error:
+        raise InputError(f"{error} Or name the classes of the network with --class_names=FILE.") from error
     label = dict(features.items()).get("label")
     if not isinstance(label, tfds.features.ClassLabel):
         raise InputError(f"dataset {data.name!r} has no class labels: give the classes with --class_names=FILE.")
@@ -37,7 +42,7 @@ def find_class_names(experiment: Experiment, file: str = "") -> tuple[str, ...]:
 def read_names(file: Path) -> tuple[str, ...]:
     """Return the lines of a text file, without empty ones at its end."""
     try:
-        lines = file.read_text(encoding="utf-8").rstrip().splitlines()
+        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--class_names={file} cannot be read ({error}): expected a text file in UTF-8.") from error
     names = tuple(line.strip() for line in lines)
@@ -45,6 +50,25 @@ def read_names(file: Path) -> tuple[str, ...]:
         empty = f"line {names.index('') + 1} is empty" if names else "it is empty"
         raise InputError(f"--class_names={file}: {empty}; expected the name of a class in each line, by label.")
     return names
+
+
+@contextlib.contextmanager
+def naming(experiment: Experiment, workdir: Path, file: str, count: int) -> Iterator[None]:
+    """Say of a network that cannot be loaded for `count` classes that the file of names is wrong, if it is.
+
+    Raises:
+      InputError: as raised within, or that the network in `workdir` has another number of classes than the file.
+    """
+    try:
+        yield
+    except InputError as error:
+        there = count_classes(experiment, workdir) if file else None
+        if there in (None, count):
+            raise
+        raise InputError(
+            f"--class_names={file} has the names of {count} classes: the network in {workdir} has {there}; expected "
+            "one name in each line, by label."
+        ) from error
 
 
 def parse_classes(text: str, class_names: Sequence[str]) -> tuple[int, ...]:

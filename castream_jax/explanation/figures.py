@@ -24,7 +24,7 @@ from castream_jax.errors import InputError, choose
 from castream_jax.evaluation.grid import Gallery, lay_grid
 from castream_jax.evaluation.names import name_pooling
 from castream_jax.evaluation.sheet import PAGE_WIDTH
-from castream_jax.explanation.classes import find_class_names, parse_classes
+from castream_jax.explanation.classes import find_class_names, naming, parse_classes
 from castream_jax.explanation.figure import save_for_print
 from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import find_pictures, name_pictures, read_picture
@@ -108,7 +108,8 @@ def draw_figure(
     is_own = source is not None and source.name == experiment.data.name and not is_scenes
     subjects = list(find_subjects(images, Scope(source, classes, int(count or FIRST), is_own)))
     names = find_class_names(experiment, class_names)
-    model = load_trained(experiment, workdir, len(names))
+    with naming(experiment, workdir, class_names, len(names)):
+        model = load_trained(experiment, workdir, len(names))
     if blocks and model.stream is None:
         raise InputError('--blocks needs a stream: this model has pooling="gap", it must have pooling="ca".')
     default_methods = ("attention",) if is_scenes else experiment.evaluation.attributions

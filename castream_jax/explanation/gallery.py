@@ -27,7 +27,12 @@ QUALITY = 92
 
 
 def render_gallery(
-    network: str, pictures: Sequence[Explained], class_names: Sequence[str], skipped: Sequence[str] = (), view: str = ""
+    network: str,
+    pictures: Sequence[Explained],
+    class_names: Sequence[str],
+    skipped: Sequence[str] = (),
+    view: str = "",
+    has_files: bool = False,
 ) -> str:
     """Return the gallery as one HTML document.
 
@@ -37,6 +42,7 @@ def render_gallery(
       class_names: by label.
       skipped: what to say of pictures that could not be read.
       view: how pictures are shown.
+      has_files: a PNG of each picture lies beside the document.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -66,6 +72,7 @@ def render_gallery(
         poolings=[name_pooling(pooling) for pooling in poolings],
         skipped=skipped,
         view=view,
+        has_files=has_files,
         data=data,
     )
 

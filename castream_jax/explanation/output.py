@@ -1,7 +1,9 @@
 """Explains a user's pictures into a folder: a gallery, a PNG for each picture, and the raw maps on request."""
 
+import contextlib
 import logging
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from tqdm import tqdm
 from castream_jax.config import Experiment
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, RunError
-from castream_jax.explanation.classes import find_class_names, parse_classes
+from castream_jax.explanation.classes import find_class_names, naming, parse_classes
 from castream_jax.explanation.figure import Explanation, describe_view
 from castream_jax.explanation.gallery import GENERATOR, render_gallery
 from castream_jax.explanation.maps import BAR, Explained, Explainer
@@ -47,18 +49,19 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
 
     Raises:
       InputError: no pictures, an unknown class or method, no checkpoint, an output folder with other things in it.
-      RunError: at the end, if pictures could not be read.
+      RunError: at the end, if pictures could not be read; at once, if the folder can no longer be written to.
     """
     if not request.arguments:
         raise InputError("there is nothing to explain: name pictures, folders or globs, as in explain.py photos/*.jpg.")
     if jax.process_count() > 1:
         raise InputError("explain.py works in one process: leave --distributed out.")
-    paths = find_pictures(request.arguments)
+    paths = find_pictures(request.arguments, request.output)
     outputs = [request.output / name for name in name_outputs(paths)]
     check_output(request.output, paths)
     names = find_class_names(experiment, request.class_names)
     classes = parse_classes(request.classes, names) if request.classes else None
-    model = load_trained(experiment, workdir, len(names))
+    with naming(experiment, workdir, request.class_names, len(names)):
+        model = load_trained(experiment, workdir, len(names))
     evaluation = experiment.evaluation
     methods = tuple(filter(None, map(str.strip, request.methods.split(",")))) or evaluation.attributions
     explainer = Explainer(model, methods, evaluation.target or None, evaluation.chunk)
@@ -67,8 +70,8 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
     index = request.output / "index.html"
     explained: list[Explained] = []
     skipped: list[str] = []
-    try:
-        with tqdm(total=len(paths), desc="explain", bar_format=BAR) as bar:
+    with writing_to(request.output), tqdm(total=len(paths), desc="explain", bar_format=BAR) as bar:
+        try:
             for path, name, output in zip(paths, name_pictures(paths), outputs, strict=True):
                 try:
                     image = read_picture(path)
@@ -85,11 +88,11 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
                 Explanation(experiment.model.name, (explained[-1],), names).save(output.with_name(f"{output.name}.png"))
                 if request.npz:
                     write_maps(output.with_name(f"{output.name}.npz"), explained[-1], names)
-    finally:  # of an interrupted run too
-        if explained:
-            write_gallery(index, experiment, explained, names, skipped)
+        finally:  # of an interrupted run too
+            if explained:
+                write_gallery(index, experiment, explained, names, skipped)
     if not explained:
-        raise RunError(f"none of the {len(paths)} pictures could be read; nothing was written.")
+        raise RunError("none of the pictures could be read, as said above; nothing was written.")
     if skipped:
         count = "1 picture was" if len(skipped) == 1 else f"{len(skipped)} pictures were"
         raise RunError(f"{count} skipped, as said above. The others are in {index}.")
@@ -103,26 +106,54 @@ def prepare(image: Image.Image, resize: Resize) -> tuple[np.ndarray, float]:
 
 
 def check_output(output: Path, pictures: Sequence[Path]) -> None:
-    """Raise `InputError` if something that is not ours could be overwritten."""
-    if output.exists() and not output.is_dir():
-        raise InputError(f"--output {output} is a file: expected a folder.")
-    for picture in pictures:
-        if picture.resolve().parent == output.resolve():
-            raise InputError(f"--output {output} is where the picture {picture.name} lies: choose another folder.")
-    index = output / "index.html"
-    is_ours = index.is_file() and GENERATOR.encode() in index.read_bytes()[:1000]
-    if output.is_dir() and any(output.iterdir()) and not is_ours:
+    """Raise `InputError` if something that is not ours could be overwritten, or nothing can be written."""
+    try:
+        if output.exists() and not output.is_dir():
+            raise InputError(f"--output {output} is a file: expected a folder.")
+        for picture in pictures:
+            if picture.resolve().parent == output.resolve():
+                raise InputError(f"--output {output} is where the picture {picture.name} lies: choose another folder.")
+        index = output / "index.html"
+        is_ours = index.is_file() and GENERATOR.encode() in index.read_bytes()[:1000]
+        if output.is_dir() and any(output.iterdir()) and not is_ours:
+            raise InputError(
+                f"--output {output} holds other things than explanations: choose a new or empty folder, or one that "
+                "explain.py has written to."
+            )
+        try_to_write(output)
+    except OSError as error:
         raise InputError(
-            f"--output {output} holds other things than explanations: choose a new or empty folder, or one that "
-            "explain.py has written to."
-        )
+            f"--output {output} cannot be written to ({error.strerror}): choose another folder."
+        ) from error
+
+
+def try_to_write(folder: Path) -> None:
+    """Raise `OSError` if a folder cannot be made or written to; leave nothing behind."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    finally:
+        for path in missing:  # the deepest first
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+@contextlib.contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn what is raised where a folder can no longer be written to into a `RunError`."""
+    try:
+        yield
+    except OSError as error:  # pictures that cannot be read raise others
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}.") from error
 
 
 def write_gallery(
     index: Path, experiment: Experiment, explained: Sequence[Explained], names: Sequence[str], skipped: Sequence[str]
 ) -> None:
     """Write the gallery of all pictures so far."""
-    text = render_gallery(experiment.model.name, explained, names, skipped, describe_view(explained))
+    text = render_gallery(experiment.model.name, explained, names, skipped, describe_view(explained), has_files=True)
     with replacing(index) as path:
         path.write_text(text, encoding="utf-8")
 

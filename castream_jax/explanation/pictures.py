@@ -18,33 +18,49 @@ from castream_jax.errors import InputError
 WITH_ALPHA = ("RGBA", "LA", "PA", "P", "RGB", "L")
 """Modes whose transparency Pillow can turn into an alpha channel."""
 
+LONGEST = 150
+"""Bytes of a name, before a number and a suffix; file systems take 255."""
 
-def find_pictures(arguments: Iterable[str]) -> list[Path]:
+
+def find_pictures(arguments: Iterable[str], output: Path | None = None) -> list[Path]:
     """Return the files that arguments name, each once, in their order: files, folders (with those below), globs.
 
-    A single file is taken as it is, whether it exists or not: reading it will tell.
+    Args:
+      arguments: a file is taken as it is; in folders and globs, what is no picture by its suffix is passed over.
+      output: a folder that is passed over too, where folders and globs find it: it holds what was made of pictures.
 
     Raises:
-      InputError: a folder or glob without pictures.
+      InputError: no such file, a folder or glob without pictures.
     """
     found: dict[str, Path] = {}
     for argument in arguments:
         path = Path(argument).expanduser()
-        is_glob = glob.has_magic(argument) and not path.exists()
+        if os.path.isfile(path):
+            found.setdefault(os.path.realpath(path), path)
+            continue
+        is_glob = glob.has_magic(argument) and not os.path.exists(path)
+        if not (is_glob or os.path.exists(path)):
+            raise InputError(f"there is no file or folder {name_path(path)!r}: expected a picture that exists.")
         matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))] if is_glob else [path]
-        files = [file for match in matches for file in list_files(match)]
-        if not files:
-            where = "no file matches" if is_glob else "there is no picture in the folder"
-            raise InputError(f"{where} {argument!r}: expected pictures of a format that Pillow reads.")
-        for file in files:
-            found.setdefault(os.path.realpath(file), file)
+        listed = {os.path.realpath(file): file for match in matches for file in list_files(match)}
+        kept = {real: file for real, file in listed.items() if not (output and is_below(real, output))}
+        if not kept:
+            where = "no picture matches" if is_glob else "there is no picture in the folder"
+            but = f" outside of the folder to write to, {output}" if listed else ""
+            raise InputError(f"{where} {argument!r}{but}: expected pictures of a format that Pillow reads.")
+        found |= {real: file for real, file in kept.items() if real not in found}
     return list(found.values())
 
 
+def is_below(file: str, folder: Path) -> bool:
+    """Return whether a file, by its real path, lies in a folder or below it."""
+    return Path(file).is_relative_to(os.path.realpath(folder))
+
+
 def list_files(path: Path) -> list[Path]:
-    """Return the pictures in a folder and below it, or else the file itself."""
+    """Return the pictures in a folder and below it, or else the file itself if it is one by its suffix."""
     if not path.is_dir():
-        return [path]
+        return [path] if path.suffix.lower() in picture_suffixes() else []
     try:
         return [path / name for name in sorted(list_pictures(path, picture_suffixes()))]
     except OSError as error:
@@ -111,7 +127,10 @@ def name_outputs(paths: Sequence[Path]) -> list[str]:
     """Return a file name without suffix for what is made of each picture, all of them different in any case."""
     names: dict[str, str] = {}  # by what a file system that folds case sees
     for path in paths:
-        stem = re.sub(r"[^\w.-]+", "_", name_path(Path(path.stem)))[:80].lstrip(".") or "picture"
+        stem = (
+            re.sub(r"[^\w.-]+", "_", name_path(Path(path.stem))).encode()[:LONGEST].decode(errors="ignore").lstrip(".")
+        )
+        stem = stem or "picture"
         number, name = 1, stem
         while name.lower() in names:
             number += 1

@@ -87,6 +87,16 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Cla
     return nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
 
 
+def count_classes(experiment: Experiment, workdir: Path) -> int | None:
+    """Return how many classes the network has that training left in `workdir`; None if there is no such network."""
+    directory = checkpoint_directory(workdir, STREAM if experiment.model.pooling == "ca" else BACKBONE)
+    if not directory.is_dir():
+        return None
+    with Checkpoints(directory) as checkpoints:
+        arrays = checkpoints.describe("model") or {}
+    return next((array.shape[-1] for path, array in arrays.items() if path.endswith("classifier.linear.bias")), None)
+
+
 def _advice(directory: Path, experiment: Experiment, workdir: Path) -> str:
     return (
         f"there is no checkpoint in {directory}. Train one first: "

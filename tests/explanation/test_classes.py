@@ -63,10 +63,18 @@ def test_names_of_folders(tmp_path):
     assert find_class_names(Experiment(name="x", data=data)) == ("a", "b")
 
 
+@pytest.mark.parametrize(("name", "said"), [("image_folder", "needs data.directory"), ("no_such_set", "no_such_set")])
+def test_without_a_dataset_a_file_helps(name, said):
+    with pytest.raises(InputError, match=f"(?s){said}.* --class_names=FILE"):
+        find_class_names(Experiment(name="x", data=DataConfig(name=name)))
+
+
 def test_names_of_a_file(tmp_path):
     file = tmp_path / "names.txt"
     file.write_text("a cat\ndog, hound\n\n", encoding="utf-8")
     assert find_class_names(Experiment(name="x"), str(file)) == ("a cat", "dog, hound")
+    file.write_text("a cat\n", encoding="utf-8-sig")  # as some editors of Windows write it
+    assert find_class_names(Experiment(name="x"), str(file)) == ("a cat",)
     for text, said in (("", "it is empty"), ("a\n\nb", "line 2 is empty")):
         file.write_text(text)
         with pytest.raises(InputError, match=said):

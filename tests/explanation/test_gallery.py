@@ -51,6 +51,20 @@ def test_classes_are_the_top_ones_and_those_explained():
     assert 5 <= len(found) <= len(CLASS_NAMES)
 
 
+def test_names_cannot_leave_the_data():
+    """Nor is a name of a class or a file a command of the page's, which may load nothing."""
+    name = "</script><script>alert('1')</script>\"'><!--"
+    names = [name, *CLASS_NAMES[1:]]
+    page = render_gallery("resnet18", [create_explained(name=name, classes=(0,))], names, skipped=[name])
+    assert page.count("</script>") == 2  # the data's and the page's own
+    assert "alert('" not in page
+    found = read(page)["pictures"][0]
+    assert found["name"] == name
+    assert name in [entry["name"] for entry in found["classes"]]
+    assert "content=\"default-src 'none'; img-src data:;" in page
+    assert "PNG files" not in page  # none are written here
+
+
 def with_nan() -> Explained:
     """Return a picture of a network that CA broke."""
     picture = create_explained(classes=(2,))

@@ -1,15 +1,20 @@
 """From a user's pictures to a folder of explanations."""
 
+import errno
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from PIL import Image
 
+from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig
 from castream_jax.errors import InputError, RunError
 from castream_jax.explanation import output
 from castream_jax.explanation.output import Request, explain_pictures
+from castream_jax.training.network import STREAM, checkpoint_directory, load_trained
 from tests.networks import small_resnet
 
 EXPERIMENT = Experiment(
@@ -50,6 +55,7 @@ def test_what_cannot_be_read_is_skipped_and_the_rest_done(photos, tmp_path, capl
     page = (tmp_path / "out" / "index.html").read_text()
     assert "2 pictures" in page
     assert "1 could not be read" in page
+    assert "The PNG files beside it" in page
     with Image.open(tmp_path / "out" / "tall.png") as image:
         image.load()
 
@@ -88,10 +94,43 @@ def test_mistakes_come_before_any_work(photos, tmp_path):
         ([], {}, "nothing to explain"),
         ([photos], {"classes": "zero"}, "unknown class 'zero'"),
         ([photos], {"methods": "grad_cm"}, "Did you mean 'grad_cam'"),
-        ([photos / "*.gif"], {}, "no file matches"),
+        ([photos / "*.gif"], {}, "no picture matches"),
+        ([photos / "tall.jpg", photos / "missing.jpg"], {}, "there is no file or folder .*missing.jpg"),
+        ([photos], {"output": Path("/proc/x/y")}, "--output /proc/x/y cannot be written to"),
+        ([photos], {"output": tmp_path / ("x" * 300)}, "cannot be written to .File name too long"),
     ):
         with pytest.raises(InputError, match=said):
             explain(tmp_path, *arguments, **changes)
-    with pytest.raises(RunError, match="none of the 2 pictures"):
-        explain(tmp_path, photos / "broken.jpg", photos / "missing.jpg")
+    with pytest.raises(RunError, match="none of the pictures could be read"):
+        explain(tmp_path, photos / "broken.jpg", output=tmp_path / "out" / "deep")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_among_the_pictures(photos, tmp_path):
+    (photos / "broken.jpg").unlink()
+    for _ in range(2):
+        index = explain(tmp_path, photos, methods="attention", output=photos / "out")
+        assert "2 pictures" in index.read_text()
+    assert sorted(path.name for path in index.parent.iterdir()) == ["a_wide_one.png", "index.html", "tall.png"]
+
+
+def test_a_disk_that_fills_up(photos, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(output, "write_maps", fail)
+    with pytest.raises(RunError, match="cannot write to .*out: No space left on device"):
+        explain(tmp_path, photos / "tall.jpg", methods="attention", npz=True)
+
+
+def test_a_file_with_another_number_of_names(photos, tmp_path, monkeypatch):
+    state = nnx.state(small_resnet(num_classes=10))
+    with Checkpoints(checkpoint_directory(tmp_path, STREAM), writes=True) as checkpoints:
+        checkpoints.save(1, {"model": state, "training": {"step": jnp.int32(1)}}, {})
+    monkeypatch.setattr(output, "load_trained", load_trained)
+    file = tmp_path / "names.txt"
+    file.write_text("cat\ndog\n")
+    with pytest.raises(InputError, match=r"names\.txt has the names of 2 classes: the network in .* has 10;"):
+        explain(tmp_path, photos / "tall.jpg", class_names=str(file))
+    file.write_text("\n".join(map(str, range(10))))
+    explain(tmp_path, photos / "tall.jpg", class_names=str(file), methods="attention")

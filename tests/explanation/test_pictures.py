@@ -25,10 +25,22 @@ def test_files_folders_and_globs_each_once_in_order(tmp_path):
     (tmp_path / "in" / ".hidden.png").write_bytes(b"")
     b, a, c, odd = paths
     assert find_pictures([str(tmp_path / "in"), str(b)]) == [a, c, b]
-    assert find_pictures([str(b), str(tmp_path / "*.png"), str(tmp_path / "x" / ".." / "b.png")]) == [b, odd]
+    assert find_pictures([str(b), str(tmp_path / "*.png"), str(tmp_path / "in" / ".." / "b.png")]) == [b, odd]
     assert find_pictures([str(tmp_path / "**" / "c.*")]) == [c]
     assert find_pictures([str(odd)]) == [odd]  # a name, though it reads like a glob
-    assert find_pictures([str(tmp_path / "missing.png")]) == [tmp_path / "missing.png"]
+    assert find_pictures([str(tmp_path / "in" / "notes.txt")]) == [tmp_path / "in" / "notes.txt"]  # named, so meant
+    assert find_pictures([str(tmp_path / "in" / "*")]) == [a, c]  # not the notes
+
+
+def test_what_was_written_is_passed_over(tmp_path):
+    photos = tmp_path / "photos"
+    a, made, b = (write(photos / name) for name in ("a.png", "out/a.png", "out-takes/b.png"))
+    (tmp_path / "link").symlink_to(photos, target_is_directory=True)
+    for argument in (photos, photos / "**" / "*.png"):
+        assert find_pictures([str(argument)], tmp_path / "link" / "out") == [a, b]
+    assert find_pictures([str(made)], photos / "out") == [made]  # named
+    with pytest.raises(InputError, match="there is no picture in the folder .* outside of the folder to write to"):
+        find_pictures([str(photos / "out")], photos)
 
 
 def test_a_home_directory_is_meant_by_a_tilde(tmp_path, monkeypatch):
@@ -37,7 +49,15 @@ def test_a_home_directory_is_meant_by_a_tilde(tmp_path, monkeypatch):
     assert find_pictures(["~/a.png"]) == find_pictures(["~/*.png"]) == [path]
 
 
-@pytest.mark.parametrize(("argument", "said"), [("*.png", "no file matches"), ("empty", "no picture in the folder")])
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("*.png", "no picture matches"),
+        ("*", "no picture matches"),
+        ("empty", "no picture in the folder"),
+        ("missing.png", "there is no file or folder"),
+    ],
+)
 def test_what_names_no_picture(tmp_path, argument, said):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=said):
@@ -110,7 +130,17 @@ def test_names_are_short_where_they_can_be():
 
 def test_outputs_have_different_names():
     paths = [
-        Path(name) for name in ("a/x.jpg", "b/X.png", "x.gif", "x-2.gif", "é b(1).jpg", f"{'w' * 300}.jpg", "...jpg")
+        Path(name)
+        for name in (
+            "a/x.jpg",
+            "b/X.png",
+            "x.gif",
+            "x-2.gif",
+            "é b(1).jpg",
+            f"{'w' * 300}.jpg",
+            f"{'写' * 90}.jpg",
+            "...jpg",
+        )
     ]
     found = name_outputs(paths)
-    assert found == ["x", "X-2", "x-3", "x-2-2", "é_b_1_", "w" * 80, "picture"]
+    assert found == ["x", "X-2", "x-3", "x-2-2", "é_b_1_", "w" * 150, "写" * 50, "picture"]
