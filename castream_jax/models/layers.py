@@ -43,6 +43,8 @@ def convolve(
         b, h2, w2 = x.shape[0], x.shape[1] // stride, x.shape[2] // stride
         x = x[:, : h2 * stride, : w2 * stride].reshape(b, h2, stride, w2, stride, channels)
         return lax.dot_general(x, kernel, (((2, 4, 5), (0, 1, 2)), ((), ())), precision=PRECISION)  # [B H2 W2 D]
+    if min(x.shape[1:3]) < height:
+        return _convolve_patches(x, kernel, stride, padding)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -51,6 +53,20 @@ def convolve(
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         precision=PRECISION,
     )
+
+
+def _convolve_patches(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+    """Convolve by one product with the patches under the kernel.
+
+    For maps smaller than the kernel: XLA's CPU backend takes 190 times as long for 3x3 on a map of 2x2.
+    """
+    size, features = kernel.shape[0], kernel.shape[-1]
+    h2, w2 = ((side + 2 * padding - size) // stride + 1 for side in x.shape[1:3])
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    places = itertools.product(range(size), repeat=2)
+    taps = [x[:, i : i + stride * h2 : stride, j : j + stride * w2 : stride][:, :h2, :w2] for i, j in places]
+    patches = jnp.concatenate(taps, axis=-1)  # [B H2 W2 k*k*C]
+    return lax.dot_general(patches, kernel.reshape(-1, features), (((3,), (0,)), ((), ())), precision=PRECISION)
 
 
 def depthwise_convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k 1 C"]) -> Float[Array, "B H W C"]:

@@ -42,6 +42,15 @@ def test_convolve_is_the_plain_loop(size, stride, padding, image):
     assert_close(layers.convolve(x, kernel, stride, padding), expected, relative=1e-6)
 
 
+@pytest.mark.parametrize(("size", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (7, 2, 3), (5, 4, 2)])
+@pytest.mark.parametrize("image", [(2, 2), (1, 4), (6, 2), (1, 1)])
+def test_a_map_smaller_than_the_kernel_is_no_convolution(size, stride, padding, image):
+    x, kernel = draw(2, *image, 3), draw(size, size, 3, 4, seed=1)
+    program = jax.jit(functools.partial(layers.convolve, stride=stride, padding=padding))
+    assert_close(program(x, kernel), convolve_plainly(x, kernel, stride, padding), relative=1e-6)
+    assert "convolution" not in program.lower(x, kernel).as_text()
+
+
 @pytest.mark.parametrize("size", [3, 7])
 @pytest.mark.parametrize("image", [(7, 7), (13, 10), (3, 2)])
 def test_both_depthwise_convolutions_agree(size, image):
