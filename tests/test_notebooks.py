@@ -143,7 +143,7 @@ def test_reproduce_the_table(trained, folder):
     before = (workdir / "evaluation" / "castream" / "rows.parquet").read_bytes()
     shutil.rmtree(workdir / "evaluation")
     shown = execute("reproduce_the_table", folder, CONFIG="demo", FLAGS=SMALL, WORKDIR=str(workdir), GO=True)
-    assert "Evaluation: 4 images, at most" in shown.text
+    assert "Evaluation: 4 images, and 4 once more for the report, at most" in shown.text
     assert re.search(r"Training the stream: 1 x 96 images = 96 passes,\n[\d,]+ a second: [\d.]+ hours", shown.text)
     assert "a small ResNet from scratch" in shown.text  # the config's docstring
     assert "| Score-CAM | GAP |" in shown.text
