@@ -26,10 +26,10 @@ def one_device_mesh() -> jax.sharding.Mesh:
     return jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
 
 
-def batch_of(size: int) -> dict[str, np.ndarray]:
+def batch_of(size: int, pixels: int = 32) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {
-        "images": rng.integers(0, 256, (size, 32, 32, 3), dtype=np.uint8),
+        "images": rng.integers(0, 256, (size, pixels, pixels, 3), dtype=np.uint8),
         "labels": rng.integers(0, 10, size).astype(np.int32),
     }
 
@@ -105,7 +105,8 @@ def test_nothing_runs_backward_through_the_backbone():
     """A step of the stream holds exactly the forward's convolutions; one of the backbone many more."""
     mesh = create_mesh()
     model = create_model("resnet18_small", num_classes=10)
-    batch = {name: jnp.asarray(array) for name, array in batch_of(16).items()}
+    pixels = 96  # smaller maps are convolved by products
+    batch = {name: jnp.asarray(array) for name, array in batch_of(16, pixels).items()}
     forward = jax.make_jaxpr(lambda images: model.features(model.normalisation(images)))(batch["images"])
     convolutions = count_primitive(forward.jaxpr, "conv_general_dilated")
     found = {}
