@@ -4,6 +4,7 @@ from pathlib import Path
 
 from castream_jax.command import run
 from castream_jax.config import Experiment
+from castream_jax.cpu import use_cores_as_devices
 from castream_jax.evaluation.estimate import estimate
 from castream_jax.evaluation.output import write_evaluation
 from castream_jax.evaluation.report import render_terminal
@@ -12,6 +13,7 @@ from castream_jax.evaluation.runner import evaluate
 
 def main(experiment: Experiment, workdir: Path, dry_run: bool) -> None:
     """Measure, write the report, and print its table; or say what that would cost."""
+    use_cores_as_devices(experiment.evaluation.batch_size)
     if dry_run:
         print(estimate(experiment))
         return

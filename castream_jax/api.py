@@ -1,14 +1,14 @@
-"""The public surface for one model: its maps, what they are worth, and pictures of them."""
+"""The public surface for one model: its maps, what they are worth, and pictures of them.
 
-import functools
+Maps and measures of several images are computed on all of this process's devices, each with its own images.
+"""
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array
 from PIL import Image
 from tqdm import tqdm
@@ -24,6 +24,7 @@ from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import convert_picture, name_pictures, read_picture
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier
+from castream_jax.parallel import compute_on_devices
 
 
 def attribute(
@@ -55,13 +56,10 @@ def attribute(
     images, labels = _check_batch(model, images, labels, chunk)
     if method == "score_cam":
         chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
-    graphdef, state = nnx.split(model)
-    return _attribute(graphdef, state, images, labels, method, model.target(target), chunk)
+    return compute_on_devices(_attribute, model, (images, labels), method, model.target(target), chunk)
 
 
-@functools.partial(jax.jit, static_argnames=("graphdef", "method", "target", "chunk"))
-def _attribute(graphdef, state, images, labels, method, target, chunk):
-    network = nnx.merge(graphdef, state)
+def _attribute(network, images, labels, method, target, chunk):
     found = attribution_maps.explain(
         {"": network}, images, network.features(images), {"": labels}, [method], target, chunk
     )
@@ -210,13 +208,10 @@ def evaluate_maps(
         raise InputError(f"maps have shape {maps.shape}: expected [B h w] with B = {len(images)}, as the images.")
     if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
         raise InputError(f"maps are in {np.min(maps)}..{np.max(maps)}: expected finite values in 0..1 (min-max them).")
-    graphdef, state = nnx.split(model)
-    return _evaluate(graphdef, state, images, labels, jnp.asarray(maps), protocol, chunk)
+    return compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), protocol, chunk)
 
 
-@functools.partial(jax.jit, static_argnames=("graphdef", "protocol", "chunk"))
-def _evaluate(graphdef, state, images, labels, maps, protocol, chunk):
-    network = nnx.merge(graphdef, state)
+def _evaluate(network, images, labels, maps, protocol, chunk):
     source = jnp.arange(len(images))
     score_fn = attribution_maps.joint_probabilities([network])
     return measure_maps(score_fn, images, maps, source, labels, protocol, network.normalisation, chunk)

@@ -1,5 +1,6 @@
 """Settings of a process that computes on a CPU, made by the scripts before JAX starts."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -20,3 +21,23 @@ def use_onednn_for_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> None:
         return
     if "amx_bf16" in cpuinfo.read_text().split():
         os.environ["XLA_FLAGS"] = f"{said} {ONEDNN}=true".strip()
+
+
+MOST_DEVICES = 8
+"""Each holds the weights once more."""
+
+
+def use_cores_as_devices(batch_size: int) -> None:
+    """Let JAX see the CPU as one device for each core, as many of them as share a batch evenly.
+
+    A device computes its own images and waits for no other: with 2 cores, ResNet-50 takes 1.1 to 1.25 times as many
+    images as when both cores compute every layer together. To be called before anything asks JAX for its devices, and
+    without effect afterwards. What a user says in XLA_FLAGS or in JAX_NUM_CPU_DEVICES counts, and processes of one run
+    (`--distributed`) are left alone: they may share the cores.
+    """
+    said = "host_platform_device_count" in os.environ.get("XLA_FLAGS", "") or "JAX_NUM_CPU_DEVICES" in os.environ
+    if said or jax.distributed.is_initialized():
+        return
+    most = min(os.cpu_count() or 1, MOST_DEVICES)
+    with contextlib.suppress(RuntimeError):  # JAX has its devices already
+        jax.config.update("jax_num_cpu_devices", max(n for n in range(1, most + 1) if batch_size % n == 0))

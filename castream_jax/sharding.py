@@ -1,7 +1,7 @@
 """Where arrays live: one mesh over all devices of all processes, data parallel along its only axis."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from castream_jax.errors import InputError
 
 DATA = "data"
+BY_IMAGE = PartitionSpec(DATA)
 
 
 def start_processes(address: str) -> None:
@@ -47,9 +48,9 @@ def create_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
 
 
-def create_local_mesh() -> Mesh:
-    """Return the mesh of this process's own devices."""
-    return Mesh(np.array(jax.local_devices()), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
+def create_local_mesh(most: int | None = None) -> Mesh:
+    """Return the mesh of this process's own devices, or of the first ones where `most` are wanted."""
+    return Mesh(np.array(jax.local_devices()[:most]), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -59,7 +60,25 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def batched(mesh: Mesh) -> NamedSharding:
     """Return the sharding of a batch: its first axis is split over the devices."""
-    return NamedSharding(mesh, PartitionSpec(DATA))
+    return NamedSharding(mesh, BY_IMAGE)
+
+
+def split_images(function: Callable[[Any, Any], Any], mesh: Mesh, results: Any = BY_IMAGE) -> Callable[[Any, Any], Any]:
+    """Return `function(state, batch)` with every device at work on its own images, waiting for no other.
+
+    Left to XLA, a loop over images would gather all of them on every device.
+
+    Args:
+      function: treats each image of a batch, a tree of arrays [B ...], by itself.
+      mesh: of the devices; B must be a multiple of their number.
+      results: how what it returns is split over the devices; by default along the first axis.
+    """
+    return jax.shard_map(function, mesh=mesh, in_specs=(PartitionSpec(), BY_IMAGE), out_specs=results, check_vma=False)
+
+
+def round_up(images: int, mesh: Mesh) -> int:
+    """Return the least number of images, not below `images`, that splits evenly over the devices."""
+    return -(-images // mesh.size) * mesh.size
 
 
 def check_batch_size(name: str, batch_size: int, parts: int) -> None:

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "config": set(),
     "cpu": set(),
     "sharding": set(),
+    "parallel": {"sharding"},
     "models": set(),
     "attribution": {"passes", "masking"},
     "metrics": {"passes", "masking"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking"},
     "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command"}
+    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "cpu"}
     | {"training.accuracy", "training.network"},
     "explanation": {"models", "weights", "data", "config", "version", "command", "attribution", "masking"}
     | {"replacement", "evaluation", "training.network"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
         "data",
         "metrics",
         "config",
-        "sharding",
+        "parallel",
         "attribution",
         "passes",
         "masking",

@@ -1,4 +1,4 @@
-"""oneDNN is asked for where the CPU has AMX, and nowhere else; the user's own flag wins."""
+"""oneDNN is asked for where the CPU has AMX, and nowhere else; a device a core; the user's own flags win."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import jax
 import pytest
 
-from castream_jax.cpu import ONEDNN, use_onednn_for_bfloat16
+from castream_jax.cpu import MOST_DEVICES, ONEDNN, use_cores_as_devices, use_onednn_for_bfloat16
 
 AMX = "flags : fpu avx512f amx_bf16 amx_tile\n"
 
@@ -48,3 +48,40 @@ def test_this_jax_knows_the_flag():
     environment = os.environ | {"XLA_FLAGS": f"{ONEDNN}=true", "JAX_PLATFORMS": "cpu"}
     found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (0, "3\n"), found.stderr[-500:]
+
+
+def count_devices(cores: int, batch_size: int, environment: dict[str, str], before: str = "") -> int:
+    """Return how many devices a fresh process has."""
+    program = (
+        f"import os; os.cpu_count = lambda: {cores}; import jax; {before}\n"
+        f"from castream_jax.cpu import use_cores_as_devices; use_cores_as_devices({batch_size}); "
+        "print(jax.device_count())"
+    )
+    base = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(
+        command, env=base | {"JAX_PLATFORMS": "cpu"} | environment, capture_output=True, text=True, check=True
+    )
+    return int(found.stdout)
+
+
+@pytest.mark.parametrize(
+    ("cores", "batch_size", "environment", "expected"),
+    [
+        (2, 16, {}, 2),
+        (6, 16, {}, 4),  # no batch is padded
+        (1, 16, {}, 1),
+        (64, 32, {}, MOST_DEVICES),
+        (2, 16, {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, 3),
+        (2, 16, {"JAX_NUM_CPU_DEVICES": "1"}, 1),
+    ],
+)
+def test_cores_become_devices_unless_the_user_says_otherwise(cores, batch_size, environment, expected):
+    assert count_devices(cores, batch_size, environment) == expected
+
+
+def test_devices_stay_as_they_are_once_there():
+    assert count_devices(4, 16, {}, before="jax.devices()") == 1
+    devices = jax.device_count()
+    use_cores_as_devices(16)
+    assert jax.device_count() == devices

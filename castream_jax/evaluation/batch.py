@@ -37,7 +37,7 @@ from castream_jax.masking import upsample
 from castream_jax.metrics import localisation
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.classifier import Classifier
-from castream_jax.sharding import DATA
+from castream_jax.sharding import DATA, split_images
 
 SEED = 0
 """Of the random null map."""
@@ -96,10 +96,7 @@ def create_evaluate_batch(
         specs = dict.fromkeys(RESULTS, by_image) | {"cost": PartitionSpec(DATA)}
         if "truth" not in batch:
             specs = {name: spec for name, spec in specs.items() if name not in LOCALISED}
-        work = jax.shard_map(
-            evaluate_batch, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec(DATA)), out_specs=specs, check_vma=False
-        )
-        return work(state, batch)
+        return split_images(evaluate_batch, mesh, specs)(state, batch)
 
     return jax.jit(sharded)
 

@@ -5,6 +5,7 @@ import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from castream_jax.config import Experiment
@@ -16,6 +17,7 @@ from castream_jax.evaluation.cost import predict_passes
 from castream_jax.evaluation.explorer import CHOSEN, COUNT
 from castream_jax.evaluation.maps import joint_probabilities
 from castream_jax.models.classifier import Classifier
+from castream_jax.sharding import batched, create_local_mesh, replicate, split_images
 from castream_jax.training.network import build_network, evaluation_protocol
 
 CALIBRATION = 10.0
@@ -42,7 +44,7 @@ def estimate(experiment: Experiment) -> str:
     channels = count_channels(model, size, config.target)
     protocol = evaluation_protocol(experiment)
     passes = predict_passes(protocol, size, maps, channels, score_cam)
-    rate = measure_rate(model, size, chunk) * jax.device_count()
+    rate = measure_rate(model, size, chunk) * jax.process_count()
     # What the report shows is explained once more, in whole batches, on the devices of one process.
     shown = -(-min(images, CHOSEN * COUNT + config.num_figures) // config.batch_size) * config.batch_size
     seconds = (images + shown * jax.process_count()) * passes / rate
@@ -52,7 +54,7 @@ def estimate(experiment: Experiment) -> str:
         f"{images:,} images, and {shown:,} once more for the report, at most {passes:,} forward passes each{masks}: "
         f"{(images + shown) * passes:,} in all.\n"
         f"{rate:,.0f} passes a second on {jax.device_count()} x {jax.devices()[0].device_kind}, in chunks of "
-        f"{chunk} (measured for {CALIBRATION:g} s on one): at most {took}, "
+        f"{chunk} (measured for {CALIBRATION:g} s on those of one process): at most {took}, "
         "less what flat channels and a tolerance save."
     )
 
@@ -64,17 +66,19 @@ def count_channels(model: Classifier, size: tuple[int, int], target: str) -> int
 
 
 def measure_rate(model: Classifier, size: tuple[int, int], chunk: int) -> float:
-    """Return how many images a second one device takes through the network and all its poolings."""
+    """Return how many images a second this process's devices take through the network and all its poolings."""
     graphdef, state = nnx.split(model)
+    mesh = create_local_mesh()
 
-    @jax.jit
-    def score(state: nnx.State, images: jax.Array) -> jax.Array:
+    def score_images(state: nnx.State, images: jax.Array) -> jax.Array:
         return joint_probabilities(list(nnx.merge(graphdef, state).poolings().values()))(images)
 
-    images = jnp.zeros((chunk, *size, 3))
+    score = jax.jit(split_images(score_images, mesh))
+    state = replicate(state, mesh)
+    images = jax.device_put(np.zeros((chunk * mesh.size, *size, 3), np.float32), batched(mesh))
     score(state, images).block_until_ready()  # compiles
     began, done = time.monotonic(), 0
     while time.monotonic() - began < CALIBRATION:
         score(state, images).block_until_ready()
-        done += chunk
+        done += len(images)
     return done / (time.monotonic() - began)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from castream_jax.command import run
 from castream_jax.config import Experiment
+from castream_jax.cpu import use_cores_as_devices
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import open_source
@@ -26,11 +27,13 @@ from castream_jax.evaluation.measures import measure_maps
 from castream_jax.evaluation.names import METRICS, name_attribution, name_pooling
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.models.classifier import Classifier
+from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
 from castream_jax.training.network import evaluation_resize, load_trained
 
 
 def main(experiment: Experiment, workdir: Path) -> None:
     """Measure, and print a Markdown table."""
+    use_cores_as_devices(experiment.evaluation.batch_size)
     print(render(*measure_protocols(experiment, workdir)))
 
 
@@ -43,16 +46,16 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
     model = load_trained(experiment, workdir, source.num_classes)
     chunk = settle_chunk(experiment, model).evaluation.chunk
     graphdef, state = nnx.split(model)
+    mesh = create_local_mesh()
 
-    @jax.jit
-    def measure(state: nnx.State, pixels: jax.Array, labels: jax.Array) -> dict[str, dict[str, dict[str, jax.Array]]]:
+    def measure_batch(state: nnx.State, batch: dict[str, jax.Array]) -> dict[str, dict[str, dict[str, jax.Array]]]:
         network: Classifier = nnx.merge(graphdef, state)
         networks = network.poolings()
         members = list(networks.values())
-        images = network.normalisation(pixels)
+        images = network.normalisation(batch["images"])
         features = network.features(images)
         target = network.target(config.target or None)
-        each = dict.fromkeys(networks, labels)
+        each = dict.fromkeys(networks, batch["labels"])
         maps = explain(networks, images, features, each, config.attributions, target, chunk).maps
         columns = dict(zip(networks, joint_labels(members, jnp.stack(list(each.values())))))
         stacked = jnp.concatenate(list(maps.values()))
@@ -66,15 +69,17 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
             found[name] = {"/".join(key): {s: row[m] for s, row in rows.items()} for m, key in enumerate(maps)}
         return found
 
+    measure, state = jax.jit(split_images(measure_batch, mesh)), replicate(state, mesh)
     count = min(config.num_images or len(source), len(source))
     bad_records = BadRecords(source, experiment.data.on_bad_record)
+    batch_size = round_up(config.batch_size, mesh)
     batches = evaluation_batches(
-        source, evaluation_resize(experiment), config.batch_size, range(count), bad_records=bad_records
+        source, evaluation_resize(experiment), batch_size, range(count), bad_records=bad_records
     )
     results = []
     with tqdm(total=count, desc="protocols", unit="image") as bar:
         for batch in batches:
-            found = jax.device_get(measure(state, batch["images"], batch["labels"]))
+            found = jax.device_get(measure(state, {name: batch[name] for name in ("images", "labels")}))
             results.append(jax.tree.map(operator.itemgetter(batch["valid"]), found))
             bar.update(int(batch["valid"].sum()))
     means = jax.tree.map(lambda *parts: 100 * float(np.concatenate(parts).mean(dtype=np.float64)), *results)

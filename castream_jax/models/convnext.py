@@ -89,17 +89,27 @@ class ConvNeXt(nnx.Module):
 
     def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
         """Return every named feature map, in the compute dtype. `train` changes nothing: there are no statistics."""
-        x = self.stem_norm(self.stem(images.astype(self.dtype)))
-        features = {"stem": x}
-        for i, stage in enumerate(self.stages[:-1]):
-            for block in stage:
-                x = block(x)
-            x = self.downsamples[i](self.downsample_norms[i](x))
-            features[f"downsample{i + 1}"] = x
+        early = layers.map_in_cache(self._early_stages, images.astype(self.dtype))
+        features = early | self._stages(early[f"downsample{layers.EARLY}"], range(layers.EARLY, len(self.stages) - 1))
+        x = features["downsample3"]
         *blocks, last = self.stages[-1]
         for block in blocks:
             x = block(x)
         return self.replace(features | {"shortcut": x}, "branch", last.branch(x))
+
+    def _early_stages(self, images: Float[Array, "B H W 3"]) -> dict[str, Array]:
+        """Return the feature maps of the stem and the early stages."""
+        x = self.stem_norm(self.stem(images))
+        return {"stem": x} | self._stages(x, range(layers.EARLY))
+
+    def _stages(self, x: Float[Array, "B H W C"], numbers: range) -> dict[str, Array]:
+        """Return the feature maps after some stages, one after the other, each with its downsampling."""
+        features = {}
+        for i in numbers:
+            for block in self.stages[i]:
+                x = block(x)
+            features[f"downsample{i + 1}"] = x = self.downsamples[i](self.downsample_norms[i](x))
+        return features
 
     def replace(self, features: dict[str, Array], target: str, feature_map: Array) -> dict[str, Array]:
         """Return `features` with `target` set to `feature_map`, and all that follows from it."""

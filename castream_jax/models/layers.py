@@ -7,6 +7,9 @@ products in float32 ask for `HIGHEST` precision: without it GPUs use TF32 and TP
 import functools
 import itertools
 import operator
+import os
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +23,8 @@ PRECISION = lax.Precision.HIGHEST
 BATCH_NORM_EPSILON = 1e-5  # torchvision's
 BATCH_NORM_MOMENTUM = 0.9
 CACHE_LINE = 16  # float32 values
+CACHE_BYTES = 4 * 2**20  # of a CPU's core
+EARLY = 2  # stages of a backbone that `map_in_cache` is for
 
 he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 truncated_normal = nnx.initializers.truncated_normal(0.02)
@@ -156,6 +161,29 @@ def _max_pool_by_shifts(x: Array) -> Array:
     x = jnp.maximum(jnp.maximum(rows[0], rows[1]), rows[2])  # [B H2 W C]
     columns = [x[:, :, i : i + 2 * w2 - 1 : 2] for i in range(3)]
     return jnp.maximum(jnp.maximum(columns[0], columns[1]), columns[2])
+
+
+def map_in_cache(function: Callable[[Array], Any], x: Float[Array, "B H W C"]) -> Any:
+    """Return `function` of a batch, which treats each image by itself; on CPU of a few images at a time.
+
+    For the early layers: their maps are large and their weights small. A few images' maps stay in the caches of a CPU,
+    a batch's do not: ResNet-50 is 1.05 to 1.12 times as fast, ConvNeXt-B 1.07 to 1.1 times.
+    """
+    return lax.platform_dependent(x, cpu=functools.partial(_map_groups, function), default=function)
+
+
+def _map_groups(function: Callable[[Array], Any], x: Array) -> Any:
+    """Apply a function to groups of images, all of one size, whose largest map fits into the caches of the cores."""
+    maps = jax.tree.leaves(jax.eval_shape(function, x[:1]))
+    largest = max(single.size * single.dtype.itemsize for single in maps)
+    cores = max((os.cpu_count() or 1) // jax.local_device_count(), 1)  # that share one device
+    groups = -(-len(x) // max(cores * CACHE_BYTES // largest, 1))
+    if groups <= 1:
+        return function(x)
+    size = -(-len(x) // groups)
+    padded = jnp.pad(x, ((0, groups * size - len(x)), (0, 0), (0, 0), (0, 0)))
+    found = lax.map(function, padded.reshape(groups, size, *x.shape[1:]))
+    return jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:])[: len(x)], found)
 
 
 class Conv(nnx.Module):

@@ -107,14 +107,24 @@ class ResNet(nnx.Module):
 
     def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
         """Return every named feature map, in the compute dtype."""
-        x = jax.nn.relu(self.stem(images.astype(self.dtype), train))
+        images = images.astype(self.dtype)
+        early = self._early_stages(images, train) if train else layers.map_in_cache(self._early_stages, images)
+        return early | self._stages(early[self.taps[layers.EARLY]], range(layers.EARLY, len(self.stages)), train)
+
+    def _early_stages(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
+        """Return the feature maps of the stem and the early stages."""
+        x = jax.nn.relu(self.stem(images, train))
         if self.spec.stem.pool:
             x = layers.max_pool(x)
-        features = {"stem": x}
-        for name, stage in zip(self.taps[1:], self.stages, strict=True):
-            for block in stage:
+        return {"stem": x} | self._stages(x, range(layers.EARLY), train)
+
+    def _stages(self, x: Float[Array, "B H W C"], numbers: range, train: bool) -> dict[str, Array]:
+        """Return the feature maps of some stages, one after the other."""
+        features = {}
+        for i in numbers:
+            for block in self.stages[i]:
                 x = block(x, train)
-            features[name] = x
+            features[self.taps[i + 1]] = x
         return features
 
     def replace(self, features: dict[str, Array], target: str, feature_map: Array) -> dict[str, Array]:

@@ -10,8 +10,8 @@ from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.preprocess import Resize
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source
-from castream_jax.models.classifier import Classifier
-from castream_jax.sharding import batched, replicated, shard_batch
+from castream_jax.models.classifier import Classifier, Features
+from castream_jax.sharding import batched, replicated, round_up, shard_batch, split_images
 from castream_jax.training.feed import AHEAD
 
 
@@ -31,11 +31,15 @@ class SplitAccuracy:
         self.bad_records = BadRecords(source, on_bad_record)
         self.images = len(source)
         """How many images the last measurement counted: those that could be read."""
-        self._batch_size = -(-batch_size // mesh.size) * mesh.size  # padding never counts
+        self._batch_size = round_up(batch_size, mesh)  # padding never counts
+
+        def compute_features(state: nnx.State, images: Array) -> Features:
+            model: Classifier = nnx.merge(graphdef, state)
+            return model.features(model.normalisation(images))
 
         def count_step(state: nnx.State, batch: dict[str, Array]) -> dict[str, Int[Array, ""]]:
             model: Classifier = nnx.merge(graphdef, state)
-            features = model.features(model.normalisation(batch["images"]))
+            features = split_images(compute_features, mesh)(state, batch["images"])
             return {"images": batch["valid"].sum()} | {
                 name: count_correct(network.head(features)[0], batch["labels"], batch["valid"])
                 for name, network in model.poolings().items()

@@ -1,6 +1,7 @@
 """The compiled training step, which serves both stages."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Shaped
 
 from castream_jax.config import StageConfig
-from castream_jax.models.classifier import Classifier
-from castream_jax.sharding import batched, replicated
+from castream_jax.models.classifier import Classifier, Features
+from castream_jax.sharding import batched, replicated, split_images
 from castream_jax.training.mixing import mix_pairs
 from castream_jax.training.state import TrainState, update_average
 
@@ -29,16 +30,21 @@ def create_train_step(
 ) -> TrainStep:
     """Return the compiled step `(state, frozen, batch) -> (state, metrics)`.
 
-    In stage "stream" only the stream is differentiated: what the backbone computes does not depend on it, so
-    nothing runs backward there, and its batch statistics stay as they are. The state is donated.
+    In stage "stream" only the stream is differentiated: the backbone's features are computed before, so nothing runs
+    backward there, and its batch statistics stay as they are. The state is donated.
     Metrics are `loss` and `accuracy`, means over the batch, `gradient_norm`, before clipping, and `parameter_norm`,
     after the step: it is finite only if all that was trained is.
     """
     train_backbone = stage == "backbone"
 
-    def compute_loss(params: nnx.State, statistics: nnx.State, frozen: nnx.State, part: dict[str, Array]):
+    def compute_features(states: tuple[nnx.State, ...], inputs: Array) -> Features:
+        model: Classifier = nnx.merge(graphdef, *states, copy=True)
+        return model.features(inputs)
+
+    def compute_loss(params: nnx.State, statistics: nnx.State, frozen: nnx.State, part: dict[str, Any]):
         model: Classifier = nnx.merge(graphdef, params, statistics, frozen, copy=True)
-        logits, _ = model.head(model.features(part["inputs"], train=train_backbone))
+        features = model.features(part["inputs"], train=True) if train_backbone else part["features"]
+        logits, _ = model.head(features)
         loss = optax.softmax_cross_entropy(logits, part["targets"]).mean()
         accuracy = jnp.where(logits.argmax(-1) == part["labels"], 1.0, 0.0).mean()
         moved = nnx.state(model, nnx.BatchStat) if train_backbone else statistics
@@ -52,7 +58,10 @@ def create_train_step(
             key = jax.random.fold_in(jax.random.key(seed), state.step)  # whatever the devices, or resumed or not
             inputs, targets = mix_pairs(key, inputs, targets, settings.mixup, settings.cutmix)
 
-        def measure(statistics: nnx.State, part: dict[str, Array]) -> tuple[nnx.State, Metrics, nnx.State]:
+        def measure(statistics: nnx.State, part: dict[str, Any]) -> tuple[nnx.State, Metrics, nnx.State]:
+            if not train_backbone:
+                trunk = split_images(compute_features, mesh)
+                part = part | {"features": trunk((state.params, statistics, frozen), part["inputs"])}
             gradient = jax.grad(compute_loss, has_aux=True)
             gradients, (metrics, statistics) = gradient(state.params, statistics, frozen, part)
             return gradients, metrics, statistics

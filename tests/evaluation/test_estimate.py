@@ -31,6 +31,6 @@ def test_a_dry_run_says_passes_and_speed_without_a_trained_network(demo_director
 
 @pytest.mark.parametrize(("seconds", "expected"), [(30, "1 minutes"), (600, "10 minutes"), (9000, "2.5 hours")])
 def test_the_time_is_passes_over_speed_of_all_devices(demo_directory, monkeypatch, seconds, expected):
-    rate = 26 * EACH / seconds / jax.device_count()
+    rate = 26 * EACH / seconds / jax.process_count()
     monkeypatch.setattr(module, "measure_rate", lambda *_: rate)
     assert f"at most {expected}, less" in estimate(small_experiment(str(demo_directory)))

@@ -205,3 +205,22 @@ def test_products_ask_for_full_precision():
         assert products, name
         for equation in products:
             assert equation.params["precision"] in (lax.Precision.HIGHEST, (lax.Precision.HIGHEST,) * 2), name
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_groups_of_images_give_what_the_batch_gives(monkeypatch, count):
+    """Whatever the size of the groups, and with a last one to pad."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    images = draw(count, 8, 8, 3)
+    for limit in (1, images[0].nbytes * 3, 2**30):
+        seen = []
+
+        def function(x, seen=seen):
+            seen.append(len(x))
+            return {"same": x, "highest": x.max((1, 2, 3))}
+
+        monkeypatch.setattr(layers, "CACHE_BYTES", limit)
+        found = layers._map_groups(function, images)
+        assert seen[-1] <= max(limit // images[0].nbytes, 1)
+        for name, values in function(images).items():
+            np.testing.assert_array_equal(found[name], values)
