@@ -12,8 +12,8 @@ from jaxtyping import Float
 from PIL import Image
 
 from castream_jax.evaluation.explorer import ODD, Selection
-from castream_jax.evaluation.grid import overlay
 from castream_jax.evaluation.names import Metric, is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.overlay import overlay
 from castream_jax.evaluation.rows import group_rows, measured
 from castream_jax.evaluation.tables import ABSENT
 

@@ -1,7 +1,7 @@
 """The gallery: one HTML file to look through pictures and their maps, which needs no other file and no network.
 
 Each picture is in it once, and its maps as bytes at their own resolution; the page interpolates and colours them as
-`evaluation.grid.overlay` does.
+`evaluation.overlay` does.
 """
 
 import base64
@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from castream_jax.evaluation.grid import COLOURS, HEAT, LIFT, NARROWEST, WIDEST
+from castream_jax.evaluation.grid import NARROWEST, WIDEST
 from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.overlay import COLOURS, HEAT, LIFT
 from castream_jax.explanation.maps import LISTED, Explained, rank
 from castream_jax.version import VERSION
 
