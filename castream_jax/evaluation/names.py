@@ -89,6 +89,9 @@ METRICS = (
     ),
 )
 
+CURVED = tuple(metric for metric in METRICS if metric.symbol in ("I", "D"))
+"""Those that are areas under a curve."""
+
 LOCALISATION = (
     Metric(
         "PG",
