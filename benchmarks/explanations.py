@@ -37,13 +37,18 @@ class Pair:
     """ResNet-50 with GAP and CA pooling, ours and torch's, with the same weights; and the images to explain."""
 
     ours: ca.Classifier
-    theirs: StreamResNet
-    """In the faster one of torch's eager formats."""
     formats: dict[str, StreamResNet]
-    """In each of them."""
+    """Torch's, in each of its eager formats."""
+    eager: str
+    """The faster one of these formats."""
     images: np.ndarray
     labels: np.ndarray
     """The class that GAP predicts."""
+
+    @property
+    def theirs(self) -> StreamResNet:
+        """Torch's, in the faster format."""
+        return self.formats[self.eager]
 
 
 def create_pair(images: np.ndarray, eager: str) -> Pair:
@@ -58,7 +63,7 @@ def create_pair(images: np.ndarray, eager: str) -> Pair:
     last.kernel[...], last.bias[...] = last.kernel[...] * gain, last.bias[...] * gain
     labels = logits["gap"].argmax(1).astype(np.int32)
     formats = {name: StreamResNet(in_format(theirs, name), ours).eval() for name in EAGER}
-    return Pair(ours, formats[eager], formats, images, labels)
+    return Pair(ours, formats, eager, images, labels)
 
 
 def package(eager: str) -> str:

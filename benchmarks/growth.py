@@ -139,10 +139,8 @@ def draw(rows: Sequence[Growth], path: Path) -> None:
             axes.loglog(row.sizes, numbers, "o", color="#0a5fa8")
             axes.set_xticks(row.sizes, [f"{size:,}" for size in row.sizes])
             axes.minorticks_off()
-            axes.set(title=f"exponent {slope:.2f}", xlabel=row.quantity, ylabel=unit)
+            axes.set(title=f"exponent {slope:.2f}", xlabel=row.quantity, ylabel=unit if row is rows[0] else "")
             axes.grid(color="#dddddd", linewidth=0.5)
-            if row is not rows[0]:
-                axes.set_ylabel("")
     figure.savefig(path, dpi=110)
 
 

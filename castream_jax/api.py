@@ -21,7 +21,7 @@ from castream_jax.evaluation.measures import measure_maps
 from castream_jax.explanation.classes import find_label
 from castream_jax.explanation.figure import Explanation
 from castream_jax.explanation.maps import BAR, Explained, Explainer
-from castream_jax.explanation.pictures import convert_picture, name_pictures, read_picture
+from castream_jax.explanation.pictures import convert_picture, name_pictures, prepare, read_picture
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.parallel import compute_on_devices
@@ -141,7 +141,7 @@ def _prepare_pictures(pictures: Any, size: int) -> list[View]:
         if not isinstance(item, str | Path | Image.Image):
             raise InputError(f"{name} is {type(item).__name__}: expected a file's path or a picture of Pillow.")
         image = convert_picture(item, name) if isinstance(item, Image.Image) else read_picture(path)
-        views.append((name, np.asarray(Resize(size, "squash")(image)), image.height / image.width, None))
+        views.append((name, *prepare(image, Resize(size, "squash")), None))
     return views
 
 

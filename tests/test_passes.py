@@ -64,14 +64,7 @@ def test_a_count_known_beforehand():
 
 @pytest.mark.parametrize(("size", "chunk", "lengths"), [(33, 16, [11, 11, 11]), (10, 4, [4, 4, 4]), (3, 100, [3])])
 def test_chunks_are_equal_and_little_is_padded(size, chunk, lengths):
-    calls: list[list[int]] = []
-
-    def watched(indices: jax.Array) -> jax.Array:
-        jax.debug.callback(lambda i: calls.append(i.tolist()), indices, ordered=True)
-        return function(indices)
-
-    jax.block_until_ready(map_in_chunks(watched, size, chunk))
-    jax.effects_barrier()
+    _, calls = calls_of(size, chunk, None)
     assert [len(indices) for indices in calls] == lengths
     assert [i for indices in calls for i in indices][:size] == list(range(size))
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from castream_jax.evaluation.figures import REFERENCE, probability_limit
-from castream_jax.evaluation.names import METRICS, Metric, is_null, name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.rows import group_rows, mean_curves
+from castream_jax.evaluation.figures import REFERENCE, find_curves
+from castream_jax.evaluation.names import Metric, is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.rows import read_curves
 from castream_jax.evaluation.statistics import LEVEL, SEED, bootstrap_intervals
 from castream_jax.evaluation.tables import format_percent
 
@@ -85,10 +85,9 @@ class Frame:
 
 def build_curves(rows: pa.Table) -> tuple[Frame, list[tuple[Metric, list[Panel]]]]:
     """Return the axes, and the panels of insertion and of deletion, of per-image rows."""
-    metrics = [metric for metric in METRICS if metric.symbol in ("I", "D")]
-    curves = {metric: mean_curves(rows, metric.column) for metric in metrics}
-    frame = Frame(probability_limit([curve for group in curves.values() for curve in group.values()]))
-    return frame, [(metric, build_panels(frame, curves[metric], find_bands(rows, metric))) for metric in metrics]
+    curves, limit = find_curves(rows)
+    frame = Frame(limit)
+    return frame, [(metric, build_panels(frame, found, find_bands(rows, metric))) for metric, found in curves.items()]
 
 
 def find_bands(rows: pa.Table, metric: Metric) -> dict[tuple[str, str], Band]:
@@ -96,12 +95,11 @@ def find_bands(rows: pa.Table, metric: Metric) -> dict[tuple[str, str], Band]:
 
     The images resampled are the same ones for every map and point.
     """
-    column, bands = f"{metric.column}_curve", {}
-    for pair, group in group_rows(rows.select(["attribution", "pooling", column])).items():
-        if not is_null(pair[0]):
-            values = group[column].combine_chunks().flatten().to_numpy().reshape(group.num_rows, -1)  # [n points]
-            bands[pair] = bootstrap_intervals(values.astype(np.float64), RESAMPLES, SEED)
-    return bands
+    return {
+        pair: bootstrap_intervals(curves.astype(np.float64), RESAMPLES, SEED)
+        for pair, curves in read_curves(rows, metric.column)
+        if not is_null(pair[0])
+    }
 
 
 def describe_bands() -> str:

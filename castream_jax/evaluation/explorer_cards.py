@@ -1,7 +1,5 @@
 """What a report shows of each selected image: the image, what was answered, and a card with the numbers of each map."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +10,9 @@ from jaxtyping import Float
 from PIL import Image
 
 from castream_jax.evaluation.explorer import ODD, Selection
-from castream_jax.evaluation.grid import overlay
 from castream_jax.evaluation.names import Metric, is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.overlay import overlay
+from castream_jax.evaluation.page import to_jpeg
 from castream_jax.evaluation.rows import group_rows, measured
 from castream_jax.evaluation.tables import ABSENT
 
@@ -112,7 +111,7 @@ def build_case(
             Card(
                 name_attribution(attribution),
                 name_pooling(pooling),
-                to_jpeg(overlay(image, gallery.maps[attribution, pooling][number]), LARGEST_MAP),
+                shrink(overlay(image, gallery.maps[attribution, pooling][number]), LARGEST_MAP),
                 [(metric, to_percent(found[attribution, pooling][metric.column])) for metric in metrics],
                 [what for name, what in ODD.items() if found[attribution, pooling][name]],
             )
@@ -125,7 +124,7 @@ def build_case(
     return Case(
         id=gallery.ids[number],
         label=names[next(iter(answers.values()))["label"]],
-        picture=to_jpeg(image, LARGEST),
+        picture=shrink(image, LARGEST),
         width=width,
         height=height,
         answers=[
@@ -177,7 +176,7 @@ def build_index(selection: Selection, rows: pa.Table) -> dict[str, Any]:
 
 def draw_scale() -> str:
     """Return the colours of saliency 0 to 1, as they look over middle grey, as the data URI of a picture."""
-    return to_jpeg(overlay(np.full((4, 256, 3), 0.5, np.float32), np.linspace(0, 1, 256, dtype=np.float32)[None]), 256)
+    return shrink(overlay(np.full((4, 256, 3), 0.5, np.float32), np.linspace(0, 1, 256, dtype=np.float32)[None]), 256)
 
 
 def to_value(fraction: float | None) -> float | None:
@@ -191,10 +190,8 @@ def to_percent(fraction: float | None) -> str:
     return ABSENT if value is None else f"{value:z.1f}"
 
 
-def to_jpeg(picture: Float[np.ndarray, "H W 3"], largest: int) -> str:
+def shrink(picture: Float[np.ndarray, "H W 3"], largest: int) -> str:
     """Return a picture in 0..1 as the data URI of a JPEG whose sides are `largest` pixels at most."""
     image = Image.fromarray((255 * picture).round().astype(np.uint8))
     image.thumbnail((largest, largest), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return to_jpeg(image, QUALITY, optimize=True)

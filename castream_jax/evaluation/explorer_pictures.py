@@ -17,7 +17,7 @@ from castream_jax.data.source import Source
 from castream_jax.evaluation.explorer import Category, Selection
 from castream_jax.evaluation.grid import Gallery
 from castream_jax.evaluation.maps import MapKey
-from castream_jax.evaluation.names import name_pooling
+from castream_jax.evaluation.names import name_answers
 
 Measure = Callable[[Source], Iterator[tuple[Batch, dict[str, np.ndarray]]]]
 """From a source to its batches, each with what `create_evaluate_batch` says of it."""
@@ -72,17 +72,14 @@ def explain_chosen(
                 maps.append(results["maps"][:, i])
             bar.update(int(batch["valid"].sum()))
     records = [rows.slice(place * len(keys), len(keys)).to_pylist() for place in shown]
+    names = source.class_names
     gallery = Gallery(
         images=np.stack(images) if images else np.zeros((0, 1, 1, 3), np.uint8),
         ids=tuple(record[0]["id"] for record in records),
-        titles=tuple(name_answers(record, source.class_names) for record in records),
+        titles=tuple(
+            name_answers(record[0]["label"], {row["pooling"]: row["predicted_class"] for row in record}, names)
+            for record in records
+        ),
         maps={key: np.stack([each[m] for each in maps]) for m, key in enumerate(keys[: len(maps[0])])} if maps else {},
     )
-    return Selection(categories, gallery, tuple(shown), source.class_names)
-
-
-def name_answers(record: list[dict[str, Any]], class_names: Sequence[str]) -> str:
-    """Return the title of an image: its class, and what each pooling says that it is."""
-    found = {row["pooling"]: class_names[row["predicted_class"]] for row in record}
-    said = ", ".join(f"{name_pooling(pooling)}: {name}" for pooling, name in found.items())
-    return f"{class_names[record[0]['label']]} ({said})"
+    return Selection(categories, gallery, tuple(shown), names)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from castream_jax.evaluation.grid import thin_frame
-from castream_jax.evaluation.names import METRICS, Metric, is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.names import CURVED, Metric, is_null, name_attribution, name_pooling, order_pairs
 from castream_jax.evaluation.rows import mean_curves
 from castream_jax.evaluation.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet
 
@@ -27,9 +27,8 @@ def draw_curves(rows: pa.Table, path: str | Path) -> None:
 
     Null maps have no panel; where there is a random one, its curves are grey in every panel.
     """
-    curves = {metric: mean_curves(rows, metric.column) for metric in METRICS if metric.symbol in ("I", "D")}
+    curves, limit = find_curves(rows)
     pairs = order_pairs([pair for pair in next(iter(curves.values())) if not is_null(pair[0])])
-    limit = probability_limit([curve for group in curves.values() for curve in group.values()])
     panel = (PAGE_WIDTH - 0.5) / max(len(pairs), 4)
     sheet = Sheet(0.5 + panel * max(len(pairs), 1), 3.56)
     for row, (metric, group) in enumerate(curves.items()):
@@ -47,6 +46,12 @@ def draw_curves(rows: pa.Table, path: str | Path) -> None:
             axes.set_title(name_attribution(attribution), fontsize=TEXT, pad=3)
             axes.legend(fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)
     sheet.save(path)
+
+
+def find_curves(rows: pa.Table) -> tuple[dict[Metric, dict[tuple[str, str], Float[np.ndarray, "points"]]], float]:
+    """Return the mean curves of insertion and of deletion by (attribution, pooling), and the top of their axis."""
+    curves = {metric: mean_curves(rows, metric.column) for metric in CURVED}
+    return curves, probability_limit([curve for group in curves.values() for curve in group.values()])
 
 
 def probability_limit(curves: Sequence[Float[np.ndarray, "points"]]) -> float:

@@ -4,21 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.overlay import overlay
 from castream_jax.evaluation.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet, measure, wrap
-from castream_jax.masking import upsample
 
-COLOURS = colormaps["inferno"]
-HEAT = (0.25, 0.75)
-"""Share of the colour in an overlay at saliency 0 and 1; the rest is the image in grey, so that every hue is heat."""
-LIFT = 0.1
-"""Brightness that black gets in an overlay: inferno is black at 0."""
 MARGIN, GAP, GROUP_GAP, PANEL_GAP, LARGEST_CELL = 0.04, 0.04, 0.13, 0.3, 1.3
 HEADER, BAR, LINE, ROW_GAP = 0.27, 0.34, 0.135, 0.14
 """In inches: around the page, between columns, widest cell; the grid's parts (header: without its names)."""
@@ -236,14 +229,6 @@ def draw_bar(sheet: Sheet) -> None:
     axes.tick_params(length=2, width=0.4, pad=1.5)
     thin_frame(axes)
     sheet.write(left - 0.08, top + 0.04, "saliency", ha="right", va="center", fontsize=SMALL)
-
-
-def overlay(image: Float[np.ndarray, "H W 3"], saliency: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "H W 3"]:
-    """Return a map's colours over the grey image, both in 0..1; the more salient, the less of the image."""
-    grey = LIFT + (1 - LIFT) * image @ np.array([0.299, 0.587, 0.114], np.float32)  # [H W]
-    heat = np.clip(upsample(jnp.asarray(saliency, jnp.float32), (image.shape[0], image.shape[1])), 0, 1)  # [H W]
-    share = (HEAT[0] + (HEAT[1] - HEAT[0]) * heat)[..., None]  # [H W 1]
-    return np.clip(share * COLOURS(heat)[..., :3] + (1 - share) * grey[..., None], 0, 1)
 
 
 def thin_frame(axes: Axes) -> None:

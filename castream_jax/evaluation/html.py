@@ -1,11 +1,9 @@
 """The report as one self-contained HTML file, for screens of any width, light or dark, and for paper."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 
 from castream_jax.evaluation.curves import build_curves, describe_bands
@@ -13,6 +11,7 @@ from castream_jax.evaluation.explorer import Selection
 from castream_jax.evaluation.explorer_cards import build_cases, build_index, draw_scale
 from castream_jax.evaluation.names import NULL_NAMES, is_null
 from castream_jax.evaluation.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
+from castream_jax.evaluation.page import load_template, to_data_uri
 from castream_jax.evaluation.tables import tabulate
 
 CHOICE_NAMES = {
@@ -46,16 +45,9 @@ def render_html(
       figures: (caption, path of a PNG), in order.
       selection: the images to look at one by one.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     frame, curves = build_curves(rows)
     tables = tabulate(report)
-    return environment.get_template("report.html.jinja").render(
+    return load_template(Path(__file__).with_name("report.html.jinja")).render(
         report=report,
         metrics=[metric for table in tables for metric in table.metrics],
         source=describe_source(report),
@@ -74,7 +66,7 @@ def render_html(
         index=build_index(selection, rows) if selection else {},
         choices=[(CHOICE_NAMES.get(name, name), value) for name, value in report["protocol_choices"].items()],
         duration=format_duration(report["seconds"]),
-        figures=[(caption, base64.b64encode(Path(path).read_bytes()).decode()) for caption, path in figures],
+        figures=[(caption, to_data_uri(Path(path).read_bytes(), "image/png")) for caption, path in figures],
     )
 
 

@@ -1,5 +1,6 @@
 """The words of tables and pictures: attributions, poolings and metrics (METHOD 2 and 3)."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ATTRIBUTION_NAMES = {
@@ -88,6 +89,9 @@ METRICS = (
     ),
 )
 
+CURVED = tuple(metric for metric in METRICS if metric.symbol in ("I", "D"))
+"""Those that are areas under a curve."""
+
 LOCALISATION = (
     Metric(
         "PG",
@@ -135,6 +139,12 @@ def is_null(attribution: str) -> bool:
 def name_pooling(pooling: str) -> str:
     """Return a pooling's name for people."""
     return POOLING_NAMES.get(pooling, pooling)
+
+
+def name_answers(label: int, answers: Mapping[str, int], class_names: Sequence[str]) -> str:
+    """Return what stands above an image: a class, and the answer of each pooling, as in "fox (GAP: dog, CA: fox)"."""
+    said = ", ".join(f"{name_pooling(pooling)}: {class_names[answer]}" for pooling, answer in answers.items())
+    return f"{class_names[label]} ({said})"
 
 
 def order_pairs(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:

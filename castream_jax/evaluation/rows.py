@@ -1,5 +1,6 @@
 """The record of an evaluation: one row for each image, attribution and pooling, from which every mean is taken."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -178,13 +179,16 @@ def _without_curves(rows: pa.Table) -> pa.Table:
     return rows.drop_columns(["insertion_curve", "deletion_curve"])
 
 
-def mean_curves(rows: pa.Table, metric: str) -> dict[tuple[str, str], Float[np.ndarray, "points"]]:
-    """Return the mean over images of the "insertion" or "deletion" curve of each (attribution, pooling).
+def read_curves(rows: pa.Table, metric: str) -> Iterator[tuple[tuple[str, str], Float[np.ndarray, "n points"]]]:
+    """Yield each (attribution, pooling) with the "insertion" or "deletion" curve of every image.
 
-    Points are class probabilities, equally spaced from no pixel changed to all of them, in float64.
+    Points are class probabilities, float32, equally spaced from no pixel changed to all of them.
     """
-    curves = {}
-    for pair, group in group_rows(rows.select(["attribution", "pooling", f"{metric}_curve"])).items():
-        values = group[f"{metric}_curve"].combine_chunks().flatten().to_numpy()
-        curves[pair] = values.reshape(group.num_rows, -1).mean(axis=0, dtype=np.float64)
-    return curves
+    column = f"{metric}_curve"
+    for pair, group in group_rows(rows.select(["attribution", "pooling", column])).items():
+        yield pair, group[column].combine_chunks().flatten().to_numpy().reshape(group.num_rows, -1)
+
+
+def mean_curves(rows: pa.Table, metric: str) -> dict[tuple[str, str], Float[np.ndarray, "points"]]:
+    """Return the mean over images of the curves of each (attribution, pooling), as `read_curves` yields, in float64."""
+    return {pair: curves.mean(axis=0, dtype=np.float64) for pair, curves in read_curves(rows, metric)}

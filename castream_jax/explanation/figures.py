@@ -22,7 +22,7 @@ from castream_jax.data.records import record_id
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import InputError, choose
 from castream_jax.evaluation.grid import Gallery, lay_grid
-from castream_jax.evaluation.names import name_pooling
+from castream_jax.evaluation.names import name_answers
 from castream_jax.evaluation.sheet import PAGE_WIDTH
 from castream_jax.explanation.classes import find_class_names, naming, parse_classes
 from castream_jax.explanation.figure import save_for_print
@@ -192,8 +192,7 @@ def name_subject(subject: Subject, explained: Explained, names: Sequence[str], i
     """Return what stands above an image: its class, and where that is one of the network's what was predicted."""
     if is_scene:
         return subject.class_name or subject.name
-    said = [f"{name_pooling(pooling)}: {names[label]}" for pooling, label in explained.predicted.items()]
-    return f"{names[explained.classes[0]]} ({', '.join(said)})"
+    return name_answers(explained.classes[0], explained.predicted, names)
 
 
 def gather(explained: Sequence[Explained], titles: Sequence[str], blocks: bool) -> Gallery:

@@ -1,22 +1,21 @@
 """The gallery: one HTML file to look through pictures and their maps, which needs no other file and no network.
 
 Each picture is in it once, and its maps as bytes at their own resolution; the page interpolates and colours them as
-`evaluation.grid.overlay` does.
+`evaluation.overlay` does.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from castream_jax.evaluation.grid import COLOURS, HEAT, LIFT, NARROWEST, WIDEST
+from castream_jax.evaluation.grid import NARROWEST, WIDEST
 from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
+from castream_jax.evaluation.overlay import COLOURS, HEAT, LIFT
+from castream_jax.evaluation.page import load_template, to_base64, to_jpeg
 from castream_jax.explanation.maps import LISTED, Explained, rank
 from castream_jax.version import VERSION
 
@@ -44,23 +43,16 @@ def render_gallery(
       view: how pictures are shown.
       has_files: a PNG of each picture lies beside the document.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     attributions = order_pairs(list(pictures[0].maps)) if pictures else {}
     poolings = list(pictures[0].probabilities) if pictures else []
     data = {
         "pictures": [describe_picture(picture, class_names) for picture in pictures],
-        "colours": encode((COLOURS(np.arange(256))[:, :3] * 255).round().astype(np.uint8)),
+        "colours": to_base64((COLOURS(np.arange(256))[:, :3] * 255).round().astype(np.uint8).tobytes()),
         "heat": HEAT,
         "lift": LIFT,
         "same_classes": len({picture.classes for picture in pictures}) == 1,
     }
-    return environment.get_template("gallery.html.jinja").render(
+    return load_template(Path(__file__).with_name("gallery.html.jinja")).render(
         generator=GENERATOR,
         version=VERSION,
         network=network,
@@ -84,7 +76,7 @@ def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str
     order = sorted(dict.fromkeys(listed), key=lambda label: -highest[label])
     return {
         "name": picture.name,
-        "image": "data:image/jpeg;base64," + encode_jpeg(picture.pixels),
+        "image": encode_picture(picture.pixels),
         "ratio": round(min(max(picture.ratio, WIDEST), NARROWEST), 4),
         "classes": [
             {
@@ -106,16 +98,10 @@ def round_probability(probability: float | np.float32) -> float | None:
 def encode_maps(attribution: str, maps: Float[np.ndarray, "K h w"]) -> dict[str, Any]:
     """Return the maps of K classes as bytes 0 to 255, 0 for NaN; raw attention once, being the same for every class."""
     kept = maps[:1] if attribution.startswith("attention") else maps
-    return {"size": list(maps.shape[1:]), "bytes": encode((np.nan_to_num(kept) * 255).round().astype(np.uint8))}
+    values = (np.nan_to_num(kept) * 255).round().astype(np.uint8)
+    return {"size": list(maps.shape[1:]), "bytes": to_base64(values.tobytes())}
 
 
-def encode_jpeg(pixels: UInt8[np.ndarray, "H W 3"]) -> str:
-    """Return a picture as a JPEG in base 64, its colours at full resolution."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def encode(values: UInt8[np.ndarray, "..."]) -> str:
-    """Return bytes in base 64."""
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+def encode_picture(pixels: UInt8[np.ndarray, "H W 3"]) -> str:
+    """Return a picture as the data URI of a JPEG, its colours at full resolution."""
+    return to_jpeg(Image.fromarray(pixels), QUALITY, subsampling=0)

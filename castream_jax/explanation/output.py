@@ -10,17 +10,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from castream_jax.config import Experiment
-from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, RunError
 from castream_jax.explanation.classes import find_class_names, naming, parse_classes
 from castream_jax.explanation.figure import Explanation, describe_view
 from castream_jax.explanation.gallery import GENERATOR, render_gallery
 from castream_jax.explanation.maps import BAR, Explained, Explainer
-from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, read_picture
+from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, prepare, read_picture
 from castream_jax.replacement import replacing
 from castream_jax.training.network import evaluation_resize, load_trained
 
@@ -97,12 +95,6 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
         count = "1 picture was" if len(skipped) == 1 else f"{len(skipped)} pictures were"
         raise RunError(f"{count} skipped, as said above. The others are in {index}.")
     return index
-
-
-def prepare(image: Image.Image, resize: Resize) -> tuple[np.ndarray, float]:
-    """Return a picture as the network sees it, and the shape to show that in."""
-    ratio = image.height / image.width if resize.mode == "squash" else 1.0
-    return np.asarray(resize(image)), ratio
 
 
 def check_output(output: Path, pictures: Sequence[Path]) -> None:

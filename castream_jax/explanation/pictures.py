@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from castream_jax.data.image_folder import list_pictures, picture_suffixes
-from castream_jax.data.preprocess import to_rgb
+from castream_jax.data.preprocess import Resize, to_rgb
 from castream_jax.errors import InputError
 
 WITH_ALPHA = ("RGBA", "LA", "PA", "P", "RGB", "L")
@@ -110,6 +112,12 @@ def flatten(image: Image.Image) -> Image.Image:
     white = Image.new("RGB", image.size, "white")
     white.paste(colours, mask=alpha)
     return white
+
+
+def prepare(image: Image.Image, resize: Resize) -> tuple[UInt8[np.ndarray, "H W 3"], float]:
+    """Return a picture as the network sees it, and the height over width to show that in."""
+    ratio = image.height / image.width if resize.mode == "squash" else 1.0
+    return np.asarray(resize(image)), ratio
 
 
 def name_path(path: Path) -> str:

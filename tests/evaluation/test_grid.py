@@ -5,11 +5,11 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib import colormaps
 from PIL import Image
 
 from castream_jax.evaluation import grid
-from castream_jax.evaluation.grid import draw_grid, lay_grid, lay_heading, overlay, place_columns
+from castream_jax.evaluation.grid import draw_grid, lay_grid, lay_heading, place_columns
+from castream_jax.evaluation.overlay import overlay
 from castream_jax.evaluation.sheet import DPI, PAGE_WIDTH, PRINT_DPI, SMALL, TEXT, measure, wrap
 from tests.evaluation.synthetic import PAIRS, create_gallery
 
@@ -119,19 +119,6 @@ def test_wrapped_lines_fit_and_keep_every_letter():
     assert max(measure(line, TEXT) for line in lines) <= 1.5
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert wrap("", 1.0, TEXT) == [""]
-
-
-def test_overlay_interpolates_by_half_pixel_centres_and_keeps_the_scale():
-    image = np.full((2, 8, 3), 0.5, np.float32)
-    saliency = np.array([[0.0, 1.0]], np.float32)
-    expected = np.array([0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
-    colours = colormaps["inferno"](expected)[:, :3]
-    low, high = grid.HEAT
-    share = (low + (high - low) * expected)[:, None]
-    grey = grid.LIFT + (1 - grid.LIFT) * 0.5
-    np.testing.assert_allclose(overlay(image, saliency)[0], share * colours + (1 - share) * grey, atol=1e-6)
-    flat = overlay(image, np.zeros((3, 3), np.float32))
-    np.testing.assert_allclose(flat, np.broadcast_to(overlay(image, saliency)[0, 0], flat.shape), atol=1e-6)
 
 
 def test_a_gallery_that_does_not_fit_together_is_refused():

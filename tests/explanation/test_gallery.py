@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from castream_jax.evaluation.grid import overlay
-from castream_jax.explanation.gallery import encode_jpeg, render_gallery
+from castream_jax.evaluation.overlay import overlay
+from castream_jax.explanation.gallery import encode_picture, render_gallery
 from castream_jax.explanation.maps import Explained
 from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained
 
@@ -30,7 +30,7 @@ def test_one_file_with_every_picture_once():
     shown = pictures()
     page = render_gallery("resnet18", shown, CLASS_NAMES, skipped=["cannot read <x>"], view="Shown.")
     for picture in shown:
-        assert page.count(encode_jpeg(picture.pixels)) == 1
+        assert page.count(encode_picture(picture.pixels)) == 1
     assert not re.findall(r'(?:src|href)="|https?:|url\(|@import', page)
     assert "cannot read &lt;x&gt;" in page
     assert "<i>c</i>" not in page

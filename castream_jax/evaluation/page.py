@@ -1,0 +1,43 @@
+"""What pages in one file are made with: templates, and pictures and other bytes as text in them."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from PIL import Image
+
+
+def load_template(file: Path) -> jinja2.Template:
+    """Return a template, which may include others of its folder; what it is given is text, and escaped.
+
+    Raises:
+      jinja2.TemplateNotFound: no such file.
+      jinja2.UndefinedError: later, where the template is rendered without a value that it names.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(file.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(file.name)
+
+
+def to_base64(data: bytes) -> str:
+    """Return bytes in base 64."""
+    return base64.b64encode(data).decode()
+
+
+def to_data_uri(data: bytes, kind: str) -> str:
+    """Return a file's bytes as a data URI; `kind` is its media type, such as "image/png"."""
+    return f"data:{kind};base64,{to_base64(data)}"
+
+
+def to_jpeg(picture: Image.Image, quality: int, **options: Any) -> str:
+    """Return a picture as the data URI of a JPEG; `options` are Pillow's."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality, **options)
+    return to_data_uri(file.getvalue(), "image/jpeg")
