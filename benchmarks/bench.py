@@ -2,7 +2,8 @@
 
     python -m benchmarks.bench [--quick]          (make bench, make bench QUICK=1)
 
-On the CPU, float32 unless a row says bfloat16, as many threads for both as there are cores, the same seeded weights
+On the CPU, float32 unless a row says bfloat16, as many threads for both as there are cores (ours: a device for each, as
+in evaluate.py), the same seeded weights
 and photographs, 224 pixels. Works take turns, every other round backwards; a ratio is the median over the rounds of
 the rounds' ratios. Prints Markdown and writes benchmarks/results.json. Without torch, torchvision or pytorch-grad-cam
 it says so and ends well. --quick: fewer rounds, channels and images, and only ResNet-50 in float32 compiled by torch.
@@ -28,6 +29,7 @@ import skimage.data
 from PIL import Image
 
 from benchmarks.allocation import keep_freed_memory
+from castream_jax.cpu import use_cores_as_devices
 from castream_jax.models.classifier import IMAGENET
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -47,14 +49,15 @@ class Plan:
     grad_cam_images: int
     grad_cam_rounds: int
     channels: int
-    measured_images: int
-    long_rounds: int
+    images: int
     """Of Score-CAM, insertion and deletion."""
+    long_rounds: int
+    """Of the same."""
     overhead_channels: int
     overhead_rounds: int
     chunk: int = 16
-    """Masked images in one pass of Score-CAM, for ours and torch's: pytorch-grad-cam's default, and on a CPU faster
-    for both than 64."""
+    """Masked images in one pass, for ours and torch's: pytorch-grad-cam's default, and on a CPU faster for both than
+    64."""
 
 
 FULL = Plan(
@@ -68,7 +71,7 @@ FULL = Plan(
     grad_cam_images=8,
     grad_cam_rounds=15,
     channels=2048,
-    measured_images=2,
+    images=2,
     long_rounds=5,
     overhead_channels=256,
     overhead_rounds=9,
@@ -83,10 +86,10 @@ QUICK = Plan(
     forward_rounds=5,
     grad_cam_images=8,
     grad_cam_rounds=5,
-    channels=64,
-    measured_images=1,
+    channels=48,
+    images=2,
     long_rounds=3,
-    overhead_channels=64,
+    overhead_channels=32,
     overhead_rounds=4,
 )
 
@@ -111,6 +114,7 @@ def main(plan: Plan) -> None:
     began = time.perf_counter()
     kept = keep_freed_memory()
     jax.config.update("jax_platforms", "cpu")
+    use_cores_as_devices(plan.grad_cam_images)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     import torch
 
@@ -123,7 +127,8 @@ def main(plan: Plan) -> None:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()}
     print(f"{machine()}; {', '.join(f'{name} {version}' for name, version in versions.items())}")
     load = [os.getloadavg()[0]]
-    print(f"load average before: {load[0]:.1f}; OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}; {kept}\n")
+    waiting = os.environ["OMP_WAIT_POLICY"]
+    print(f"{jax.device_count()} devices for ours; load before: {load[0]:.1f}; OMP_WAIT_POLICY={waiting}; {kept}\n")
     print(comparison.HEADER, flush=True)
     rows: list[comparison.Comparison] = []
 
@@ -137,8 +142,9 @@ def main(plan: Plan) -> None:
     fastest = min(eager, key=lambda row: row.peer_s).peer.removesuffix(" (best)").removeprefix("torch ")
     pair = explanations.create_pair(photographs(plan.grad_cam_images), fastest)
     show(explanations.compare_grad_cam(pair, plan.grad_cam_rounds))
-    show(explanations.compare_score_cam(pair, plan.channels, plan.chunk, plan.long_rounds))
-    show(explanations.compare_insertion_and_deletion(pair, plan.measured_images, plan.long_rounds))
+    images = max(plan.images, jax.device_count())
+    show(explanations.compare_score_cam(pair, images, plan.channels, plan.chunk, plan.long_rounds))
+    show(explanations.compare_insertion_and_deletion(pair, images, plan.long_rounds))
     print(
         "\nThe last rows are of ResNet-50. pytorch-grad-cam runs as it is installed, in NCHW, and in channels_last; "
         f"torch's loops run {fastest}. pytorch-grad-cam's Score-CAM weighs by a softmax of logits over channels: only "
@@ -146,9 +152,7 @@ def main(plan: Plan) -> None:
         "curves.\n"
     )
     print(overhead.HEADER, flush=True)
-    overheads = overhead.measure_overhead(
-        pair, plan.overhead_channels, plan.measured_images, plan.chunk, plan.overhead_rounds
-    )
+    overheads = overhead.measure_overhead(pair, plan.overhead_channels, images, plan.chunk, plan.overhead_rounds)
     print("\n".join(row.to_line() for row in overheads))
     load.append(os.getloadavg()[0])
     results = {
@@ -157,7 +161,7 @@ def main(plan: Plan) -> None:
         "machine": machine(),
         "versions": versions,
         "load": load,
-        "omp_wait_policy": os.environ["OMP_WAIT_POLICY"],
+        "omp_wait_policy": waiting,
         "malloc": kept,
         "quick": plan is QUICK,
     }

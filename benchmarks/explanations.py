@@ -7,12 +7,14 @@ one of torch's eager formats.
 import contextlib
 import functools
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import PartitionSpec
 from pytorch_grad_cam import GradCAM, ScoreCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -21,15 +23,13 @@ from benchmarks import peer_loops
 from benchmarks.comparison import Comparison, compare, largest
 from benchmarks.interleaved import Work, interleave
 from benchmarks.peer_networks import EAGER, StreamResNet, build, convert, in_format, to_torch
-from castream_jax.attribution.score import ScoreCam
 from castream_jax.evaluation.maps import explain
 from castream_jax.masking import min_max, upsample
 from castream_jax.metrics.protocol import PROTOCOLS
+from castream_jax.sharding import DATA, create_local_mesh, replicate, split_images
 
 NETWORK, TARGET = "resnet50", "stage4"
 PROTOCOL = PROTOCOLS["castream"]
-CURVE_CHUNK = 27
-"""Images in one pass of insertion and deletion: the points between the ends of one curve, so that none is padded."""
 
 
 @dataclass(frozen=True)
@@ -92,30 +92,37 @@ def compare_grad_cam(pair: Pair, rounds: int) -> list[Comparison]:
     return [compare(work, times, peer, differences[peer], bar) for peer, bar in zip(map(package, EAGER), (3.5, None))]
 
 
-def create_score_cam(pair: Pair, channels: int, chunk: int):
-    """Return the compiled function from images and labels to `ScoreCam` of GAP and CA, of the first channels."""
+def create_score_cam(pair: Pair, channels: int, chunk: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Return the compiled function from images and labels to Score-CAM maps of GAP and CA, [2 B h w], of the first
+    channels, and to the passes of each device, [D].
+    """
     graphdef, state = nnx.split(pair.ours)
 
-    @jax.jit
-    def run(state: nnx.State, images: jax.Array, labels: jax.Array) -> ScoreCam | None:
+    def run_images(state: nnx.State, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        images, labels = batch
         model = nnx.merge(graphdef, state)
         features = model.features(images)
         some = features | {TARGET: features[TARGET][..., :channels]}
         both = dict.fromkeys(model.poolings(), labels)
-        return explain(model.poolings(), images, some, both, ["score_cam"], TARGET, chunk).score_cam
+        found = explain(model.poolings(), images, some, both, ["score_cam"], TARGET, chunk).score_cam
+        assert found is not None
+        return found.maps, found.passes[None]
 
-    return lambda images, labels: run(state, images, labels)
+    mesh = create_local_mesh()
+    run = jax.jit(split_images(run_images, mesh, (PartitionSpec(None, DATA), PartitionSpec(DATA))))
+    state = replicate(state, mesh)
+    return lambda images, labels: run(state, (images, labels))
 
 
-def compare_score_cam(pair: Pair, channels: int, chunk: int, rounds: int) -> list[Comparison]:
-    """Return Score-CAM of GAP and CA for the first image.
+def compare_score_cam(pair: Pair, count: int, channels: int, chunk: int, rounds: int) -> list[Comparison]:
+    """Return Score-CAM of GAP and CA for the first `count` images.
 
     pytorch-grad-cam, once for each network, weighs by a softmax of logits over channels: times only. The loop follows
     METHOD 2 and shares the trunk between GAP and CA, as ours does.
     """
-    images, labels = pair.images[:1], pair.labels[:1]
+    images, labels = pair.images[:count], pair.labels[:count]
     run = create_score_cam(pair, channels, chunk)
-    pixels, targets = to_torch(images), [ClassifierOutputTarget(int(labels[0]))]
+    pixels, targets = to_torch(images), [ClassifierOutputTarget(label) for label in labels.tolist()]
 
     def first_channels(activations):
         return activations[:, :channels]
@@ -131,13 +138,13 @@ def compare_score_cam(pair: Pair, channels: int, chunk: int, rounds: int) -> lis
 
     loop = "torch loop, shared trunk"
     works: dict[str, Work] = {
-        "ours": lambda: run(images, labels).maps,
+        "ours": lambda: run(images, labels)[0],
         **{f"{package(name)}, two runs": functools.partial(two_runs, name) for name in EAGER},
         loop: lambda: peer_loops.score_cam(pair.theirs, images, labels, channels, pair.ours.normalisation, chunk),
     }
     difference = largest(works["ours"](), works[loop]())
     times = interleave(works, rounds)
-    work = f"Score-CAM, GAP and CA, {channels} channels"
+    work = f"Score-CAM, GAP and CA, batch {count}, {channels} channels"
     installed, channels_last = (f"{package(name)}, two runs" for name in EAGER)
     return [
         compare(work, times, installed, bar=2.5),
@@ -155,7 +162,7 @@ def compare_insertion_and_deletion(pair: Pair, count: int, rounds: int) -> list[
     maps = np.asarray(ca.attribute(gap, images, labels, "grad_cam"))
     peer = "torch loop"
     works = {
-        "ours": lambda: ca.evaluate_maps(gap, images, labels, maps, chunk=CURVE_CHUNK),
+        "ours": lambda: ca.evaluate_maps(gap, images, labels, maps),
         peer: lambda: peer_loops.insertion_and_deletion(pair.theirs.network, images, labels, maps, PROTOCOL),
     }
     found = works["ours"]()

@@ -7,6 +7,7 @@ from flax import nnx
 from benchmarks.comparison import Comparison, compare, largest
 from benchmarks.interleaved import interleave
 from benchmarks.peer_networks import COMPILED, build, convert, forwards
+from castream_jax.sharding import create_local_mesh, replicate, split_images
 
 BAR = 1.0
 
@@ -18,8 +19,10 @@ def compare_forward(name: str, images: np.ndarray, dtype: str, rounds: int, comp
     stdout.
     """
     theirs = build(name, images)
-    graphdef, state = nnx.split(convert(name, theirs, "gap", dtype))
-    forward = jax.jit(lambda state, images: nnx.merge(graphdef, state)(images))
+    ours, mesh = convert(name, theirs, "gap", dtype), create_local_mesh()
+    graphdef, state = nnx.split(ours)
+    forward = jax.jit(split_images(lambda state, images: nnx.merge(graphdef, state)(images), mesh))
+    state = replicate(state, mesh)
     works = {"ours": lambda: forward(state, images)} | forwards(theirs, images, dtype, compiled)
     if COMPILED in works:
         try:

@@ -1,5 +1,6 @@
 """What Score-CAM, insertion and deletion cost beyond the forward passes that they make."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,10 +9,12 @@ import numpy as np
 from flax import nnx
 
 import castream_jax as ca
-from benchmarks.explanations import CURVE_CHUNK, PROTOCOL, Pair, create_score_cam
+from benchmarks.explanations import PROTOCOL, Pair, create_score_cam
 from benchmarks.interleaved import Work, interleave, ratios
+from castream_jax.evaluation.chunk import choose_chunk
 from castream_jax.evaluation.maps import joint_probabilities
 from castream_jax.passes import even_chunk, map_in_chunks
+from castream_jax.sharding import create_local_mesh, replicate, split_images
 
 BAR = 1.05
 
@@ -36,53 +39,59 @@ HEADER = "| work | passes | time / their forward time | quartiles | bar |\n|---|
 
 
 def measure_overhead(pair: Pair, channels: int, count: int, chunk: int, rounds: int) -> list[Overhead]:
-    """Return both overheads: of Score-CAM for GAP and CA, first image, and of every measure of GAP's Grad-CAM maps."""
+    """Return both overheads, for the first `count` images, as many on every device: of Score-CAM for GAP and CA, and of
+    every measure of GAP's Grad-CAM maps.
+    """
+    images, labels, own = pair.images[:count], pair.labels[:count], count // jax.local_device_count()
     run = create_score_cam(pair, channels, chunk)
-    first, label = pair.images[:1], pair.labels[:1]
-    passes = int(run(first, label).passes)
-    chunk = min(chunk, channels)
-    # One more single pass: the image itself, whose features are the masks.
+    passes = max(run(images, labels)[1].tolist())  # of the device that has the most
+    full = min(chunk, own * channels)
     score_cam = _measure(
-        f"Score-CAM, GAP and CA, {channels} channels",
-        lambda: run(first, label),
+        f"Score-CAM, GAP and CA, batch {count}, {channels} channels",
+        lambda: run(images, labels),
         list(pair.ours.poolings().values()),
         pair.images,
-        {chunk: passes // chunk, 1: 1 + passes % chunk},
+        # The images' own passes, whose features are the masks, and the black image's.
+        Counter({full: passes // full}) + Counter({own: 1}) + Counter({1: passes % full}),
         rounds,
     )
     gap = pair.ours.poolings()["gap"]
-    images, labels = pair.images[:count], pair.labels[:count]
     maps = np.asarray(ca.attribute(gap, images, labels, "grad_cam"))
+    chunk = choose_chunk(gap, images.shape[1:3])
     points = -(-images.shape[1] * images.shape[2] // PROTOCOL.step(images.shape[2])) - 1
-    chunks: dict[int, int] = {}
-    for size in (2 * count + 1, count, points * count, points * count):  # ends, masked images, and the two curves
-        even = even_chunk(size, CURVE_CHUNK)
-        chunks[even] = chunks.get(even, 0) + -(-size // even)
+    sizes = (2 * own + 1, own, points * own, points * own)  # ends, masked images, and the two curves
     measures = _measure(
         f"insertion, deletion, AD, AG, AI, batch {count}",
-        lambda: ca.evaluate_maps(gap, images, labels, maps, chunk=CURVE_CHUNK),
+        lambda: ca.evaluate_maps(gap, images, labels, maps),
         [gap],
         pair.images,
-        chunks,
+        sum((Counter({even: -(-size // even)}) for size in sizes for even in [even_chunk(size, chunk)]), Counter()),
         rounds,
     )
     return [score_cam, measures]
 
 
 def _measure(
-    name: str, work: Work, networks: list[ca.Classifier], images: np.ndarray, chunks: Mapping[int, int], rounds: int
+    name: str,
+    work: Work,
+    networks: list[ca.Classifier],
+    images: np.ndarray,
+    chunks: Mapping[int, int],
+    rounds: int,
 ) -> Overhead:
-    """Return the overhead of a work that makes `chunks`: how many passes of how many images each."""
+    """Return the overhead of a work that makes `chunks` on every device: how many passes of how many images each."""
     graphdef, state = nnx.split(networks)
+    mesh = create_local_mesh()
 
-    @jax.jit
-    def forward(state: nnx.State, images: jax.Array) -> list[jax.Array]:
+    def forward_images(state: nnx.State, images: jax.Array) -> list[jax.Array]:
         score_fn = joint_probabilities(nnx.merge(graphdef, state))
         # Compiled loops, as the works' own: what all passes share, like the folding of weights, is done once in both.
         return [
             map_in_chunks(lambda i: score_fn(images[i % len(images)]), size * n, size) for size, n in chunks.items()
         ]
 
-    times = interleave({"ours": work, "passes": lambda: forward(state, images)}, rounds)
+    forward, state = jax.jit(split_images(forward_images, mesh)), replicate(state, mesh)
+    all_of_them = np.tile(images, (mesh.size, 1, 1, 1))  # for each device: it never sees the same one twice in a row
+    times = interleave({"ours": work, "passes": lambda: forward(state, all_of_them)}, rounds)
     low, middle, high = ratios(times["ours"], times["passes"])
-    return Overhead(name, sum(size * n for size, n in chunks.items()), middle, (low, high))
+    return Overhead(name, mesh.size * sum(size * n for size, n in chunks.items()), middle, (low, high))

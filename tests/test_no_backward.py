@@ -50,8 +50,8 @@ class Programs:
 
     def attribute(self, method: str):
         def run(params, frozen, images, labels):
-            graphdef, state = nnx.split(nnx.merge(self.graphdef, params, frozen))
-            return api._attribute(graphdef, state, images, labels, method, self.model.target(None), 8)
+            model = nnx.merge(self.graphdef, params, frozen)
+            return api._attribute(model, images, labels, method, self.model.target(None), 8)
 
         return run
 

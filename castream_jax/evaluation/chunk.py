@@ -1,10 +1,12 @@
 """How many masked images go through a network at once, where nobody says it."""
 
+import functools
 import math
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from castream_jax.config import Experiment
 from castream_jax.errors import InputError
@@ -27,11 +29,30 @@ def check_chunk(chunk: int) -> None:
 
 def choose_chunk(model: Classifier, size: tuple[int, int]) -> int:
     """Return the images of `size` in one forward pass, a power of two that suits the memory of the device."""
-    images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
-    largest = max(tap.size * tap.dtype.itemsize for tap in jax.eval_shape(model.features, images).values())
+    graphdef, state = nnx.split(model)
+    leaves, structure = jax.tree.flatten(state)
+    shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+    largest = _largest_map(graphdef, structure, shapes, size)
     memory = jax.local_devices()[0].memory_stats() or {}
     limit = memory["bytes_limit"] * MEMORY_SHARE if "bytes_limit" in memory else CPU_BYTES
     return min(2 ** int(math.log2(max(limit / largest, 1))), LARGEST)
+
+
+@functools.lru_cache
+def _largest_map(
+    graphdef: nnx.GraphDef,
+    structure: jax.tree_util.PyTreeDef,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    size: tuple[int, int],
+) -> int:
+    """Return the bytes of the largest feature map of one image; remembered, for it takes a trace of the network."""
+
+    def features(state: nnx.State, images: jax.Array) -> dict[str, jax.Array]:
+        return nnx.merge(graphdef, state).features(images)
+
+    images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+    taps = jax.eval_shape(features, jax.tree.unflatten(structure, shapes), images)
+    return max(tap.size * tap.dtype.itemsize for tap in taps.values())
 
 
 def settle_chunk(experiment: Experiment, model: Classifier) -> Experiment:

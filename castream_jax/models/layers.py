@@ -19,6 +19,8 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
+from castream_jax.models import winograd
+
 PRECISION = lax.Precision.HIGHEST
 BATCH_NORM_EPSILON = 1e-5  # torchvision's
 BATCH_NORM_MOMENTUM = 0.9
@@ -50,14 +52,16 @@ def convolve(
         return lax.dot_general(x, kernel, (((2, 4, 5), (0, 1, 2)), ((), ())), precision=PRECISION)  # [B H2 W2 D]
     if min(x.shape[1:3]) < height:
         return _convolve_patches(x, kernel, stride, padding)
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        [(padding, padding)] * 2,
+    convolve_positions = functools.partial(
+        lax.conv_general_dilated,
+        window_strides=(stride, stride),
+        padding=[(padding, padding)] * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         precision=PRECISION,
     )
+    if winograd.is_faster(x, kernel, stride, padding):
+        return lax.platform_dependent(x, kernel, cpu=winograd.convolve_tiles, default=convolve_positions)
+    return convolve_positions(x, kernel)
 
 
 def _convolve_patches(x: Array, kernel: Array, stride: int, padding: int) -> Array:
@@ -69,7 +73,7 @@ def _convolve_patches(x: Array, kernel: Array, stride: int, padding: int) -> Arr
     h2, w2 = ((side + 2 * padding - size) // stride + 1 for side in x.shape[1:3])
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     places = itertools.product(range(size), repeat=2)
-    taps = [x[:, i : i + stride * h2 : stride, j : j + stride * w2 : stride][:, :h2, :w2] for i, j in places]
+    taps = [x[:, i : i + stride * h2 : stride, j : j + stride * w2 : stride] for i, j in places]
     patches = jnp.concatenate(taps, axis=-1)  # [B H2 W2 k*k*C]
     return lax.dot_general(patches, kernel.reshape(-1, features), (((3,), (0,)), ((), ())), precision=PRECISION)
 
