@@ -2,11 +2,11 @@
 
     python -m benchmarks.bench [--quick]          (make bench, make bench QUICK=1)
 
-On the CPU, float32 unless a row says bfloat16, as many threads for both as there are cores (ours: a device for each, as
-in evaluate.py), the same seeded weights
-and photographs, 224 pixels. Works take turns, every other round backwards; a ratio is the median over the rounds of
-the rounds' ratios. Prints Markdown and writes benchmarks/results.json. Without torch, torchvision or pytorch-grad-cam
-it says so and ends well. --quick: fewer rounds, channels and images, and only ResNet-50 in float32 compiled by torch.
+On the CPU, float32 unless a row says bfloat16, the same seeded weights and photographs, 224 pixels. torch has as many
+threads as there are cores, ours a device for each, as in evaluate.py. Works take turns, every other round backwards; a
+ratio is the median over the rounds of the rounds' ratios. Prints Markdown and writes benchmarks/results.json. Takes
+3 GiB of memory at once, for both sides (`allocation.py`). Without torch, torchvision or pytorch-grad-cam it says so
+and ends well. --quick: fewer rounds, channels and images, and only ResNet-50 in float32 compiled by torch.
 
 torch's threads sleep while they wait (OMP_WAIT_POLICY=PASSIVE, unless it is set): where they spin, as they do by
 default, any other work on the machine slows torch several times, and ratios would flatter ours. Run it on a quiet
@@ -17,6 +17,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
+import math
 import os
 import platform
 import time
@@ -114,7 +115,7 @@ def main(plan: Plan) -> None:
     began = time.perf_counter()
     kept = keep_freed_memory()
     jax.config.update("jax_platforms", "cpu")
-    use_cores_as_devices(plan.grad_cam_images)
+    use_cores_as_devices(math.gcd(plan.grad_cam_images, *(batch for _, _, batch, _ in plan.forwards)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     import torch
 

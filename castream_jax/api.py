@@ -24,7 +24,7 @@ from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import convert_picture, name_pictures, prepare, read_picture
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier
-from castream_jax.parallel import compute_on_devices
+from castream_jax.placement import compute_on_devices
 
 
 def attribute(

@@ -11,7 +11,7 @@ from flax import nnx
 from PIL import Image
 
 import castream_jax
-from castream_jax import PROTOCOLS, InputError, attribute, evaluate_maps, explain, parallel
+from castream_jax import PROTOCOLS, InputError, attribute, evaluate_maps, explain, placement
 from castream_jax.evaluation.maps import METHODS, joint_probabilities
 from castream_jax.evaluation.maps import explain as explain_networks
 from castream_jax.evaluation.measures import measure_maps
@@ -100,22 +100,22 @@ def test_attribute_compiles_once_for_each_shape():
     model, other = small_resnet(), small_resnet()
     nnx.update(other, jax.tree.map(lambda leaf: leaf * 1.01, nnx.state(other)))
     attribute(model, IMAGES, LABELS, "grad_cam")
-    programs = parallel._compute._cache_size()
+    programs = placement._compute._cache_size()
     attribute(model, IMAGES + 1, np.asarray([0, 0]), "grad_cam")
     attribute(model, IMAGES, LABELS, "grad_cam", target="stage4")  # the default, by name
     attribute(other, IMAGES, LABELS, "grad_cam")  # other weights
-    assert parallel._compute._cache_size() == programs
+    assert placement._compute._cache_size() == programs
     attribute(model, IMAGES[:1], LABELS[:1], "grad_cam")
-    assert parallel._compute._cache_size() == programs + 1
+    assert placement._compute._cache_size() == programs + 1
 
 
 def test_evaluate_maps_compiles_once_for_each_shape():
     model = small_resnet()
     found = evaluate_maps(model, IMAGES, LABELS, MAPS)
     assert found["insertion_curve"].shape == (2, 9)  # 64 rows, 8 a step
-    programs = parallel._compute._cache_size()
+    programs = placement._compute._cache_size()
     evaluate_maps(model, IMAGES + 1, [0, 2], 1 - MAPS, PROTOCOLS["castream"])
-    assert parallel._compute._cache_size() == programs
+    assert placement._compute._cache_size() == programs
 
 
 def bad(**changes):

@@ -7,7 +7,7 @@ import sys
 import jax
 import pytest
 
-from castream_jax.cpu import MOST_DEVICES, ONEDNN, use_cores_as_devices, use_onednn_for_bfloat16
+from castream_jax.cpu import MOST_DEVICES, ONEDNN, use_onednn_for_bfloat16
 
 AMX = "flags : fpu avx512f amx_bf16 amx_tile\n"
 
@@ -50,11 +50,11 @@ def test_this_jax_knows_the_flag():
     assert (found.returncode, found.stdout) == (0, "3\n"), found.stderr[-500:]
 
 
-def count_devices(cores: int, batch_size: int, environment: dict[str, str], before: str = "") -> int:
+def count_devices(cores: int, batch_size: int, environment: dict[str, str], before: str = "0") -> int:
     """Return how many devices a fresh process has."""
     program = (
-        f"import os; os.cpu_count = lambda: {cores}; import jax; {before}\n"
-        f"from castream_jax.cpu import use_cores_as_devices; use_cores_as_devices({batch_size}); "
+        f"import jax; from castream_jax import cpu; cpu.count_cores = lambda: {cores}; {before}; "
+        f"cpu.use_cores_as_devices({batch_size}); "
         "print(jax.device_count())"
     )
     base = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
@@ -82,6 +82,11 @@ def test_cores_become_devices_unless_the_user_says_otherwise(cores, batch_size, 
 
 def test_devices_stay_as_they_are_once_there():
     assert count_devices(4, 16, {}, before="jax.devices()") == 1
-    devices = jax.device_count()
-    use_cores_as_devices(16)
-    assert jax.device_count() == devices
+    assert count_devices(4, 16, {}, before="jax.config.update('jax_num_cpu_devices', 3)") == 3
+
+
+def test_cores_are_those_that_the_process_may_use():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system does not say which cores a process may use")
+    program = "import os; os.sched_setaffinity(0, [0]); from castream_jax.cpu import count_cores; print(count_cores())"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout == "1\n"

@@ -1,7 +1,8 @@
 """An evaluation in parts: the rows of a range of images each, on disk as soon as they are there.
 
 A part is computed as if it were alone, so a run that was killed at any moment goes on with the parts that are missing,
-on any number of processes, and the merged rows are the same bytes. Part i belongs to process i modulo their number.
+on any number of processes of as many devices, and the merged rows are the same bytes. Part i belongs to process i
+modulo their number.
 """
 
 import hashlib
@@ -66,7 +67,7 @@ class Parts:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, source: Source) -> str:
+def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, source: Source, devices: int) -> str:
     """Return the sha256 over all that rows depend on: network, data, protocol, settings and versions.
 
     Args:
@@ -74,6 +75,7 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
       experiment: its settings, but how many images there are to measure and to draw.
       protocol: the choices that the numbers depend on.
       source: the data.
+      devices: of a process; how many images each computes at once shows in the rounding.
     """
     settings: dict[str, Any] = asdict(experiment.evaluation)
     for name in ("num_images", "num_figures"):
@@ -85,6 +87,7 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
         "protocol": asdict(protocol),
         "image_size": experiment.data.image_size,
         "dataset": [source.name, source.split, len(source), source.class_names],
+        "devices": devices,
         "part": ["rows", "cost", "indices"],  # what one holds: those of an older layout are not these
         "versions": collect_versions(("jax", "jaxlib")),
     }

@@ -32,7 +32,7 @@ from castream_jax.evaluation.maps import MapKey
 from castream_jax.evaluation.parts import Parts, take_fingerprint
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.classifier import Classifier
-from castream_jax.sharding import create_local_mesh, create_mesh, replicate, round_up
+from castream_jax.sharding import create_local_mesh, create_mesh, first_process, replicate, round_up
 from castream_jax.training.accuracy import SplitAccuracy
 from castream_jax.training.network import build_network, evaluation_protocol, evaluation_resize, load_trained
 from castream_jax.trees import digest
@@ -81,7 +81,8 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     images = min(config.num_images or len(source), len(source))
     mesh = create_local_mesh()
     batch_size = round_up(config.batch_size, mesh)
-    fingerprint = take_fingerprint(digest(jax.device_get(state)), experiment, protocol, source)
+    arrays, devices = digest(jax.device_get(state)), first_process(mesh.size)
+    fingerprint = take_fingerprint(arrays, experiment, protocol, source, devices)
     parts = Parts(evaluation_directory(workdir, protocol), fingerprint, images, batch_size)
     program = Program(experiment, protocol, source, graphdef, state, mesh, batch_size)
     compute_parts(parts, program, source, keys)

@@ -87,9 +87,7 @@ class Explainer:
         self.methods = tuple(method for method in dict.fromkeys(methods) if has_map(method, model))
         if not self.methods:
             check_method(methods[0], model)
-        self.model, self.target = model, model.target(target)
-        # Once for each size of pictures: it traces the backbone.
-        self._chunk = functools.cache(lambda size: chunk or choose_chunk(model, size))
+        self.model, self.target, self.chunk = model, model.target(target), chunk
         self._graphdef, self._state = nnx.split(model)
 
     def explain(
@@ -143,7 +141,7 @@ class Explainer:
         """Return the Score-CAM maps of every pooling; groups of channels differ from one pass in rounding alone."""
         networks = list(self.model.poolings())
         channels = feature_map.shape[-1]
-        chunk = self._chunk((images.shape[1], images.shape[2]))
+        chunk = self.chunk or choose_chunk(self.model, (images.shape[1], images.shape[2]))
         group = min(channels, chunk * -(-channels // (chunk * TURNS)))
         groups = -(-channels // group)
         padded = jnp.pad(feature_map, ((0, 0), (0, 0), (0, 0), (0, groups * group - channels)))  # flat: no passes

@@ -88,10 +88,11 @@ class ConvNeXt(nnx.Module):
         return 32
 
     def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
-        """Return every named feature map, in the compute dtype. `train` changes nothing: there are no statistics."""
-        early = layers.map_in_cache(self._early_stages, images.astype(self.dtype))
+        """Return every named feature map, in the compute dtype; `train` changes none: there are no statistics."""
+        images = images.astype(self.dtype)
+        early = self._early_stages(images) if train else layers.map_in_cache(self._early_stages, images)
         features = early | self._stages(early[f"downsample{layers.EARLY}"], range(layers.EARLY, len(self.stages) - 1))
-        x = features["downsample3"]
+        x = features[f"downsample{len(self.stages) - 1}"]
         *blocks, last = self.stages[-1]
         for block in blocks:
             x = block(x)

@@ -48,3 +48,16 @@ def test_a_chunk_that_was_said_stays(monkeypatch, model):
 
 def test_a_chosen_chunk_is_in_the_settings(model):
     assert settle_chunk(Experiment(name="x"), model).evaluation.chunk == choose_chunk(model, (224, 224))
+
+
+def test_the_network_is_traced_once_for_each_size(monkeypatch):
+    model, sizes = ca.create_model("resnet18_small", "gap"), []
+    features = type(model.backbone).features
+    monkeypatch.setattr(
+        type(model.backbone),
+        "features",
+        lambda self, images, train: sizes.append(images.shape[1:3]) or features(self, images, train),
+    )
+    for size in ((48, 64), (48, 64), (32, 64), (48, 64)):
+        choose_chunk(model, size)
+    assert sizes == [(48, 64), (32, 64)]

@@ -84,15 +84,6 @@ def test_a_network_without_a_stream():
         run("gap", methods=("attention",))
 
 
-def test_the_chunk_is_chosen_once_for_each_size(monkeypatch):
-    sizes: list[tuple[int, int]] = []
-    monkeypatch.setattr("castream_jax.explanation.maps.choose_chunk", lambda model, size: sizes.append(size) or 64)
-    explainer = Explainer(small_resnet("gap"), ["score_cam"])
-    for pixels in (PIXELS, PIXELS, PIXELS[:32], PIXELS):
-        explainer.explain("a", pixels, 0.75, [0], lambda share: None)
-    assert sizes == [(48, 64), (32, 64)]
-
-
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="Did you mean 'grad_cam'"):
         Explainer(small_resnet(), ["grad_cm"])

@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from castream_jax import InputError, create_model
+from castream_jax.models import layers
 from castream_jax.models.classifier import ARCHITECTURES
 from tests.goldens import assert_close
 from tests.networks import IMAGES, forward, random_images, small_convnext, small_resnet
@@ -214,3 +215,20 @@ def test_bad_options(options, message):
 def test_images_too_small_for_convnext(image):
     with pytest.raises(InputError, match=rf"images are {image[0]}x{image[1]}: .*at least 32 pixels a side"):
         small_convnext().features(random_images(1, *image))
+
+
+@pytest.mark.parametrize("create", [small_resnet, small_convnext])
+def test_early_layers_a_few_images_at_a_time_change_nothing(monkeypatch, create):
+    model, images, seen = create(), random_images(5, 64, 64), []
+    early = type(model.backbone)._early_stages
+    monkeypatch.setattr(
+        type(model.backbone), "_early_stages", lambda self, x, *train: seen.append(len(x)) or early(self, x, *train)
+    )
+    found = []
+    for limit in (2**16, 2**30):
+        monkeypatch.setattr(layers, "CACHE_BYTES", limit)
+        found.append(model.features(images))
+    assert 1 in seen
+    assert 5 in seen
+    for name, values in found[1].items():
+        assert_close(found[0][name], values, absolute=1e-6 * float(jnp.abs(values).max()))

@@ -210,7 +210,7 @@ def test_products_ask_for_full_precision():
 @pytest.mark.parametrize("count", [1, 2, 5, 12])
 def test_groups_of_images_give_what_the_batch_gives(monkeypatch, count):
     """Whatever the size of the groups, and with a last one to pad."""
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr(layers, "count_cores", lambda: 1)
     images = draw(count, 8, 8, 3)
     for limit in (1, images[0].nbytes * 3, 2**30):
         seen = []

@@ -1,12 +1,13 @@
 """A function of a network and images, computed on all devices of this process, each with its own images."""
 
 import functools
-import operator
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Shaped
@@ -27,17 +28,17 @@ def compute_on_devices(
       settings: hashable.
 
     Returns:
-      The tree of arrays [B ...], on the first device.
+      The tree of arrays [B ...], where JAX puts new arrays.
     """
+    graphdef, state = nnx.split(model)
     count = len(arrays[0])
     mesh = create_local_mesh(most=count)
-    graphdef, state = nnx.split(model)
+    if mesh.size == 1:
+        return _compute(graphdef, state, arrays, function, settings, None)
     if missing := round_up(count, mesh) - count:
         arrays = tuple(jnp.concatenate([array, jnp.repeat(array[-1:], missing, axis=0)]) for array in arrays)
     results = _compute(graphdef, _place(state, mesh), arrays, function, settings, mesh)
-    if mesh.size == 1:
-        return results
-    return jax.tree.map(lambda array: jax.device_put(array, jax.local_devices()[0])[:count], results)
+    return jax.tree.map(lambda array: jnp.asarray(np.asarray(array)[:count]), results)
 
 
 @functools.partial(jax.jit, static_argnames=("graphdef", "function", "settings", "mesh"))
@@ -45,25 +46,27 @@ def _compute(graphdef, state, arrays, function, settings, mesh):
     def work(state, arrays):
         return function(nnx.merge(graphdef, state), *arrays, *settings)
 
-    return split_images(work, mesh)(state, arrays)
+    return (split_images(work, mesh) if mesh else work)(state, arrays)
 
 
 class Placement:
-    """Places a tree of arrays on several devices, and remembers the last one: the same arrays are not copied again."""
+    """Copies arrays to several devices, each array once: a copy lives as long as its array."""
 
     def __init__(self) -> None:
-        self._last: tuple[Mesh | None, list[jax.Array], Any] = (None, [], None)
+        self._copies: dict[tuple[int, Mesh], tuple[weakref.ref[jax.Array], jax.Array]] = {}
 
     def __call__(self, tree: Any, mesh: Mesh) -> Any:
-        """Return a tree that every device of the mesh holds whole; itself, if there is but one device."""
-        if mesh.size == 1:
-            return tree
-        leaves = jax.tree.leaves(tree)
-        where, last, placed = self._last
-        if where != mesh or len(last) != len(leaves) or any(map(operator.is_not, last, leaves)):
-            placed = jax.device_put(tree, replicated(mesh))
-            self._last = mesh, leaves, placed
-        return placed
+        """Return a tree of arrays that every device of the mesh holds whole."""
+        return jax.tree.map(lambda array: self._place(array, mesh), tree)
+
+    def _place(self, array: jax.Array, mesh: Mesh) -> jax.Array:
+        key = id(array), mesh
+        known, copy = self._copies.get(key, (None, None))
+        if known is None or copy is None or known() is not array:
+            copy = jax.device_put(array, replicated(mesh))
+            if copy is not array:  # it is there already
+                self._copies[key] = weakref.ref(array, lambda _: self._copies.pop(key, None)), copy
+        return copy
 
 
 _place = Placement()

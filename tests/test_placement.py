@@ -1,14 +1,16 @@
 """Several devices give what one gives; nothing is computed or copied twice."""
 
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from castream_jax import parallel
-from castream_jax.parallel import Placement, compute_on_devices
-from castream_jax.sharding import create_local_mesh
+from castream_jax.placement import Placement, compute_on_devices
+from castream_jax.sharding import create_local_mesh, replicated
 
 
 class Scale(nnx.Module):
@@ -28,6 +30,7 @@ def test_any_number_of_images_on_any_number_of_devices(count):
     np.testing.assert_array_equal(found["labels"], labels)
     for array in found.values():
         assert array.devices() == {jax.local_devices()[0]}
+        assert not array.committed  # combines with arrays anywhere
 
 
 def test_each_device_computes_its_own_images_alone():
@@ -41,19 +44,36 @@ def test_each_device_computes_its_own_images_alone():
     assert set(seen) == {(-(-20 // jax.local_device_count()), 3)}
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_weights_may_lie_on_many_devices_or_on_another_one(count):
+    images = jnp.ones((count, 3))
+    for sharding in (replicated(create_local_mesh()), jax.local_devices()[-1]):
+        model = Scale()
+        nnx.update(model, jax.device_put(nnx.state(model), sharding))
+        found = compute_on_devices(weigh, model, (images, jnp.arange(count)), 1)
+        np.testing.assert_array_equal(found["sum"], 3.0)
+
+
 def test_weights_are_copied_when_they_change_and_not_again():
     place, mesh = Placement(), create_local_mesh()
     model = Scale()
-    first = place(nnx.state(model), mesh)
-    assert jax.tree.leaves(place(nnx.state(model), mesh))[0] is jax.tree.leaves(first)[0]
+
+    def copy(mesh):
+        return jax.tree.leaves(place(nnx.state(model), mesh))[0]
+
+    first = copy(mesh)
+    assert len(first.devices()) == mesh.size
+    assert len(copy(create_local_mesh(most=2)).devices()) == 2
+    assert copy(mesh) is first
     model.factor[...] = model.factor[...] + 1
-    changed = jax.tree.leaves(place(nnx.state(model), mesh))[0]
-    np.testing.assert_array_equal(changed, [1, 2, 3])
-    assert len(changed.devices()) == mesh.size
-    smaller = create_local_mesh(most=2)
-    assert len(jax.tree.leaves(place(nnx.state(model), smaller))[0].devices()) == 2
+    np.testing.assert_array_equal(copy(mesh), [1, 2, 3])
 
 
-def test_one_device_takes_the_weights_where_they_are():
-    state = nnx.state(Scale())
-    assert parallel._place(state, create_local_mesh(most=1)) is state
+def test_copies_end_with_their_arrays():
+    place, model = Placement(), Scale()
+    copy = weakref.ref(jax.tree.leaves(place(nnx.state(model), create_local_mesh()))[0])
+    assert copy() is not None
+    del model
+    gc.collect()
+    assert copy() is None
+    assert not place._copies
