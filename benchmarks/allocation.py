@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1  # of malloc.h
-RESERVE = 3 * 2**30
+RESERVE = 6 * 2**30
 """Bytes that are touched once and then free for all. Without them, what one side leaves behind splits the space that
 the other had before, whose next call takes new space, round after round."""
 

@@ -5,7 +5,7 @@
 On the CPU, float32 unless a row says bfloat16, the same seeded weights and photographs, 224 pixels. torch has as many
 threads as there are cores, ours a device for each, as in evaluate.py. Works take turns, every other round backwards; a
 ratio is the median over the rounds of the rounds' ratios. Prints Markdown and writes benchmarks/results.json. Takes
-3 GiB of memory at once, for both sides (`allocation.py`). Without torch, torchvision or pytorch-grad-cam it says so
+6 GiB of memory at once, for both sides (`allocation.py`). Without torch, torchvision or pytorch-grad-cam it says so
 and ends well. --quick: fewer rounds, channels and images, and only ResNet-50 in float32 compiled by torch.
 
 torch's threads sleep while they wait (OMP_WAIT_POLICY=PASSIVE, unless it is set): where they spin, as they do by
@@ -84,14 +84,14 @@ QUICK = Plan(
         ("convnext_base", "float32", 4, False),
         ("convnext_base", "bfloat16", 4, False),
     ),
-    forward_rounds=5,
+    forward_rounds=6,
     grad_cam_images=8,
-    grad_cam_rounds=5,
-    channels=48,
+    grad_cam_rounds=7,
+    channels=32,
     images=2,
     long_rounds=3,
     overhead_channels=32,
-    overhead_rounds=4,
+    overhead_rounds=3,
 )
 
 

@@ -32,7 +32,7 @@ NETWORK, TARGET = "resnet50", "stage4"
 PROTOCOL = PROTOCOLS["castream"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """ResNet-50 with GAP and CA pooling, ours and torch's, with the same weights; and the images to explain."""
 
@@ -87,11 +87,12 @@ def compare_grad_cam(pair: Pair, rounds: int) -> list[Comparison]:
             cam = stack.enter_context(GradCAM(network, [network.layer4[-1]]))
             works[package(name)] = lambda cam=cam: cam(pixels, targets)
         differences = {peer: largest(maps, work()) for peer, work in works.items() if peer != "ours"}
-        times = interleave(works, rounds)
+        times = interleave(works, rounds, compiled=True)
     work = f"Grad-CAM, batch {len(images)}"
     return [compare(work, times, peer, differences[peer], bar) for peer, bar in zip(map(package, EAGER), (3.5, None))]
 
 
+@functools.cache
 def create_score_cam(pair: Pair, channels: int, chunk: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Return the compiled function from images and labels to Score-CAM maps of GAP and CA, [2 B h w], of the first
     channels, and to the passes of each device, [D].
@@ -168,4 +169,12 @@ def compare_insertion_and_deletion(pair: Pair, count: int, rounds: int) -> list[
     found = works["ours"]()
     curves = jnp.stack([found["insertion_curve"], found["deletion_curve"]])
     difference = largest(curves, works[peer]())
-    return [compare(f"insertion and deletion, batch {count}", interleave(works, rounds), peer, difference, bar=1.1)]
+    return [
+        compare(
+            f"insertion and deletion, batch {count}",
+            interleave(works, rounds, compiled=True),
+            peer,
+            difference,
+            bar=1.1,
+        )
+    ]

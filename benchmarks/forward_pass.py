@@ -31,7 +31,7 @@ def compare_forward(name: str, images: np.ndarray, dtype: str, rounds: int, comp
             del works[COMPILED]
             print(f"torch.compile fails for {name}, {dtype}: {str(error).strip().splitlines()[0]}\n")
     logits = {peer: np.asarray(work()) for peer, work in works.items()}
-    times = interleave(works, rounds)
+    times = interleave(works, rounds, compiled=True)
     peers = [peer for peer in works if peer != "ours"]
     best = min(peers, key=lambda peer: np.median(times[peer]))
     scale = np.abs(logits[peers[0]]).max()

@@ -17,13 +17,13 @@ def seconds(work: Work) -> float:
     return time.perf_counter() - began
 
 
-def interleave(works: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each work in each round, after one round that does not count: it compiles.
+def interleave(works: Mapping[str, Work], rounds: int, compiled: bool = False) -> dict[str, list[float]]:
+    """Return the seconds of each work in each round; unless all are compiled, after one that does not count.
 
     Every other round runs backwards, so that no work always follows the same one.
     """
     times: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
+    for work in () if compiled else works.values():
         seconds(work)
     for round_ in range(rounds):
         for name in reversed(works) if round_ % 2 else works:
