@@ -211,6 +211,7 @@ def test_devices_and_processes_find_the_same_rows(trained, evaluation, tmp_path,
         patch.setattr(runner, "measure_accuracies", lambda *_: ({"gap": 0.0, "ca": 0.0}, {}, 1))
         patch.setattr(jax, "process_count", lambda: 2)
         patch.setattr(runner.multihost_utils, "sync_global_devices", lambda _: None)
+        patch.setattr(runner, "first_process", lambda answer: answer)
         patch.setattr(runner, "load_trained", lambda *_: model)
         for process in (1, 0):
             patch.setattr(jax, "process_index", lambda process=process: process)
