@@ -57,8 +57,8 @@ class Plan:
     overhead_channels: int
     overhead_rounds: int
     chunk: int = 16
-    """Masked images in one pass, for ours and torch's: pytorch-grad-cam's default, and on a CPU faster for both than
-    64."""
+    """Masked images in one pass of Score-CAM, for ours and torch's: pytorch-grad-cam's default, and on a CPU faster
+    for both than 64."""
 
 
 FULL = Plan(

@@ -57,15 +57,18 @@ def measure_overhead(pair: Pair, channels: int, count: int, chunk: int, rounds: 
     )
     gap = pair.ours.poolings()["gap"]
     maps = np.asarray(ca.attribute(gap, images, labels, "grad_cam"))
-    chunk = choose_chunk(gap, images.shape[1:3])
     points = -(-images.shape[1] * images.shape[2] // PROTOCOL.step(images.shape[2])) - 1
-    sizes = (2 * own + 1, own, points * own, points * own)  # ends, masked images, and the two curves
+    chosen = choose_chunk(gap, images.shape[1:3])
+    chunks: Counter[int] = Counter()
+    for size in (2 * own + 1, own, points * own, points * own):  # ends, masked images, and the two curves
+        even = even_chunk(size, chosen)
+        chunks[even] += -(-size // even)
     measures = _measure(
         f"insertion, deletion, AD, AG, AI, batch {count}",
         lambda: ca.evaluate_maps(gap, images, labels, maps),
         [gap],
         pair.images,
-        sum((Counter({even: -(-size // even)}) for size in sizes for even in [even_chunk(size, chunk)]), Counter()),
+        chunks,
         rounds,
     )
     return [score_cam, measures]

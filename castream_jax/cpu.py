@@ -37,7 +37,7 @@ def count_cores() -> int:
 def use_cores_as_devices(batch_size: int) -> None:
     """Let JAX see the CPU as one device for each core, as many of them as share a batch evenly.
 
-    A device computes its own images and waits for no other: with 2 cores, ResNet-50 takes 1.1 to 1.25 times as many
+    A device computes its own images and waits for no other: with 2 cores, ResNet-50 took 1.1 to 1.3 times as many
     images as when both cores compute every layer together. To be called before anything asks JAX for its devices, and
     without effect afterwards. What a user says in XLA_FLAGS or JAX_NUM_CPU_DEVICES counts, and processes of one run
     (`--distributed`) are left alone: they may share the cores.

@@ -61,12 +61,12 @@ class Placement:
 
     def _place(self, array: jax.Array, mesh: Mesh) -> jax.Array:
         key = id(array), mesh
-        known, copy = self._copies.get(key, (None, None))
-        if known is None or copy is None or known() is not array:
+        if key not in self._copies:
             copy = jax.device_put(array, replicated(mesh))
-            if copy is not array:  # it is there already
-                self._copies[key] = weakref.ref(array, lambda _: self._copies.pop(key, None)), copy
-        return copy
+            if copy is array:  # on all of them already
+                return array
+            self._copies[key] = weakref.ref(array, lambda _: self._copies.pop(key, None)), copy
+        return self._copies[key][1]
 
 
 _place = Placement()

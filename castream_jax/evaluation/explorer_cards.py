@@ -11,9 +11,9 @@ from PIL import Image
 
 from castream_jax.evaluation.explorer import ODD, Selection
 from castream_jax.evaluation.names import Metric, is_null, name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.overlay import overlay
+from castream_jax.evaluation.overlay import colour_scale, overlay
 from castream_jax.evaluation.page import to_jpeg
-from castream_jax.evaluation.rows import group_rows, measured
+from castream_jax.evaluation.rows import group_rows, measured, without_curves
 from castream_jax.evaluation.tables import ABSENT
 
 LARGEST, LARGEST_MAP = 320, 160
@@ -94,7 +94,7 @@ def build_cases(selection: Selection, rows: pa.Table) -> list[Case]:
 
 def explained_records(selection: Selection, rows: pa.Table) -> list[dict[tuple[str, str], dict[str, Any]]]:
     """Return the rows of each image of a selection, by (attribution, pooling), but those of null maps."""
-    groups = group_rows(rows.drop_columns(["insertion_curve", "deletion_curve"]))
+    groups = group_rows(without_curves(rows))
     places = pa.array(selection.places, pa.int64())
     found = {pair: group.take(places).to_pylist() for pair, group in groups.items() if not is_null(pair[0])}
     return [{pair: records[i] for pair, records in found.items()} for i in range(len(places))]
@@ -176,7 +176,7 @@ def build_index(selection: Selection, rows: pa.Table) -> dict[str, Any]:
 
 def draw_scale() -> str:
     """Return the colours of saliency 0 to 1, as they look over middle grey, as the data URI of a picture."""
-    return shrink(overlay(np.full((4, 256, 3), 0.5, np.float32), np.linspace(0, 1, 256, dtype=np.float32)[None]), 256)
+    return shrink(colour_scale(rows=4), 256)
 
 
 def to_value(fraction: float | None) -> float | None:

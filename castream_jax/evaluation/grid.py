@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 
 from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.overlay import overlay
+from castream_jax.evaluation.overlay import colour_scale, overlay
 from castream_jax.evaluation.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet, measure, wrap
 
 MARGIN, GAP, GROUP_GAP, PANEL_GAP, LARGEST_CELL = 0.04, 0.04, 0.13, 0.3, 1.3
@@ -218,12 +218,11 @@ def draw_header(
 
 
 def draw_bar(sheet: Sheet) -> None:
-    """Draw the colour scale at the foot of the grid, as its colours look over middle grey."""
+    """Draw the colour scale at the foot of the grid."""
     length = min(1.8, sheet.width / 2)
     left, top = sheet.width - MARGIN - 0.06 - length, sheet.height - BAR + 0.06
     axes = sheet.axes(left, top, length, 0.08)
-    scale = overlay(np.full((1, 256, 3), 0.5, np.float32), np.linspace(0, 1, 256, dtype=np.float32)[None])
-    axes.imshow(scale, aspect="auto", extent=(0, 1, 0, 1))
+    axes.imshow(colour_scale(rows=1), aspect="auto", extent=(0, 1, 0, 1))
     axes.set(xticks=[0, 0.5, 1], yticks=[])
     axes.set_xticklabels(["0", "0.5", "1"], fontsize=SMALL)
     axes.tick_params(length=2, width=0.4, pad=1.5)

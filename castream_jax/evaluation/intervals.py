@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from castream_jax.evaluation.rows import group_rows, mean_present, measured, percentages
+from castream_jax.evaluation.rows import group_rows, mean_present, measured, percentages, without_curves
 from castream_jax.evaluation.statistics import bootstrap_intervals
 
 DIFFERENCE = "ca - gap"
@@ -27,7 +27,7 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> dict[str, list
     metrics = measured(rows)
     columns = {
         (*pair, metric.symbol): percentages(group, metric)
-        for pair, group in group_rows(rows.drop_columns(["insertion_curve", "deletion_curve"])).items()
+        for pair, group in group_rows(without_curves(rows)).items()
         for metric in metrics
     }
     pairs = list(dict.fromkeys((attribution, pooling) for attribution, pooling, _ in columns))

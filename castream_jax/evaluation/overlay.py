@@ -20,3 +20,8 @@ def overlay(image: Float[np.ndarray, "H W 3"], saliency: Float[np.ndarray, "h w"
     heat = np.clip(upsample(jnp.asarray(saliency, jnp.float32), (image.shape[0], image.shape[1])), 0, 1)  # [H W]
     share = (HEAT[0] + (HEAT[1] - HEAT[0]) * heat)[..., None]  # [H W 1]
     return np.clip(share * COLOURS(heat)[..., :3] + (1 - share) * grey[..., None], 0, 1)
+
+
+def colour_scale(rows: int) -> Float[np.ndarray, "rows 256 3"]:
+    """Return the colours of saliency 0 to 1, from left to right, as they look over middle grey."""
+    return overlay(np.full((rows, 256, 3), 0.5, np.float32), np.linspace(0, 1, 256, dtype=np.float32)[None])

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from castream_jax.errors import InputError
 from castream_jax.evaluation.names import Metric
 from castream_jax.evaluation.notes import describe_source
-from castream_jax.evaluation.rows import group_rows, measured, percentages, read_rows
+from castream_jax.evaluation.rows import group_rows, measured, percentages, read_rows, without_curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def pair_evaluations(a: Written, b: Written) -> Pairing:
         named = " and ".join(f"{protocol['name']} (hash {protocol['hash']})" for protocol in protocols)
         raise InputError(f"the protocols differ, {named}: numbers compare only within one protocol.")
     metrics = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
-    groups = [group_rows(written.rows.drop_columns(["insertion_curve", "deletion_curve"])) for written in (a, b)]
+    groups = [group_rows(without_curves(written.rows)) for written in (a, b)]
     shared = [pair for pair in groups[0] if pair in groups[1]]
     if not shared:
         raise InputError(f"{a.path} and {b.path} have no attribution and pooling in common.")

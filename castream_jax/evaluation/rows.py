@@ -141,7 +141,7 @@ def summarise(rows: pa.Table) -> list[dict[str, str | float | None]]:
     return [
         {"attribution": attribution, "pooling": pooling}
         | {metric.symbol: mean_present(percentages(group, metric)) for metric in metrics}
-        for (attribution, pooling), group in group_rows(_without_curves(rows)).items()
+        for (attribution, pooling), group in group_rows(without_curves(rows)).items()
     ]
 
 
@@ -153,7 +153,7 @@ def count_maps(rows: pa.Table, column: str) -> dict[str, int]:
 
 def count_localised(rows: pa.Table) -> dict[str, int]:
     """Return how many images each metric of where the object is could be taken of, by symbol; empty if none."""
-    first = next(iter(group_rows(_without_curves(rows)).values()), rows)
+    first = next(iter(group_rows(without_curves(rows)).values()), rows)
     metrics = [metric for metric in measured(rows) if metric in LOCALISATION]
     return {metric.symbol: first.num_rows - first[metric.column].null_count for metric in metrics}
 
@@ -174,7 +174,7 @@ def summarise_pruning(rows: pa.Table) -> dict[str, dict[str, float | None]]:
     return found
 
 
-def _without_curves(rows: pa.Table) -> pa.Table:
+def without_curves(rows: pa.Table) -> pa.Table:
     """Return rows without what makes them large."""
     return rows.drop_columns(["insertion_curve", "deletion_curve"])
 

@@ -15,7 +15,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 SMALLEST, FEWEST = 8, 64
-"""Positions a side and channels from which tiles are faster: 1.3 to 1.4 times on one core."""
+"""Positions a side and channels. From 14 positions and 64 channels tiles were 1.3 to 1.5 times as fast on one core; at
+7 positions, where many tiles stick out, not always faster at all."""
 
 
 def is_faster(x: Float[Array, "B H W C"], kernel: Float[Array, "h w C D"], stride: int, padding: int) -> bool:

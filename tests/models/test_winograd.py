@@ -2,24 +2,17 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from castream_jax.models import layers, winograd
 from tests.goldens import assert_close
-
-
-def draw(*shape: int, seed: int = 0) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+from tests.models.plain import convolve_plainly, draw
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8), (1, 9, 12), (3, 14, 11), (1, 1, 1)])
 def test_against_the_sum_over_positions(shape):
-    b, h, w = shape
-    x, kernel = draw(b, h, w, 5), draw(3, 3, 5, 7, seed=1)
-    padded = np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    taps = np.asarray(kernel, np.float64)
-    expected = sum(padded[:, i : i + h, j : j + w] @ taps[i, j] for i in range(3) for j in range(3))
+    x, kernel = draw(*shape, 5), draw(3, 3, 5, 7, seed=1)
+    expected = convolve_plainly(x, kernel, stride=1, padding=1)
     assert_close(winograd.convolve_tiles(x, kernel), expected, absolute=1e-5)
 
 
