@@ -9,8 +9,12 @@ from jaxtyping import Array, Float, Int
 
 
 def even_chunk(size: int, chunk: int) -> int:
-    """Return the size of equal chunks of at most `chunk` that hold `size` indices: the last has little to pad."""
-    return -(-size // -(-size // chunk))
+    """Return the size of the equal chunks that hold `size` indices with the least to pad.
+
+    Chunks have at most `chunk` indices, and there are at most twice as many as there must be: fewer come first.
+    """
+    fewest = -(-size // chunk)
+    return min((-(-size // chunks) for chunks in range(fewest, 2 * fewest + 1)), key=lambda even: -size % even)
 
 
 def map_in_chunks(
@@ -24,7 +28,8 @@ def map_in_chunks(
     Args:
       function: from indices [chunk] to rows [chunk ...]; called once for each chunk, inside a compiled loop.
       size: rows to return.
-      chunk: indices in one call at most; the last chunk is padded with the last index.
+      chunk: indices in one call: at most, see `even_chunk`, or with a `count` that many; the last chunk is padded
+        with the last index.
       count: compute only the first `count` rows, which may be known on the device alone; the rest are zero
         or undefined.
     """

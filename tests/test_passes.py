@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from castream_jax.passes import map_in_chunks
+from castream_jax.passes import even_chunk, map_in_chunks
 
 TABLE = jnp.asarray(np.random.default_rng(0).standard_normal((10, 3)), jnp.float32)
 
@@ -62,11 +62,22 @@ def test_a_count_known_beforehand():
     assert not found[8:].any()
 
 
-@pytest.mark.parametrize(("size", "chunk", "lengths"), [(33, 16, [11, 11, 11]), (10, 4, [4, 4, 4]), (3, 100, [3])])
+@pytest.mark.parametrize(
+    ("size", "chunk", "lengths"),
+    [(33, 16, [11] * 3), (27, 16, [9] * 3), (10, 4, [2] * 5), (11, 4, [4] * 3), (3, 2, [1] * 3), (3, 100, [3])],
+)
 def test_chunks_are_equal_and_little_is_padded(size, chunk, lengths):
     _, calls = calls_of(size, chunk, None)
     assert [len(indices) for indices in calls] == lengths
     assert [i for indices in calls for i in indices][:size] == list(range(size))
+
+
+def test_chunks_are_no_less_than_half_of_what_fits():
+    for size in range(1, 200):
+        for chunk in range(1, 40):
+            even = even_chunk(size, chunk)
+            assert even <= chunk and -(-size // even) <= 2 * -(-size // chunk)
+            assert -size % even <= -size % -(-size // -(-size // chunk))  # no more than with the fewest chunks
 
 
 def test_the_function_is_traced_once_whatever_the_number_of_chunks():
