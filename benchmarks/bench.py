@@ -52,8 +52,9 @@ class Plan:
     channels: int
     images: int
     """Of Score-CAM, insertion and deletion."""
-    long_rounds: int
-    """Of the same."""
+    score_cam_rounds: int
+    measure_rounds: int
+    """Of insertion and deletion."""
     overhead_channels: int
     overhead_rounds: int
     chunk: int = 16
@@ -73,7 +74,8 @@ FULL = Plan(
     grad_cam_rounds=15,
     channels=2048,
     images=2,
-    long_rounds=5,
+    score_cam_rounds=2,
+    measure_rounds=5,
     overhead_channels=256,
     overhead_rounds=9,
 )
@@ -89,7 +91,8 @@ QUICK = Plan(
     grad_cam_rounds=7,
     channels=32,
     images=2,
-    long_rounds=3,
+    score_cam_rounds=3,
+    measure_rounds=3,
     overhead_channels=32,
     overhead_rounds=3,
 )
@@ -144,8 +147,8 @@ def main(plan: Plan) -> None:
     pair = explanations.create_pair(photographs(plan.grad_cam_images), fastest)
     show(explanations.compare_grad_cam(pair, plan.grad_cam_rounds))
     images = max(plan.images, jax.device_count())
-    show(explanations.compare_score_cam(pair, images, plan.channels, plan.chunk, plan.long_rounds))
-    show(explanations.compare_insertion_and_deletion(pair, images, plan.long_rounds))
+    show(explanations.compare_score_cam(pair, images, plan.channels, plan.chunk, plan.score_cam_rounds))
+    show(explanations.compare_insertion_and_deletion(pair, images, plan.measure_rounds))
     print(
         "\nThe last rows are of ResNet-50. pytorch-grad-cam runs as it is installed, in NCHW, and in channels_last; "
         f"torch's loops run {fastest}. pytorch-grad-cam's Score-CAM weighs by a softmax of logits over channels: only "
