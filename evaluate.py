@@ -7,7 +7,7 @@ from castream_jax.config import Experiment
 from castream_jax.cpu import use_cores_as_devices
 from castream_jax.evaluation.estimate import estimate
 from castream_jax.evaluation.output import write_evaluation
-from castream_jax.evaluation.report import render_terminal
+from castream_jax.evaluation.report.text import render_terminal
 from castream_jax.evaluation.runner import evaluate
 
 

@@ -23,21 +23,23 @@ MAY_IMPORT = {
     "trees": set(),
     "config": set(),
     "cpu": set(),
+    "names": set(),
     "sharding": set(),
     "placement": {"sharding"},
     "models": {"cpu"},
     "attribution": {"passes", "masking"},
     "metrics": {"passes", "masking"},
+    "drawing": {"names", "masking", "replacement"},
     "checkpoints": {"sharding", "trees"},
     "weights": {"models", "checkpoints"},
     "data": {"config", "sharding", "locking", "replacement"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking"},
     "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "cpu"}
+    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "cpu", "names", "drawing"}
     | {"training.accuracy", "training.network"},
     "explanation": {"models", "weights", "data", "config", "version", "command", "attribution", "masking"}
-    | {"replacement", "evaluation", "training.network"},
+    | {"replacement", "evaluation", "training.network", "names", "drawing"},
     "api": {
         "models",
         "weights",

@@ -11,7 +11,8 @@ import pytest
 from flax import nnx
 
 import castream_jax as ca
-from castream_jax.evaluation import maps, names
+from castream_jax import names
+from castream_jax.evaluation import maps
 from tests.goldens import assert_close
 from tests.networks import IMAGES, small_resnet
 

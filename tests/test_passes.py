@@ -76,7 +76,8 @@ def test_chunks_are_no_less_than_half_of_what_fits():
     for size in range(1, 200):
         for chunk in range(1, 40):
             even = even_chunk(size, chunk)
-            assert even <= chunk and -(-size // even) <= 2 * -(-size // chunk)
+            assert even <= chunk
+            assert -(-size // even) <= 2 * -(-size // chunk)
             assert -size % even <= -size % -(-size // -(-size // chunk))  # no more than with the fewest chunks
 
 

@@ -31,12 +31,12 @@ from castream_jax.evaluation.maps import (
     joint_probabilities,
 )
 from castream_jax.evaluation.measures import measure_maps
-from castream_jax.evaluation.names import LOCALISATION
 from castream_jax.evaluation.rows import ROWS
 from castream_jax.masking import upsample
 from castream_jax.metrics import localisation
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.classifier import Classifier
+from castream_jax.names import LOCALISATION
 from castream_jax.sharding import DATA, split_images
 
 SEED = 0

@@ -12,12 +12,12 @@ from typing import NoReturn
 import numpy as np
 
 from castream_jax.errors import InputError
-from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.notes import describe_source
 from castream_jax.evaluation.pairing import Pairing, Written, load_evaluation, pair_evaluations
+from castream_jax.evaluation.report.notes import describe_source
+from castream_jax.evaluation.report.tables import excludes_zero, format_difference, format_interval, format_percent
 from castream_jax.evaluation.rows import mean_present
 from castream_jax.evaluation.statistics import LEVEL, RESAMPLES, SEED, bootstrap_intervals
-from castream_jax.evaluation.tables import excludes_zero, format_difference, format_interval, format_percent
+from castream_jax.names import name_attribution, name_pooling, order_pairs
 
 FEWEST_RESAMPLES = 100
 """With fewer, the ends of the interval rest on one or two of them."""

@@ -14,8 +14,8 @@ from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.batch import map_keys
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import predict_passes
-from castream_jax.evaluation.explorer import CHOSEN, COUNT
 from castream_jax.evaluation.maps import joint_probabilities
+from castream_jax.evaluation.report.selection import CHOSEN, COUNT
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import batched, create_local_mesh, replicate, split_images
 from castream_jax.training.network import build_network, evaluation_protocol

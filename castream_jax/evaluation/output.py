@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from castream_jax.config import Experiment
-from castream_jax.evaluation.figures import draw_curves
-from castream_jax.evaluation.grid import draw_grid
-from castream_jax.evaluation.html import render_html
-from castream_jax.evaluation.report import build_report, write_report
+from castream_jax.drawing.grid import draw_grid
+from castream_jax.evaluation.report.content import build_report
+from castream_jax.evaluation.report.curves_png import draw_curves
+from castream_jax.evaluation.report.html import render_html
+from castream_jax.evaluation.report.text import write_report
 from castream_jax.evaluation.rows import write_rows
 from castream_jax.evaluation.runner import Evaluation, evaluation_directory
 from castream_jax.replacement import replacing

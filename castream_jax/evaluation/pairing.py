@@ -10,9 +10,9 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from castream_jax.errors import InputError
-from castream_jax.evaluation.names import Metric
-from castream_jax.evaluation.notes import describe_source
+from castream_jax.evaluation.report.notes import describe_source
 from castream_jax.evaluation.rows import group_rows, measured, percentages, read_rows, without_curves
+from castream_jax.names import Metric
 
 
 @dataclass(frozen=True, eq=False)

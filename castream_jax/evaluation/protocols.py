@@ -24,9 +24,9 @@ from castream_jax.errors import choose
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.maps import METHODS, explain, joint_labels, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
-from castream_jax.evaluation.names import METRICS, name_attribution, name_pooling
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.models.classifier import Classifier
+from castream_jax.names import METRICS, name_attribution, name_pooling
 from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
 from castream_jax.training.network import evaluation_resize, load_trained
 

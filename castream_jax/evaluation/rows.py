@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from castream_jax.errors import InputError
-from castream_jax.evaluation.names import LOCALISATION, METRICS, Metric
+from castream_jax.names import LOCALISATION, METRICS, Metric
 from castream_jax.replacement import replacing
 
 _FRACTIONS = ("probability", "masked_probability", *(metric.column for metric in METRICS))

@@ -26,10 +26,10 @@ from castream_jax.data.truth import has_truth
 from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import Cost, from_array
-from castream_jax.evaluation.explorer import Selection, choose_images
-from castream_jax.evaluation.explorer_pictures import explain_chosen
 from castream_jax.evaluation.maps import MapKey
 from castream_jax.evaluation.parts import Parts, take_fingerprint
+from castream_jax.evaluation.report.pictures import explain_chosen
+from castream_jax.evaluation.report.selection import Selection, choose_images
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import create_local_mesh, create_mesh, first_process, replicate, round_up

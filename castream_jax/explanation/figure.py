@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from castream_jax.drawing.grid import Gallery, lay_grid
+from castream_jax.drawing.sheet import DPI, PRINT_DPI, Sheet
 from castream_jax.errors import InputError
-from castream_jax.evaluation.grid import Gallery, lay_grid
-from castream_jax.evaluation.names import name_pooling
-from castream_jax.evaluation.sheet import DPI, PRINT_DPI, Sheet
 from castream_jax.explanation.gallery import render_gallery
 from castream_jax.explanation.maps import LISTED, Explained
+from castream_jax.names import name_pooling
 from castream_jax.replacement import replacing
 
 NOTHING = 0.0005

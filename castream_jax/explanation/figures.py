@@ -20,14 +20,14 @@ from castream_jax.config import Experiment
 from castream_jax.data.records import read_picture as read_record
 from castream_jax.data.records import record_id
 from castream_jax.data.source import Source, open_source
+from castream_jax.drawing.grid import Gallery, lay_grid
+from castream_jax.drawing.sheet import PAGE_WIDTH
 from castream_jax.errors import InputError, choose
-from castream_jax.evaluation.grid import Gallery, lay_grid
-from castream_jax.evaluation.names import name_answers
-from castream_jax.evaluation.sheet import PAGE_WIDTH
 from castream_jax.explanation.classes import find_class_names, naming, parse_classes
 from castream_jax.explanation.figure import save_for_print
 from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import find_pictures, name_pictures, read_picture
+from castream_jax.names import name_answers
 from castream_jax.training.network import evaluation_resize, load_trained
 
 FIRST = 2

@@ -1,7 +1,7 @@
 """The gallery: one HTML file to look through pictures and their maps, which needs no other file and no network.
 
 Each picture is in it once, and its maps as bytes at their own resolution; the page interpolates and colours them as
-`evaluation.overlay` does.
+`drawing.overlay` does.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from castream_jax.evaluation.grid import NARROWEST, WIDEST
-from castream_jax.evaluation.names import name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.overlay import COLOURS, HEAT, LIFT
-from castream_jax.evaluation.page import load_template, to_base64, to_jpeg
+from castream_jax.drawing.grid import NARROWEST, WIDEST
+from castream_jax.drawing.overlay import COLOURS, HEAT, LIFT
+from castream_jax.drawing.page import load_template, to_base64, to_jpeg
 from castream_jax.explanation.maps import LISTED, Explained, rank
+from castream_jax.names import name_attribution, name_pooling, order_pairs
 from castream_jax.version import VERSION
 
 GENERATOR = "castream_jax explain"

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from castream_jax.evaluation.explorer import Selection, choose_images
-from castream_jax.evaluation.grid import Gallery
-from castream_jax.evaluation.names import is_null
-from castream_jax.evaluation.report import build_report
+from castream_jax.drawing.grid import Gallery
+from castream_jax.evaluation.report.content import build_report
+from castream_jax.evaluation.report.selection import Selection, choose_images
 from castream_jax.evaluation.rows import ROWS
 from castream_jax.metrics.protocol import PROTOCOLS
+from castream_jax.names import is_null
 
 PAIRS = tuple((method, pooling) for method in ("grad_cam", "grad_cam_pp", "score_cam") for pooling in ("gap", "ca"))
 PAIRS += (("attention", "ca"),)

@@ -13,10 +13,10 @@ from castream_jax.evaluation.baselines import (
     null_maps,
     random_maps,
 )
-from castream_jax.evaluation.names import NULL_NAMES
 from castream_jax.masking import mask_images, upsample
 from castream_jax.metrics.perturbation import pixel_ranks
 from castream_jax.metrics.recognition import average_drop, average_gain
+from castream_jax.names import NULL_NAMES
 
 
 def test_names_and_maps_are_the_same_set():

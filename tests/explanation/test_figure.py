@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from castream_jax.drawing.sheet import PRINT_DPI
 from castream_jax.errors import InputError
-from castream_jax.evaluation.sheet import PRINT_DPI
 from castream_jax.explanation.figure import Explanation, describe_view, percent, save_for_print
-from tests.evaluation.test_grid import check_texts
+from tests.drawing.recorded import check_texts
 from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained
 
 LONG = tuple(f"black-and-white colobus of the forest {i:02d}" for i in range(6))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from castream_jax.evaluation.overlay import overlay
+from castream_jax.drawing.overlay import overlay
 from castream_jax.explanation.gallery import encode_picture, render_gallery
 from castream_jax.explanation.maps import Explained
 from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained

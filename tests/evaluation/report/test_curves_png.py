@@ -6,17 +6,18 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from castream_jax.evaluation.figures import draw_curves, probability_limit
-from castream_jax.evaluation.sheet import DPI, PAGE_WIDTH
+from castream_jax.drawing.sheet import DPI, PAGE_WIDTH
+from castream_jax.evaluation.report import curves_png
+from castream_jax.evaluation.report.curves_png import draw_curves, probability_limit
+from tests.drawing.recorded import read_width, record_sheets
 from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_rows
 
 
-def read_width(path):
-    """Return the width of a PNG in pixels."""
-    with Image.open(path, formats=["PNG"]) as image:
-        return image.width
+@pytest.fixture
+def sheets(monkeypatch):
+    """Return the pages that a test draws, as they come."""
+    return record_sheets(monkeypatch, curves_png)
 
 
 def test_curves_have_a_panel_for_each_metric_and_attribution(tmp_path, sheets):
@@ -72,7 +73,8 @@ def test_probability_axis_is_round_and_holds_every_curve():
 def test_drawing_loads_no_gui_and_no_global_state(tmp_path):
     code = (
         "import sys; from tests.evaluation.synthetic import create_gallery, create_rows;"
-        "from castream_jax.evaluation.figures import draw_curves; from castream_jax.evaluation.grid import draw_grid;"
+        "from castream_jax.evaluation.report.curves_png import draw_curves;"
+        "from castream_jax.drawing.grid import draw_grid;"
         "draw_grid(create_gallery(), sys.argv[1]); draw_curves(create_rows(), sys.argv[2]);"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

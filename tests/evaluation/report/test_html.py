@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from castream_jax.evaluation.grid import draw_grid
-from castream_jax.evaluation.html import format_duration, render_html
-from castream_jax.evaluation.tables import tabulate
+from castream_jax.drawing.grid import draw_grid
+from castream_jax.evaluation.report.html import format_duration, render_html
+from castream_jax.evaluation.report.tables import tabulate
 from castream_jax.metrics.protocol import PROTOCOLS
 from tests.evaluation.synthetic import (
     METRIC_COLUMNS,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from castream_jax.evaluation.names import (
+from castream_jax.names import (
     LOCALISATION,
     METRICS,
     Metric,

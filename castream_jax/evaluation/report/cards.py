@@ -9,12 +9,12 @@ import pyarrow as pa
 from jaxtyping import Float
 from PIL import Image
 
-from castream_jax.evaluation.explorer import ODD, Selection
-from castream_jax.evaluation.names import Metric, is_null, name_attribution, name_pooling, order_pairs
-from castream_jax.evaluation.overlay import colour_scale, overlay
-from castream_jax.evaluation.page import to_jpeg
+from castream_jax.drawing.overlay import colour_scale, overlay
+from castream_jax.drawing.page import to_jpeg
+from castream_jax.evaluation.report.selection import ODD, Selection
+from castream_jax.evaluation.report.tables import ABSENT
 from castream_jax.evaluation.rows import group_rows, measured, without_curves
-from castream_jax.evaluation.tables import ABSENT
+from castream_jax.names import Metric, is_null, name_attribution, name_pooling, order_pairs
 
 LARGEST, LARGEST_MAP = 320, 160
 """Pixels of the longer side of an image, and of a map over it: a page with 40 images stays at a few MB."""

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib import colormaps
 
-from castream_jax.evaluation.overlay import HEAT, LIFT, overlay
+from castream_jax.drawing.overlay import HEAT, LIFT, overlay
 
 
 def test_overlay_interpolates_by_half_pixel_centres_and_keeps_the_scale():

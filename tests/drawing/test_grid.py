@@ -5,41 +5,21 @@ import itertools
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from castream_jax.evaluation import grid
-from castream_jax.evaluation.grid import draw_grid, lay_grid, lay_heading, place_columns
-from castream_jax.evaluation.overlay import overlay
-from castream_jax.evaluation.sheet import DPI, PAGE_WIDTH, PRINT_DPI, SMALL, TEXT, measure, wrap
+from castream_jax.drawing import grid
+from castream_jax.drawing.grid import draw_grid, lay_grid, lay_heading, place_columns
+from castream_jax.drawing.overlay import overlay
+from castream_jax.drawing.sheet import DPI, PAGE_WIDTH, PRINT_DPI, SMALL, TEXT, measure, wrap
+from tests.drawing.recorded import check_texts, read_width, record_sheets
 from tests.evaluation.synthetic import PAIRS, create_gallery
 
 LONG_NAME = "black-and-white colobus of the old forest"
 
 
-def read_width(path):
-    """Return the width of a PNG in pixels."""
-    with Image.open(path, formats=["PNG"]) as image:
-        return image.width
-
-
-def boxes(sheet):
-    """Return the extents of all non-empty texts of a page, in pixels."""
-    renderer = sheet.canvas.get_renderer()
-    return {text: text.get_window_extent(renderer) for text in sheet.figure.texts if text.get_text()}
-
-
-def check_texts(sheet):
-    """Assert that texts lie on the page, and neither on each other nor on a picture."""
-    found = list(boxes(sheet).items())
-    width, height = sheet.canvas.get_width_height()
-    pictures = [axes.get_window_extent() for axes in sheet.figure.axes]
-    for i, (text, box) in enumerate(found):
-        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1, text  # noqa: PT018
-        others = [other for _, other in found[i + 1 :]] + pictures
-        for other in others:
-            across = min(box.x1, other.x1) - max(box.x0, other.x0)
-            along = min(box.y1, other.y1) - max(box.y0, other.y0)
-            assert across <= 0 or along <= 1, text
+@pytest.fixture
+def sheets(monkeypatch):
+    """Return the pages that a test draws, as they come."""
+    return record_sheets(monkeypatch, grid)
 
 
 def test_columns_are_input_attention_and_pairs():

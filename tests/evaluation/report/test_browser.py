@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from castream_jax.evaluation.grid import draw_grid
-from castream_jax.evaluation.html import render_html
+from castream_jax.drawing.grid import draw_grid
+from castream_jax.evaluation.report.html import render_html
 from tests.evaluation.synthetic import (
     NULL_PAIRS,
     PAIRS,

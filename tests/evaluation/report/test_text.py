@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from castream_jax.evaluation.report import render_markdown, render_terminal, write_report
+from castream_jax.evaluation.report.tables import ABSENT
+from castream_jax.evaluation.report.text import render_markdown, render_terminal, write_report
 from castream_jax.evaluation.rows import summarise
 from castream_jax.evaluation.statistics import RESAMPLES
-from castream_jax.evaluation.tables import ABSENT
 from castream_jax.metrics.protocol import PROTOCOLS
 from tests.evaluation.synthetic import (
     METRIC_COLUMNS,

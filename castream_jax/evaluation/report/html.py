@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from castream_jax.evaluation.curves import build_curves, describe_bands
-from castream_jax.evaluation.explorer import Selection
-from castream_jax.evaluation.explorer_cards import build_cases, build_index, draw_scale
-from castream_jax.evaluation.names import NULL_NAMES, is_null
-from castream_jax.evaluation.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
-from castream_jax.evaluation.page import load_template, to_data_uri
-from castream_jax.evaluation.tables import tabulate
+from castream_jax.drawing.page import load_template, to_data_uri
+from castream_jax.evaluation.report.cards import build_cases, build_index, draw_scale
+from castream_jax.evaluation.report.curves_svg import build_curves, describe_bands
+from castream_jax.evaluation.report.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
+from castream_jax.evaluation.report.selection import Selection
+from castream_jax.evaluation.report.tables import tabulate
+from castream_jax.names import NULL_NAMES, is_null
 
 CHOICE_NAMES = {
     "name": "Name",
@@ -47,7 +47,7 @@ def render_html(
     """
     frame, curves = build_curves(rows)
     tables = tabulate(report)
-    return load_template(Path(__file__).with_name("report.html.jinja")).render(
+    return load_template(Path(__file__).with_name("page.html.jinja")).render(
         report=report,
         metrics=[metric for table in tables for metric in table.metrics],
         source=describe_source(report),

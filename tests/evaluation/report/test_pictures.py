@@ -3,8 +3,8 @@
 import numpy as np
 
 from castream_jax.data.source import Source
-from castream_jax.evaluation.explorer import Category
-from castream_jax.evaluation.explorer_pictures import explain_chosen
+from castream_jax.evaluation.report.pictures import explain_chosen
+from castream_jax.evaluation.report.selection import Category
 from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_rows
 
 KEYS = (*PAIRS, *NULL_PAIRS)

@@ -9,10 +9,10 @@ import pyarrow as pa
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from castream_jax.evaluation.grid import thin_frame
-from castream_jax.evaluation.names import CURVED, Metric, is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.drawing.grid import thin_frame
+from castream_jax.drawing.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet
 from castream_jax.evaluation.rows import mean_curves
-from castream_jax.evaluation.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet
+from castream_jax.names import CURVED, Metric, is_null, name_attribution, name_pooling, order_pairs
 
 STYLES: dict[str, dict[str, Any]] = {
     "gap": {"color": "#b4500a", "linestyle": (0, (4, 2)), "zorder": 3},  # dashes lie on top: both are seen where equal

@@ -2,7 +2,7 @@
 
 import pytest
 
-from castream_jax.evaluation.tables import (
+from castream_jax.evaluation.report.tables import (
     ABSENT,
     excludes_zero,
     format_difference,

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from castream_jax.data.pipeline import Batch
 from castream_jax.data.source import Source
-from castream_jax.evaluation.explorer import Category, Selection
-from castream_jax.evaluation.grid import Gallery
+from castream_jax.drawing.grid import Gallery
 from castream_jax.evaluation.maps import MapKey
-from castream_jax.evaluation.names import name_answers
+from castream_jax.evaluation.report.selection import Category, Selection
+from castream_jax.names import name_answers
 
 Measure = Callable[[Source], Iterator[tuple[Batch, dict[str, np.ndarray]]]]
 """From a source to its batches, each with what `create_evaluate_batch` says of it."""

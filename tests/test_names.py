@@ -1,6 +1,6 @@
 """The words of tables and pictures."""
 
-from castream_jax.evaluation.names import name_answers
+from castream_jax.names import name_answers
 
 
 def test_a_class_with_what_each_pooling_says_in_the_order_given():

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from castream_jax.evaluation.curves import RESAMPLES, Frame, build_curves, draw_line, find_bands
-from castream_jax.evaluation.names import METRICS
+from castream_jax.evaluation.report.curves_svg import RESAMPLES, Frame, build_curves, draw_line, find_bands
 from castream_jax.evaluation.rows import mean_curves
 from castream_jax.evaluation.statistics import SEED, bootstrap_intervals
+from castream_jax.names import METRICS
 from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_rows
 
 INSERTION = METRICS[3]

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float
 
-from castream_jax.evaluation.grid import Gallery
-from castream_jax.evaluation.names import is_null, name_attribution, name_pooling
+from castream_jax.drawing.grid import Gallery
 from castream_jax.evaluation.rows import group_rows
+from castream_jax.names import is_null, name_attribution, name_pooling
 
 COUNT, CHOSEN = 6, 5
 """Images in a category, but for the first images of all; and how many such categories there are."""

@@ -1,6 +1,6 @@
 """The sentences of a report: each says its numbers, and is left out where there are none."""
 
-from castream_jax.evaluation.notes import (
+from castream_jax.evaluation.report.notes import (
     SAVINGS,
     describe_all,
     describe_localised,

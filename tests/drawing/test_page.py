@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from castream_jax.evaluation.page import load_template, to_data_uri, to_jpeg
+from castream_jax.drawing.page import load_template, to_data_uri, to_jpeg
 
 
 def test_a_template_includes_its_neighbours_and_escapes_what_it_is_given(tmp_path):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from castream_jax.evaluation.names import name_attribution, name_pooling
-from castream_jax.evaluation.tables import ABSENT, format_percent
+from castream_jax.evaluation.report.tables import ABSENT, format_percent
+from castream_jax.names import name_attribution, name_pooling
 
 SAVINGS = {
     "shared_trunk": "GAP and CA share one trunk",
