@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.models import layers
+from castream_jax.models.convolution import depthwise_convolve, per_channel
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ class Block(nnx.Module):
 
     def branch(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Return what the block computes, before layer scale and shortcut."""
-        y = layers.depthwise_convolve(x, self.kernel[...]) + layers.per_channel(self.bias[...]).astype(x.dtype)
+        y = depthwise_convolve(x, self.kernel[...]) + per_channel(self.bias[...]).astype(x.dtype)
         return self.project(layers.gelu(self.expand(self.norm(y))))
 
     def join(self, shortcut: Float[Array, "B H W C"], branch: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Return the block's output from its two halves."""
-        return shortcut + layers.per_channel(self.layer_scale[...]).astype(branch.dtype) * branch
+        return shortcut + per_channel(self.layer_scale[...]).astype(branch.dtype) * branch
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         return self.join(x, self.branch(x))

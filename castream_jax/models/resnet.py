@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.models import layers
+from castream_jax.models.convolution import max_pool
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ class Block(nnx.Module):
         y = x
         for conv in self.convs[:-1]:
             y = jax.nn.relu(conv(y, train))
-        y = self.convs[-1](y, train)
-        return jax.nn.relu(y + (x if self.shortcut is None else self.shortcut(x, train)))
+        if train:
+            return jax.nn.relu(self.convs[-1](y, train) + (x if self.shortcut is None else self.shortcut(x, train)))
+        shortcut = layers.Branch(x) if self.shortcut is None else self.shortcut.branch(x)
+        return layers.add_branches(self.convs[-1].branch(y), shortcut)
 
 
 class ResNet(nnx.Module):
@@ -115,7 +118,7 @@ class ResNet(nnx.Module):
         """Return the feature maps of the stem and the early stages."""
         x = jax.nn.relu(self.stem(images, train))
         if self.spec.stem.pool:
-            x = layers.max_pool(x)
+            x = max_pool(x)
         return {"stem": x} | self._stages(x, range(layers.EARLY), train)
 
     def _stages(self, x: Float[Array, "B H W C"], numbers: range, train: bool) -> dict[str, Array]:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError
 from castream_jax.models import layers
+from castream_jax.models.convolution import PRECISION
 
 
 def cross_attention_pool(
@@ -41,9 +42,9 @@ def cross_attention_pool(
     own = np.repeat(np.eye(heads, dtype=np.float32), c // heads, axis=1)  # [heads C]
     keys = feature_map.astype(jnp.float32).reshape(b, h * w, c)
     queries = query.astype(jnp.float32)[:, None] * own[None]  # [B heads C]
-    scores = jnp.einsum("bkc,bnc->bkn", queries, keys, precision=layers.PRECISION) / math.sqrt(c)
+    scores = jnp.einsum("bkc,bnc->bkn", queries, keys, precision=PRECISION) / math.sqrt(c)
     attention = jax.nn.softmax(scores, axis=-1)  # [B heads N]
-    pooled = jnp.einsum("bkn,bnc->bkc", attention, keys, precision=layers.PRECISION) * own[None]
+    pooled = jnp.einsum("bkn,bnc->bkc", attention, keys, precision=PRECISION) * own[None]
     return pooled.sum(1), attention.reshape(b, heads, h, w)
 
 

@@ -1,6 +1,4 @@
-"""Layers: both formulations of each agree, and each is the formula it stands for."""
-
-import functools
+"""Layers: each is the formula it stands for."""
 
 import jax
 import jax.numpy as jnp
@@ -10,60 +8,9 @@ import scipy.special
 from flax import nnx
 from jax import lax
 
-from castream_jax.models import layers
+from castream_jax.models import convolution, layers
 from tests.goldens import assert_close
 from tests.models.plain import convolve_plainly, draw
-
-
-@pytest.mark.parametrize(
-    ("size", "stride", "padding"),
-    [(1, 1, 0), (1, 2, 0), (2, 2, 0), (4, 4, 0), (3, 1, 1), (3, 2, 1), (7, 2, 3), (5, 4, 2)],
-)
-@pytest.mark.parametrize("image", [(8, 12), (9, 11)])
-def test_convolve_is_the_plain_loop(size, stride, padding, image):
-    x, kernel = draw(2, *image, 3), draw(size, size, 3, 4, seed=1)
-    expected = convolve_plainly(x, kernel, stride, padding)
-    assert_close(layers.convolve(x, kernel, stride, padding), expected, relative=1e-6)
-
-
-@pytest.mark.parametrize(("size", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (7, 2, 3), (5, 4, 2)])
-@pytest.mark.parametrize("image", [(2, 2), (1, 4), (6, 2), (1, 1)])
-def test_a_map_smaller_than_the_kernel_is_no_convolution(size, stride, padding, image):
-    x, kernel = draw(2, *image, 3), draw(size, size, 3, 4, seed=1)
-    program = jax.jit(functools.partial(layers.convolve, stride=stride, padding=padding))
-    assert_close(program(x, kernel), convolve_plainly(x, kernel, stride, padding), relative=1e-6)
-    assert "convolution" not in program.lower(x, kernel).as_text()
-
-
-@pytest.mark.parametrize("size", [3, 7])
-@pytest.mark.parametrize("image", [(7, 7), (13, 10), (3, 2)])
-def test_both_depthwise_convolutions_agree(size, image):
-    x, kernel = draw(2, *image, 5), draw(size, size, 1, 5, seed=1)
-    by_taps = layers._depthwise_by_taps(x, kernel)
-    assert_close(by_taps, layers._depthwise_grouped(x, kernel), relative=1e-6)
-    assert_close(layers.depthwise_convolve(x, kernel), by_taps, relative=0)  # these tests run on CPU
-    diagonal = np.zeros((size, size, 5, 5))
-    diagonal[..., range(5), range(5)] = kernel[:, :, 0]
-    assert_close(by_taps, convolve_plainly(x, diagonal, 1, size // 2), relative=1e-6)
-
-
-def test_depthwise_convolution_in_bfloat16_rounds_once():
-    x, kernel = draw(2, 9, 9, 5).astype(jnp.bfloat16), draw(7, 7, 1, 5, seed=1)
-    y = layers.depthwise_convolve(x, kernel)
-    assert y.dtype == jnp.bfloat16
-    exact = layers._depthwise_by_taps(x.astype(jnp.float32), kernel)
-    assert_close(y.astype(jnp.float32), exact, relative=2**-8)
-
-
-@pytest.mark.parametrize("of", [0, 1])
-def test_depthwise_convolutions_have_the_same_gradients(of):
-    """Of the image and of the kernel: on CPU they are written by hand."""
-    x, kernel, cotangent = draw(2, 6, 9, 5), draw(7, 7, 1, 5, seed=1), draw(2, 6, 9, 5, seed=2)
-    by_hand, by_xla = (
-        jax.vjp(convolution, x, kernel)[1](cotangent)[of]
-        for convolution in (layers.depthwise_convolve, layers._depthwise_grouped)
-    )
-    assert_close(by_hand, by_xla, relative=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -71,34 +18,8 @@ def test_layer_norm_does_not_repeat_the_convolution_before_it(dtype):
     """Left to itself XLA fuses convolution and bias into each of the norm's passes."""
     x, kernel, bias = draw(1, 14, 14, 32).astype(dtype), draw(7, 7, 1, 32, seed=1), draw(1, 1, 1, 32).astype(dtype)
     norm = layers.layer_norm(32, jnp.dtype(dtype), nnx.Rngs(0))
-    normed = jax.jit(lambda x: norm(layers.depthwise_convolve(x, kernel) + bias)).lower(x).compile()
+    normed = jax.jit(lambda x: norm(convolution.depthwise_convolve(x, kernel) + bias)).lower(x).compile()
     assert normed.cost_analysis()["flops"] < 1.5 * 2 * kernel.size * 14 * 14
-
-
-@pytest.mark.parametrize("image", [(8, 8), (7, 9), (1, 2), (1, 1)])
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_both_max_pools_agree(image, dtype):
-    x = (draw(2, *image, 3) - 3).astype(dtype)  # negative: padding with zeros would win
-    by_shifts = layers._max_pool_by_shifts(x)
-    assert by_shifts.dtype == dtype
-    assert by_shifts.shape == (2, (image[0] + 1) // 2, (image[1] + 1) // 2, 3)
-    np.testing.assert_array_equal(by_shifts, layers._max_pool_window(x))
-    np.testing.assert_array_equal(by_shifts, layers.max_pool(x))
-
-
-@pytest.mark.parametrize("layer", ["max_pool", "depthwise"])
-def test_both_formulations_have_the_same_gradient(layer):
-    """Without ties, that is: a maximum of equal values may hand its gradient to any of them."""
-    x, kernel = draw(2, 7, 8, 3), draw(7, 7, 1, 3, seed=1)
-    if layer == "max_pool":
-        functions = (layers.max_pool, layers._max_pool_window, layers._max_pool_by_shifts)
-    else:
-        convolutions = (layers.depthwise_convolve, layers._depthwise_grouped, layers._depthwise_by_taps)
-        functions = tuple(functools.partial(convolution, kernel=kernel) for convolution in convolutions)
-    cotangent = draw(*functions[0](x).shape, seed=2)
-    first, *others = (jax.jit(lambda x, f=f: jax.vjp(f, x)[1](cotangent)[0])(x) for f in functions)
-    for other in others:
-        assert_close(other, first, relative=1e-6)
 
 
 def conv_norm() -> layers.ConvNorm:
@@ -111,6 +32,49 @@ def conv_norm() -> layers.ConvNorm:
 
 def unfolded(layer: layers.ConvNorm, y: np.ndarray, mean: np.ndarray, var: np.ndarray) -> np.ndarray:
     return (y - mean) / np.sqrt(var + 1e-5) * np.asarray(layer.scale[...]) + np.asarray(layer.bias[...])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_kernel_is_folded_but_on_a_cpu_in_float32(dtype):
+    layer = conv_norm()
+    traced = jax.jit(lambda x: layer(x)).trace(jnp.zeros((1, 40, 40, 4), dtype))
+    for platform in ("cpu", "cuda"):
+        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+        folds = [line for line in lowered.splitlines() if "stablehlo.multiply" in line and "3x3x4x6x" in line]
+        assert len(folds) == (0 if (platform, dtype) == ("cpu", "float32") else 1)
+
+
+def test_a_sum_of_branches_is_the_formula():
+    y, x, gain, shift = draw(2, 3, 3, 4), draw(2, 3, 3, 4, seed=1), draw(4, seed=2), draw(4, seed=3)
+    expected = np.maximum(np.asarray(y) * np.asarray(gain) + np.asarray(shift) + np.asarray(x), 0)
+    assert_close(layers.add_branches(layers.Branch(y, gain, shift), layers.Branch(x)), expected, relative=1e-6)
+
+
+def test_a_sum_of_branches_can_be_differentiated():
+    y, x, gain, shift = draw(2, 3, 3, 4), draw(2, 3, 3, 4, seed=1), draw(4, seed=2), draw(4, seed=3)
+
+    def apart(y, x):
+        return layers.add_branches(layers.Branch(y, gain, shift), layers.Branch(x))
+
+    found = jax.jit(lambda y, x: jax.vjp(apart, y, x)[1](jnp.ones_like(y)))(y, x)
+    passed = np.asarray(apart(y, x)) > 0
+    assert_close(found[0], passed * np.asarray(gain), relative=1e-6)
+    np.testing.assert_array_equal(found[1], passed)
+
+
+def test_a_sum_of_branches_is_computed_once():
+    """Left to itself XLA fuses every sum of a stage into the next ones, and computes it again for each."""
+    depth, size, channels = 8, 32, 16
+
+    def stage(x, weights):
+        for weight in weights:
+            x = layers.add_branches(layers.Branch(jax.nn.relu(x @ weight), x[0, 0, 0], x[0, 0, 1]), layers.Branch(x))
+        return x
+
+    weights = jnp.zeros((depth, channels, channels))
+    compiled = jax.jit(stage).lower(jnp.zeros((1, size, size, channels)), weights).compile()
+    sums = compiled.cost_analysis()["flops"] / (depth * size**2 * channels) - 2 * channels
+    assert sums < 8  # ReLU, gain, shift, sum, ReLU; fused, every sum holds those before it
 
 
 def test_folded_batch_norm_is_the_unfolded_formula():
@@ -172,12 +136,13 @@ def test_gelu_is_the_exact_one():
 
 def test_products_ask_for_full_precision():
     """Otherwise GPUs would use TF32 and TPUs bfloat16."""
-    x = draw(1, 4, 4, 2)
+    x = draw(1, 8, 8, 2)
     functions = {
-        "pointwise": lambda x: layers.convolve(x, jnp.ones((1, 1, 2, 3))),
-        "patches": lambda x: layers.convolve(x, jnp.ones((2, 2, 2, 3)), 2),
-        "convolution": lambda x: layers.convolve(x, jnp.ones((3, 3, 2, 3)), 1, 1),
-        "depthwise": lambda x: layers._depthwise_grouped(x, jnp.ones((3, 3, 1, 2))),
+        "pointwise": lambda x: convolution.convolve(x, jnp.ones((1, 1, 2, 3))),
+        "patches": lambda x: convolution.convolve(x, jnp.ones((2, 2, 2, 3)), 2),
+        "convolution": lambda x: convolution.convolve(x, jnp.ones((3, 3, 2, 3)), 1, 1),
+        "product of patches": lambda x: convolution._convolve_patches(x, jnp.ones((3, 3, 2, 3)), 1, 1),
+        "depthwise": lambda x: convolution._depthwise_grouped(x, jnp.ones((3, 3, 1, 2))),
         "linear": layers.linear(2, 3, jnp.dtype(jnp.float32), nnx.Rngs(0)),
     }
     for name, function in functions.items():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from castream_jax.models import layers, winograd
+from castream_jax.models import convolution, winograd
 from tests.goldens import assert_close
 from tests.models.plain import convolve_plainly, draw
 
@@ -46,7 +46,7 @@ def test_where_tiles_are_used(size, channels, side, stride, dtype, expected):
     x = jnp.zeros((1, side, side, channels), dtype)
     kernel = jnp.zeros((size, size, channels, channels), dtype)
     assert winograd.is_faster(x, kernel, stride, padding=size // 2) is expected
-    lowered = jax.jit(lambda x, kernel: layers.convolve(x, kernel, stride, size // 2)).trace(x, kernel)
+    lowered = jax.jit(lambda x, kernel: convolution.convolve(x, kernel, stride, size // 2)).trace(x, kernel)
     for platform in ("cpu", "cuda", "tpu"):
         convolutions = lowered.lower(lowering_platforms=(platform,)).as_text().count("stablehlo.convolution")
         assert convolutions == (0 if expected and platform == "cpu" else 1)
