@@ -21,7 +21,7 @@
 # | | Imagenette | demo |
 # |---|---|---|
 # | download | 342 MB of pictures, 47 MB of weights | none |
-# | 2 CPU cores | not measured | 4 min 38 s with installation; 1.0 GB of memory in training |
+# | 2 CPU cores | not measured | 4 min 49 s with installation; 1.0 GB of memory in training |
 # | T4 GPU | not measured | not measured |
 # | TPU v5e | not measured | not measured |
 
