@@ -69,15 +69,15 @@ FULL = Plan(
         ("convnext_base", "float32", 8, True),
         ("convnext_base", "bfloat16", 8, True),
     ),
-    forward_rounds=15,
+    forward_rounds=9,
     grad_cam_images=8,
     grad_cam_rounds=15,
     channels=2048,
     images=2,
     score_cam_rounds=2,
     measure_rounds=5,
-    overhead_channels=256,
-    overhead_rounds=9,
+    overhead_channels=64,
+    overhead_rounds=5,
 )
 QUICK = Plan(
     forwards=(
