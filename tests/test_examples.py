@@ -70,7 +70,7 @@ def test_the_metric():
         values = jnp.full((2, 4, 6), level)
         return load("metric").drop_in_deletion(score_fn, IMAGES, LABELS, values, model.normalisation, chunk=2)
 
-    # Logits reach 78 here: two programs' rounding of them, 2e-5 on a CPU, is that of a probability's logarithm.
+    # Logits reach 93 here: two programs round them, and with them the logarithms of p and d, differently by some 1e-5.
     np.testing.assert_allclose(measure(0.0), 0, atol=1e-4)  # nothing is taken away
     black = jax.nn.softmax(model(model.normalisation(np.zeros((1, 64, 96, 3), np.uint8))))[0]
     p = score_fn(IMAGES)[jnp.arange(2), LABELS]
