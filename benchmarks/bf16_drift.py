@@ -11,6 +11,7 @@ import sys
 import numpy as np
 
 import castream_jax as ca
+from benchmarks.comparison import largest
 from tests import goldens
 
 NETWORKS = ("resnet18", "resnet50", "convnext_tiny")
@@ -20,11 +21,6 @@ METHODS = ("grad_cam", "grad_cam_pp", "attention")
 def load(name: str, dtype: str) -> ca.Classifier:
     """Return a network with the golden weights, computing in a dtype."""
     return ca.load_torch_weights(ca.create_model(name, dtype=dtype), goldens.state_dict(name, "ca", 1000))
-
-
-def largest(first: object, second: object) -> float:
-    """Return the largest difference of two arrays."""
-    return float(np.abs(np.asarray(first, np.float64) - np.asarray(second, np.float64)).max())
 
 
 def main(names: list[str], score_cam: bool) -> None:

@@ -23,7 +23,7 @@ from benchmarks import peer_loops
 from benchmarks.comparison import Comparison, compare, largest
 from benchmarks.interleaved import Work, interleave
 from benchmarks.peer_networks import EAGER, StreamResNet, build, convert, in_format, to_torch
-from castream_jax.evaluation.maps import explain
+from castream_jax.evaluation.maps import compute_maps
 from castream_jax.masking import min_max, upsample
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.sharding import DATA, create_local_mesh, replicate, split_images
@@ -105,7 +105,7 @@ def create_score_cam(pair: Pair, channels: int, chunk: int) -> Callable[..., tup
         features = model.features(images)
         some = features | {TARGET: features[TARGET][..., :channels]}
         both = dict.fromkeys(model.poolings(), labels)
-        found = explain(model.poolings(), images, some, both, ["score_cam"], TARGET, chunk).score_cam
+        found = compute_maps(model.poolings(), images, some, both, ["score_cam"], TARGET, chunk).score_cam
         assert found is not None
         return found.maps, found.passes[None]
 

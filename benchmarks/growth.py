@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 
 import castream_jax as ca
 from benchmarks.interleaved import interleave
-from castream_jax.evaluation.maps import explain
+from castream_jax.evaluation.maps import compute_maps
 
 IMAGES, DEVICES, CHANNELS, PIXELS = (64, 128, 256), (1, 2, 4), (128, 256, 512), (64, 96, 128)
 CHUNK, ROUNDS = 16, 7
@@ -104,7 +104,7 @@ def compile_score_cam(model: ca.Classifier, pixels: int, channels: int):
         features = networks["ca"].features(images)
         some = features | {"stage4": features["stage4"][..., :channels]}
         labels = dict.fromkeys(networks, jnp.zeros(len(images), jnp.int32))
-        found = explain(networks, images, some, labels, ["score_cam"], "stage4", CHUNK).score_cam
+        found = compute_maps(networks, images, some, labels, ["score_cam"], "stage4", CHUNK).score_cam
         assert found is not None
         return found.maps
 

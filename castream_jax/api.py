@@ -60,7 +60,7 @@ def attribute(
 
 
 def _attribute(network, images, labels, method, target, chunk):
-    found = attribution_maps.explain(
+    found = attribution_maps.compute_maps(
         {"": network}, images, network.features(images), {"": labels}, [method], target, chunk
     )
     return found.maps[method, ""]

@@ -28,6 +28,9 @@ class DataConfig:
     name: str = "imagenet2012"
     directory: str = ""
     """Where TFDS keeps datasets; empty: TFDS's own default."""
+    boxes: str = ""
+    """For evaluation: a folder of PASCAL VOC files that say where objects are, `<picture>.xml` in any sub-folder, as
+    ImageNet's come; empty: what the dataset holds."""
     train_split: str = "train"
     validation_split: str = "validation"
     image_size: int = 224
@@ -53,7 +56,8 @@ class StageConfig:
     momentum: float = 0.9
     """Of SGD."""
     schedule: Literal["steps", "cosine"] = "steps"
-    """Divide by 10 every third of the epochs (30, 60, 90 of 90), or linear warm-up and cosine to zero."""
+    """Divide by 10 after each of the first two thirds of the epochs (30 and 60 of 90), or linear warm-up and cosine to
+    zero."""
     warmup: float = 0.0
     """Share of the steps in which a cosine schedule's rate rises linearly."""
     label_smoothing: float = 0.0
@@ -99,7 +103,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that `train.py` and `evaluate.py` need to know."""
+    """Everything that the scripts need to know."""
 
     name: str
     seed: int = 0

@@ -21,6 +21,8 @@ def upsample(
     maps: Float[Array, "*batch h w"], size: tuple[int, int], align_corners: bool = False
 ) -> Float[Array, "*batch H W"]:
     """Interpolate maps bilinearly to `size`, by half-pixel centres or by aligned corners (torch's two conventions)."""
+    if maps.shape[-2:] == size:
+        return maps
     rows = interpolation_matrix(maps.shape[-2], size[0], align_corners)
     columns = interpolation_matrix(maps.shape[-1], size[1], align_corners)
     return jnp.einsum("...hw,Hh,Ww->...HW", maps, rows, columns, precision=lax.Precision.HIGHEST)

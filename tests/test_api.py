@@ -12,8 +12,7 @@ from PIL import Image
 
 import castream_jax
 from castream_jax import PROTOCOLS, InputError, attribute, evaluate_maps, explain, placement
-from castream_jax.evaluation.maps import METHODS, joint_probabilities
-from castream_jax.evaluation.maps import explain as explain_networks
+from castream_jax.evaluation.maps import METHODS, compute_maps, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
 from tests import goldens
 from tests.goldens import assert_close
@@ -36,9 +35,7 @@ def expected_maps() -> dict[str, jax.Array]:
     def run(state):
         network = nnx.merge(graphdef, state)
         labels = {"": jnp.asarray(LABELS)}
-        maps = explain_networks(
-            {"": network}, IMAGES, network.features(IMAGES), labels, METHODS, "stage4", chunk=7
-        ).maps
+        maps = compute_maps({"": network}, IMAGES, network.features(IMAGES), labels, METHODS, "stage4", chunk=7).maps
         return {method: found for (method, _), found in maps.items()}
 
     return run(state)

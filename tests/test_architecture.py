@@ -28,31 +28,19 @@ MAY_IMPORT = {
     "placement": {"sharding"},
     "models": {"cpu"},
     "attribution": {"passes", "masking"},
-    "metrics": {"passes", "masking"},
+    "metrics": {"passes"},
     "drawing": {"names", "masking", "replacement"},
     "checkpoints": {"sharding", "trees"},
     "weights": {"models", "checkpoints"},
-    "data": {"config", "sharding", "locking", "replacement"},
+    "data": {"config", "locking", "replacement", "cpu"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking"},
-    "evaluation": {"models", "weights", "data", "metrics", "config", "sharding", "version"}
+    "evaluation": {"models", "data", "metrics", "config", "sharding", "version"}
     | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "cpu", "names", "drawing"}
     | {"training.accuracy", "training.network"},
-    "explanation": {"models", "weights", "data", "config", "version", "command", "attribution", "masking"}
+    "explanation": {"models", "data", "config", "version", "command", "attribution", "masking"}
     | {"replacement", "evaluation", "training.network", "names", "drawing"},
-    "api": {
-        "models",
-        "weights",
-        "data",
-        "metrics",
-        "config",
-        "placement",
-        "attribution",
-        "passes",
-        "masking",
-        "evaluation",
-        "explanation",
-    },
+    "api": {"models", "data", "metrics", "placement", "evaluation", "explanation"},
     "command": {"config", "cpu", "sharding"},
     "__init__": {"api", "metrics", "models", "weights", "version"},
 }
@@ -99,6 +87,20 @@ def test_every_part_has_a_rule():
     parts = {part_of(file) for file in FILES}
     assert parts - MAY_IMPORT.keys() == set()
     assert MAY_IMPORT.keys() - parts == set()
+
+
+def test_every_allowance_is_used():
+    """The picture of the documentation is drawn from the rules: no arrow without an import."""
+    used: dict[str, set[str]] = {part: set() for part in MAY_IMPORT}
+    for file in FILES:
+        used[part_of(file)] |= {name.partition(".")[2] for name in imports(file) if name.startswith("castream_jax.")}
+    unused = {
+        f"{part} -> {other}"
+        for part, allowed in MAY_IMPORT.items()
+        for other in allowed
+        if not any(name == other or name.startswith(f"{other}.") for name in used[part])
+    }
+    assert unused == set()
 
 
 def test_no_rules_in_a_circle():

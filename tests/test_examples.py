@@ -53,7 +53,7 @@ def test_the_attribution_in_our_tables(monkeypatch):
     monkeypatch.setitem(names.ATTRIBUTION_NAMES, "xgrad_cam", "XGrad-CAM")
     model = small_resnet()
     features = model.features(IMAGES)
-    found = maps.explain({"ca": model}, IMAGES, features, {"ca": LABELS}, ["xgrad_cam"], "stage4", chunk=8)
+    found = maps.compute_maps({"ca": model}, IMAGES, features, {"ca": LABELS}, ["xgrad_cam"], "stage4", chunk=8)
     assert_close(found.maps["xgrad_cam", "ca"], example.xgrad_cam(model, IMAGES, LABELS), absolute=1e-5)
     assert names.name_attribution("xgrad_cam") == "XGrad-CAM"
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -151,7 +152,7 @@ def test_the_stream_learns_and_leaves_the_network_alone(page):
     assert page.losses[-1] < page.losses[0] - 0.2
     assert all(after < before for before, after in zip(page.losses, page.losses[1:]))
     fresh = page.cnn.init(jax.random.key(1), page.images)
-    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), fresh, page.variables))
+    chex.assert_trees_all_equal(fresh, page.variables)
 
 
 def test_maps_of_the_stream(page):

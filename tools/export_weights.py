@@ -17,7 +17,7 @@ from castream_jax.data.source import open_source
 from castream_jax.errors import InputError, choose
 from castream_jax.training.network import load_trained
 from castream_jax.weights.convert import export_weights
-from castream_jax.weights.names import SCHEMES
+from castream_jax.weights.names import find_scheme
 
 
 def main(experiment: Experiment, workdir: Path, output: str, names: str, pooling: str) -> None:
@@ -26,7 +26,7 @@ def main(experiment: Experiment, workdir: Path, output: str, names: str, pooling
         raise InputError(f"--output is {output!r}: expected a file that ends with .safetensors.")
     if Path(output).exists():
         raise InputError(f"--output {output} exists already: choose another name, or remove it first.")
-    choose("--names", names or "torchvision", dict.fromkeys(scheme.name for scheme in SCHEMES))
+    find_scheme(names or "torchvision", experiment.model.name)
     source = open_source(experiment.data.name, experiment.evaluation.split, experiment.data.directory)
     model = load_trained(experiment, workdir, source.num_classes)
     networks = model.poolings()

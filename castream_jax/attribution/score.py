@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from castream_jax.attribution.certificate import certify
+from castream_jax.attribution.certificate import certify, certify_beginnings
 from castream_jax.attribution.gradient import weighted_sum
 from castream_jax.errors import InputError
 from castream_jax.masking import mask_images, min_max, upsample
@@ -31,7 +31,9 @@ class ScoreCam:
     """What the channels left out can change at most in the map before min-max, relative to that map's maximum;
     0 where no weight is missing. `certify` says what it means after min-max."""
     left_out: Float[Array, "B"]
-    """The share of the channels whose weight was not computed."""
+    """The share of the channels that the map is without."""
+    weighed: Int[Array, "B"]
+    """Live channels that went through the network, be they part of the map or left out."""
     passes: Int[Array, ""]
     """Images that went through the network: masked ones, what fills the last chunk, and the black one."""
 
@@ -45,6 +47,7 @@ class ChannelWeights:
     """0 where not known."""
     known: Bool[Array, "B C"]
     bound: Float[Array, "B S"]
+    weighed: Int[Array, "B"]
     passes: Int[Array, ""]
 
 
@@ -83,6 +86,7 @@ def score_cam(
         sums=sums,
         bound=weights.bound.T,
         left_out=(~weights.known).mean(1),
+        weighed=weights.weighed,
         passes=weights.passes,
     )
 
@@ -127,6 +131,7 @@ def score_cam_weights(
         values=jnp.where(live.reshape(b, c, 1), scores.reshape(b, c, -1), dead),
         known=jnp.ones((b, c), bool),
         bound=jnp.zeros(labels.shape),
+        weighed=live.reshape(b, c).sum(1),
         passes=-(-count // chunk) * chunk + 1,
     )
 
@@ -139,7 +144,7 @@ def _weigh_strongest(
     chunk: int,
     tolerance: float,
 ) -> ChannelWeights:
-    """Return the weights of each image's strongest channels: as many as it takes to certify all its maps.
+    """Return the weights of each image's strongest channels: the fewest that certify all its maps.
 
     How many that is shows only with the weights, since the map's maximum depends on them. So weigh and certify by
     turns. Each turn forwards one full chunk, of the images that are not certified yet: first the strongest channel of
@@ -148,11 +153,11 @@ def _weigh_strongest(
     """
     b, c = live.shape
     strength = jnp.abs(feature_map.astype(jnp.float32)).max((1, 2))
-    ranked = jnp.argsort(-strength, axis=1) + c * jnp.arange(b)[:, None]  # [B C] pairs, strongest first
-    order = ranked.T.reshape(-1)
+    ranked = jnp.argsort(-strength, axis=1)  # [B C] channels, strongest first
+    order = (ranked + c * jnp.arange(b)[:, None]).T.reshape(-1)  # of pairs
 
     def state(values: Array, known: Array, passes: Array) -> ChannelWeights:
-        return ChannelWeights(values, known, certify(feature_map, values, known), passes)
+        return ChannelWeights(values, known, certify(feature_map, values, known), (known & live).sum(1), passes)
 
     def missing(weights: ChannelWeights) -> Array:
         certified = (weights.bound <= tolerance).all(1, keepdims=True)  # [B 1], false for NaN
@@ -167,4 +172,35 @@ def _weigh_strongest(
         return state(values.reshape(weights.values.shape), known.reshape(b, c), weights.passes + chunk)
 
     start = state(jnp.where(live[..., None], 0.0, dead), ~live, jnp.asarray(1))
-    return lax.while_loop(lambda weights: missing(weights).any(), turn, start)
+    weighed = lax.while_loop(lambda weights: missing(weights).any(), turn, start)
+    return _keep_fewest(weighed, feature_map, live, ranked, tolerance)
+
+
+def _keep_fewest(
+    weights: ChannelWeights,
+    feature_map: Float[Array, "B h w C"],
+    live: Bool[Array, "B C"],
+    ranked: Int[Array, "B C"],
+    tolerance: float,
+) -> ChannelWeights:
+    """Return the weights of the fewest of each image's strongest channels that are certified already.
+
+    Full chunks weigh some channels too many, and which ones depends on the other images. What is kept does not: an
+    image has the same map in any batch, with any chunk and on any number of devices.
+    """
+    bounds = certify_beginnings(feature_map, weights.values, ~live, ranked)  # [B C+1 S]
+    known = jnp.take_along_axis(weights.known, ranked, axis=1)
+    weighed = jnp.cumprod(known, axis=1).sum(1, keepdims=True)  # the longest beginning without a gap
+    counts = jnp.arange(known.shape[1] + 1)[None]
+    certified = (bounds <= tolerance).all(2) & (counts <= weighed)
+    settled = certified.any(1, keepdims=True)  # else, by rounding or NaN, all that was weighed is kept
+    fewest = certified.argmax(1)
+    kept = ~settled | ~live | (jnp.argsort(ranked, axis=1) < fewest[:, None])
+    known = weights.known & kept
+    return ChannelWeights(
+        values=jnp.where(known[..., None], weights.values, 0),
+        known=known,
+        bound=jnp.where(settled, jnp.take_along_axis(bounds, fewest[:, None, None], axis=1)[:, 0], weights.bound),
+        weighed=weights.weighed,
+        passes=weights.passes,
+    )

@@ -39,6 +39,11 @@ class ImageFolder:
         """Return the bytes of every picture."""
         return [os.path.getsize(self.locate(index)) for index in range(len(self))]
 
+    def list_files(self) -> list[tuple[str, int]]:
+        """Return name and bytes of every picture; -1 for one that is not there."""
+        paths = [(name.decode(), self.directory / name.decode()) for name in self.names]
+        return [(name, path.stat().st_size if path.exists() else -1) for name, path in paths]
+
 
 def open_folder(root: Path, split: str) -> ImageFolder:
     """List the pictures of a split, once.

@@ -5,7 +5,6 @@ threads, workers or processes: that is what makes a resumed run, or one on more 
 """
 
 import functools
-import os
 import signal
 from collections.abc import Generator, Iterator
 from typing import SupportsIndex
@@ -15,6 +14,7 @@ import jax
 import numpy as np
 
 from castream_jax.config import DataConfig
+from castream_jax.cpu import count_cores
 from castream_jax.data import preprocess
 from castream_jax.data.records import BadRecords, read_picture, record_id
 from castream_jax.data.source import Source
@@ -177,6 +177,6 @@ def leave_signals_alone(*_: int) -> None:
 
 
 def read_options(buffered: int = 0) -> grain.ReadOptions:
-    """Return as many reading threads as there are cores: decoding lets go of Python's lock."""
-    threads = min(os.cpu_count() or 1, 16)
+    """Return a reading thread for each core, at most 16: decoding lets go of Python's lock."""
+    threads = min(count_cores(), 16)
     return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads + 1, buffered))

@@ -48,6 +48,10 @@ class ArrayRecords:
             place -= length
         raise IndexError(index)
 
+    def list_files(self) -> list[tuple[str, int]]:
+        """Return name and bytes of every file; -1 for one that is not there."""
+        return [(file.name, file.stat().st_size if file.exists() else -1) for file in self.files]
+
 
 def open_records(builder: tfds.core.DatasetBuilder, split: str) -> tuple[ArrayRecords, tuple[str, ...]]:
     """Return the records of a split, `image` still encoded, and the names of the classes.

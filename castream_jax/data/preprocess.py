@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from castream_jax.errors import InputError, choose
 
@@ -17,25 +17,21 @@ Interpolation = Literal["bilinear", "bicubic"]
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def decode(encoded: bytes, upright: bool = False) -> Image.Image:
+def decode(encoded: bytes) -> Image.Image:
     """Return an encoded picture as RGB.
 
     Alpha and transparency are dropped, whatever colour they hide. 16-bit grey is scaled to 8 bits (65535 becomes
-    255), where Pillow's own conversion would clip it at 255.
+    255), where Pillow's own conversion would clip it at 255. The orientation that EXIF tells is ignored, as
+    evaluations on ImageNet with torchvision and with TensorFlow do.
 
     Args:
       encoded: a file of any format that Pillow reads; of an animation, the first picture counts.
-      upright: turn the picture as its EXIF orientation says. Off by default: evaluations on ImageNet with
-        torchvision and with TensorFlow ignore the orientation.
 
     Raises:
       InputError: the bytes are no picture, or not all of one.
     """
     try:
-        image: Image.Image = Image.open(io.BytesIO(encoded))
-        if upright:
-            image = ImageOps.exif_transpose(image)
-        return to_rgb(image)
+        return to_rgb(Image.open(io.BytesIO(encoded)))
     except Exception as error:  # decoders raise whatever their parsing hits: OSError, SyntaxError, struct.error, ...
         raise InputError(
             f"cannot decode a picture of {len(encoded)} bytes that begin with {encoded[:8]!r} "
@@ -110,16 +106,10 @@ class Resize:
         return (shorter, longer) if width <= height else (longer, shorter)
 
 
-def random_resized_crop(
-    image: Image.Image,
-    size: int,
-    smallest: float,
-    rng: np.random.Generator,
-    interpolation: Interpolation = "bilinear",
-) -> Image.Image:
-    """Crop a random part, `smallest` to 1 of the area and 3/4 to 4/3 in shape, and resize it to a square."""
+def random_resized_crop(image: Image.Image, size: int, smallest: float, rng: np.random.Generator) -> Image.Image:
+    """Crop a random part, `smallest` to 1 of the area and 3/4 to 4/3 in shape, and resize it (bilinear) to a square."""
     width, height = image.size
-    resampling = FILTERS[interpolation]
+    resampling = Image.Resampling.BILINEAR
     for _ in range(10):
         area = width * height * rng.uniform(smallest, 1)
         ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))

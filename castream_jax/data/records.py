@@ -10,10 +10,13 @@ from PIL import Image
 from castream_jax.data import preprocess
 from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import Source
-from castream_jax.data.truth import object_mask
+from castream_jax.data.truth import has_truth, object_mask
 from castream_jax.errors import InputError
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 100
+"""Records that storage lacks in a row after which nothing is to be learned from it."""
 
 
 def read_picture(
@@ -41,6 +44,16 @@ def record_id(record: dict[str, Any], index: int) -> str:
     """Return a record's stable name: its id or file name where the dataset has one, else its index."""
     name = record.get("id", record.get("file_name", index))
     return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def says_where_objects_are(source: Source) -> bool:
+    """Return whether the records of a split say where the object is: the first one that storage has speaks for all."""
+    for index in range(min(len(source), PATIENCE)):
+        try:
+            return has_truth(source[index])
+        except Exception:  # storage raises whatever it stumbles on; the record is reported where it is read
+            continue
+    return False
 
 
 class BadRecords:

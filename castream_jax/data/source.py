@@ -1,14 +1,20 @@
 """Opens a dataset by name: random access to encoded records, without TensorFlow."""
 
+import hashlib
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
+from castream_jax.data.boxes import add_boxes
 from castream_jax.data.image_folder import open_folder
 from castream_jax.data.prepared import OWN_BUILDERS, command, find_builder, open_records
 from castream_jax.errors import InputError
 from castream_jax.locking import alone_in
+
+SAMPLED = 64
+"""Records whose content tells one dataset from another with files of the same names and sizes."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,23 @@ class Source:
             return self.records.locate(index)
         return f"record {index} of {self.name}, split {self.split}"
 
+    def digest(self) -> str:
+        """Return the sha256 of what is read: classes, names and sizes of all files, content of some of the records.
 
-def open_source(name: str, split: str, directory: str = "") -> Source:
+        It is the same wherever the dataset lies.
+        """
+        files = self.records.list_files() if hasattr(self.records, "list_files") else []
+        said = [self.name, self.split, len(self), self.class_names, files]
+        found = hashlib.sha256(json.dumps(said).encode())
+        for index in range(0, len(self), max(len(self) // SAMPLED, 1)):
+            try:
+                found.update(self[index]["image"])
+            except Exception as error:  # storage raises whatever it stumbles on; reading is another's concern
+                found.update(type(error).__name__.encode())
+        return found.hexdigest()
+
+
+def open_source(name: str, split: str, directory: str = "", boxes: str = "") -> Source:
     """Open a split of a dataset; our own demo is made first if it is not there yet.
 
     Args:
@@ -45,15 +66,22 @@ def open_source(name: str, split: str, directory: str = "") -> Source:
       split: one of its splits.
       directory: the folder of `image_folder`; else where datasets are kept, empty for TFDS's default
         (`TFDS_DATA_DIR`, or the home directory).
+      boxes: a folder of PASCAL VOC files, from which records get their `bbox`; empty: none.
 
     Raises:
-      InputError: an unknown dataset or split, a dataset that is not prepared or has no labels.
+      InputError: an unknown dataset or split, a dataset that is not prepared or has no labels, no boxes where said.
     """
+    records, class_names = _open(name, split, directory)
+    return Source(name, split, add_boxes(records, Path(boxes).expanduser()) if boxes else records, class_names)
+
+
+def _open(name: str, split: str, directory: str) -> tuple[Any, tuple[str, ...]]:
+    """Return the records of a split and the names of the classes."""
     if name == "image_folder":
         if not directory:
             raise InputError("image_folder needs data.directory: the folder that holds <split>/<class>/<picture>.")
         folder = open_folder(Path(directory).expanduser(), split)
-        return Source(name, split, folder, folder.class_names)
+        return folder, folder.class_names
     builder = find_builder(name, directory)
     if not builder.data_path.exists():
         if name not in OWN_BUILDERS:
@@ -67,5 +95,4 @@ def open_source(name: str, split: str, directory: str = "") -> Source:
                 logging.getLogger("absl").setLevel(logging.WARNING)
                 builder.download_and_prepare(file_format="array_record")
         builder = find_builder(name, directory)
-    records, class_names = open_records(builder, split)
-    return Source(name, split, records, class_names)
+    return open_records(builder, split)

@@ -22,6 +22,7 @@ from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
 
 MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
+TRUTH = (*MASKS, *BOXES, "objects")
 
 
 def has_truth(record: Mapping[str, Any]) -> bool:

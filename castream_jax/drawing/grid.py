@@ -20,7 +20,7 @@ NARROWEST, WIDEST = 2.5, 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class Gallery:
+class HeatMaps:
     """Images with their heat maps.
 
     Raises:
@@ -44,7 +44,7 @@ class Gallery:
         lengths |= {"ratios": len(self.ratios)} if self.ratios else {}
         wrong = {name: length for name, length in lengths.items() if length != count}
         if wrong:
-            raise ValueError(f"a gallery of {count} images has {wrong}: expected one of each for each image.")
+            raise ValueError(f"heat maps of {count} images have {wrong}: expected one of each for each image.")
         for pair, maps in self.maps.items():
             if not (np.isfinite(maps).all() and (maps >= 0).all() and (maps <= 1).all()):
                 raise ValueError(f"the maps of {'/'.join(pair)} leave 0..1: they would not share one colour scale.")
@@ -79,29 +79,31 @@ def place_columns(pairs: Sequence[tuple[str, str]], across: int = 1) -> tuple[li
     return columns, cell
 
 
-def draw_grid(gallery: Gallery, path: str | Path, rows: Sequence[int] | None = None) -> None:
+def draw_grid(heat_maps: HeatMaps, path: str | Path, rows: Sequence[int] | None = None) -> None:
     """Draw the paper's grid as a file: a row for each image, a column for the input and for each map over it.
 
     Args:
-      gallery: images with their maps.
+      heat_maps: images with their maps.
       path: the PNG or PDF to write, `PAGE_WIDTH` inches wide, or less where the columns are few.
-      rows: the images to draw, by place in the gallery; by default all.
+      rows: the images to draw, by place; by default all.
 
     Maps are interpolated like those that are measured, and share the scale 0..1.
     """
-    lay_grid(gallery, rows).save(path)
+    lay_grid(heat_maps, rows).save(path)
 
 
-def lay_grid(gallery: Gallery, rows: Sequence[int] | None = None, across: int = 1, intro: Sequence[str] = ()) -> Sheet:
+def lay_grid(
+    heat_maps: HeatMaps, rows: Sequence[int] | None = None, across: int = 1, intro: Sequence[str] = ()
+) -> Sheet:
     """Return the paper's grid as a page; see `draw_grid`.
 
     Args:
-      gallery, rows: as for `draw_grid`.
+      heat_maps, rows: as for `draw_grid`.
       across: images in one row of the page, each in a panel with all its columns.
       intro: what stands at the top, the first text larger.
     """
-    chosen = list(range(len(gallery.images)) if rows is None else rows)
-    columns, cell = place_columns(list(gallery.maps), across)
+    chosen = list(range(len(heat_maps.images)) if rows is None else rows)
+    columns, cell = place_columns(list(heat_maps.maps), across)
     panel = columns[-1].x + cell - MARGIN
     offsets = [i * (panel + PANEL_GAP) for i in range(min(across, max(len(chosen), 1)))]
     width = offsets[-1] + panel + 2 * MARGIN
@@ -109,7 +111,7 @@ def lay_grid(gallery: Gallery, rows: Sequence[int] | None = None, across: int = 
     names = name_groups(columns, cell)
     header = HEADER + LINE * (len(lines) + max((len(name) for name, _, _ in names), default=0))
     strips = [
-        lay_strip(gallery, chosen[i : i + len(offsets)], panel, cell) for i in range(0, len(chosen), len(offsets))
+        lay_strip(heat_maps, chosen[i : i + len(offsets)], panel, cell) for i in range(0, len(chosen), len(offsets))
     ]
     sheet = Sheet(width, header + sum(strip.height for strip in strips) + BAR)
 
@@ -121,7 +123,7 @@ def lay_grid(gallery: Gallery, rows: Sequence[int] | None = None, across: int = 
     for strip in strips:
         for i, heading, offset in zip(strip.images, strip.headings, offsets):
             write_heading(sheet, heading, MARGIN + offset, panel, y + LINE * strip.lines)
-            draw_cells(sheet, gallery, i, columns, cell, offset, y + LINE * strip.lines)
+            draw_cells(sheet, heat_maps, i, columns, cell, offset, y + LINE * strip.lines)
         y += strip.height
     draw_bar(sheet)
     return sheet
@@ -141,11 +143,11 @@ class Strip:
     height: float
 
 
-def lay_strip(gallery: Gallery, images: Sequence[int], panel: float, cell: float) -> Strip:
+def lay_strip(heat_maps: HeatMaps, images: Sequence[int], panel: float, cell: float) -> Strip:
     """Return one row of the page, as high as its highest image and heading."""
-    headings = [lay_heading(gallery.titles[i], gallery.ids[i], panel) for i in images]
+    headings = [lay_heading(heat_maps.titles[i], heat_maps.ids[i], panel) for i in images]
     lines = max(map(len, headings))
-    return Strip(images, headings, lines, LINE * lines + cell * max(map(gallery.shape, images)) + ROW_GAP)
+    return Strip(images, headings, lines, LINE * lines + cell * max(map(heat_maps.shape, images)) + ROW_GAP)
 
 
 def lay_intro(texts: Sequence[str], width: float) -> list[tuple[str, dict[str, object]]]:
@@ -166,15 +168,15 @@ def write_heading(sheet: Sheet, heading: Heading, left: float, width: float, bot
 
 
 def draw_cells(
-    sheet: Sheet, gallery: Gallery, i: int, columns: Sequence[Column], cell: float, offset: float, top: float
+    sheet: Sheet, heat_maps: HeatMaps, i: int, columns: Sequence[Column], cell: float, offset: float, top: float
 ) -> None:
     """Draw an image, and each of its maps over it."""
     for column in columns:
-        axes = sheet.axes(column.x + offset, top, cell, cell * gallery.shape(i))
+        axes = sheet.axes(column.x + offset, top, cell, cell * heat_maps.shape(i))
         axes.set_axis_off()
-        picture = gallery.images[i] / np.float32(255)  # [H W 3]
+        picture = heat_maps.images[i] / np.float32(255)  # [H W 3]
         if column.pair is not None:
-            picture = overlay(picture, gallery.maps[column.pair][i])
+            picture = overlay(picture, heat_maps.maps[column.pair][i])
         axes.imshow(picture, aspect="auto", interpolation="antialiased")
 
 

@@ -18,15 +18,13 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from castream_jax.config import EvaluationConfig
-from castream_jax.errors import choose
 from castream_jax.evaluation.baselines import NULL_MAPS, null_maps
 from castream_jax.evaluation.cost import count_passes
 from castream_jax.evaluation.maps import (
-    METHODS,
-    Explanations,
+    ComputedMaps,
     MapKey,
-    explain,
-    has_map,
+    compute_maps,
+    explained_keys,
     joint_labels,
     joint_probabilities,
 )
@@ -44,12 +42,9 @@ SEED = 0
 
 
 def map_keys(model: Classifier, attributions: tuple[str, ...]) -> tuple[MapKey, ...]:
-    """Return the maps of an evaluation in the order of its table; `InputError` for an unknown attribution."""
-    for attribution in attributions:
-        choose("attribution", attribution, METHODS)
+    """Return the maps of an evaluation in the order of its table; raises as `explained_keys` does."""
     poolings = model.poolings()
-    explained = [(name, pooling) for name in attributions for pooling in poolings if has_map(name, poolings[pooling])]
-    return (*explained, *((name, pooling) for name in NULL_MAPS for pooling in poolings))
+    return (*explained_keys(poolings, attributions), *((name, pooling) for name in NULL_MAPS for pooling in poolings))
 
 
 def create_evaluate_batch(
@@ -75,7 +70,7 @@ def create_evaluate_batch(
         target = model.target(config.target or None)
         labels = dict(zip(networks, explained, strict=True))
         tolerance = config.score_cam_tolerance
-        found = explain(networks, images, features, labels, config.attributions, target, config.chunk, tolerance)
+        found = compute_maps(networks, images, features, labels, config.attributions, target, config.chunk, tolerance)
         measured = measure_all(networks, images, found, explained, batch, protocol, config.chunk)
         pooling = np.array([list(networks).index(name) for _, name in map_keys(model, config.attributions)])  # [M]
         cost = count_passes(
@@ -108,7 +103,7 @@ RESULTS = (*(name for name in ROWS.names if name not in ("id", "label", "attribu
 def measure_all(
     networks: dict[str, Classifier],
     images: Float[Array, "B H W 3"],
-    found: Explanations,
+    found: ComputedMaps,
     explained: Int[Array, "S B"],
     batch: dict[str, Array],
     protocol: Protocol,
@@ -137,9 +132,9 @@ def measure_all(
     return {name: by_key(values, len(maps)) for name, values in shaped.items()}
 
 
-def describe_maps(found: Explanations, count: int, pruned: bool) -> dict[str, Array]:
+def describe_maps(found: ComputedMaps, count: int, pruned: bool) -> dict[str, Array]:
     """Return the explained maps, and what else there is to say of all `count` maps, null maps included."""
-    maps = jnp.stack(list(found.maps.values()))  # [E B h w]
+    maps, nan = jnp.stack(list(found.maps.values())), jnp.stack(list(found.nan.values()))  # [E B h w], [E B]
     bound = left_out = jnp.full((count, maps.shape[1]), jnp.nan)
     if found.score_cam is not None and pruned:
         places = np.array([i for i, key in enumerate(found.maps) if key[0] == "score_cam"])
@@ -147,8 +142,8 @@ def describe_maps(found: Explanations, count: int, pruned: bool) -> dict[str, Ar
         left_out = left_out.at[places].set(found.score_cam.left_out)
     return {
         "maps": maps,
-        "flat": fill(maps.max((2, 3)) == 0, count, False),
-        "nan": fill(jnp.stack(list(found.nan.values())), count, False),
+        "flat": fill((maps.max((2, 3)) == 0) & ~nan, count, False),
+        "nan": fill(nan, count, False),
         "all_negative": fill(jnp.stack(list(found.all_negative.values())), count, False),
         "score_cam_bound": bound,
         "score_cam_left_out": left_out,

@@ -61,6 +61,10 @@ def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
     texts = []
     for name, written in (("A", a), ("B", b)):
         texts += [f"{name}  {written.path}", f"   {describe_source(written.report)}"]
+    settings = [written.report["settings"] for written in (a, b)]
+    if differ := [name for name in settings[0] if settings[0][name] != settings[1].get(name)]:
+        told = "; ".join(f"{name} {settings[0][name]} in A, {settings[1].get(name)} in B" for name in differ)
+        texts.append(f"Settings: {told}.")
     counts = f"{a.report['num_images']:,} in A and {b.report['num_images']:,} in B"
     texts += [f"In percent, means of the {pairing.images:,} images in common, of {counts}.", ""]
     texts += _align(_tabulate(pairing, resamples, seed))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from castream_jax.evaluation.maps import Explanations
+from castream_jax.evaluation.maps import ComputedMaps
 from castream_jax.metrics.protocol import Protocol
 
 
@@ -41,6 +41,11 @@ def from_array(counts: Int[np.ndarray, "devices 5"]) -> Cost:
     return Cost(*(int(count) for count in np.asarray(counts, np.int64).sum(0)))
 
 
+def accuracy_cost(images: int, poolings: int) -> Cost:
+    """Return the cost of asking some poolings for the classes of images."""
+    return Cost(images, images * poolings, dead_channels=0, pruning=0, shared_trunk=images * (poolings - 1))
+
+
 def curve_points(protocol: Protocol, size: tuple[int, int]) -> int:
     """Return the points of an insertion or deletion curve."""
     return -(-size[0] * size[1] // protocol.step(size[1])) + 1
@@ -53,7 +58,7 @@ def passes_besides_score_cam(protocol: Protocol, size: tuple[int, int], maps: in
 
 def count_passes(
     protocol: Protocol,
-    found: Explanations,
+    found: ComputedMaps,
     feature_map: Float[Array, "B h w C"],
     valid: Bool[Array, "B"],
     size: tuple[int, int],
@@ -71,9 +76,10 @@ def count_passes(
     if found.score_cam is not None:
         scores = len(found.score_cam.maps)
         live = feature_map.max((1, 2)) > feature_map.min((1, 2))  # [B C]
+        weighed = jnp.sum(found.score_cam.weighed * valid)
         dead = jnp.sum(~live & valid[:, None])
-        pruned = jnp.sum(jnp.round(found.score_cam.left_out * c) * valid).astype(jnp.int32)
-        made += images * c - dead - pruned + 1  # the black image once
+        pruned = images * c - dead - weighed
+        made += weighed + 1  # the black image once
         plain += images * scores * c
         shared_trunk += images * (scores - 1) * c
     return jnp.stack([jnp.asarray(count, jnp.int32) for count in (made, plain, dead, pruned, shared_trunk)])

@@ -15,7 +15,7 @@ from castream_jax.evaluation.batch import map_keys
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import predict_passes
 from castream_jax.evaluation.maps import joint_probabilities
-from castream_jax.evaluation.report.selection import CHOSEN, COUNT
+from castream_jax.evaluation.report.selection import CATEGORIES, IMAGES_PER_CATEGORY
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import batched, create_local_mesh, replicate, split_images
 from castream_jax.training.network import build_network, evaluation_protocol
@@ -33,7 +33,7 @@ def estimate(experiment: Experiment) -> str:
       InputError: no such dataset, weights, attribution or protocol.
     """
     config, data = experiment.evaluation, experiment.data
-    source = open_source(data.name, config.split, data.directory)
+    source = open_source(data.name, config.split, data.directory, data.boxes)
     model = build_network(experiment, source.num_classes)
     chunk = settle_chunk(experiment, model).evaluation.chunk
     images = min(config.num_images or len(source), len(source))
@@ -46,13 +46,15 @@ def estimate(experiment: Experiment) -> str:
     passes = predict_passes(protocol, size, maps, channels, score_cam)
     rate = measure_rate(model, size, chunk) * jax.process_count()
     # What the report shows is explained once more, in whole batches, on the devices of one process.
-    shown = -(-min(images, CHOSEN * COUNT + config.num_figures) // config.batch_size) * config.batch_size
-    seconds = (images + shown * jax.process_count()) * passes / rate
-    took = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{math.ceil(seconds / 60)} minutes"
+    chosen = min(images, CATEGORIES * IMAGES_PER_CATEGORY + config.num_figures)
+    shown = -(-chosen // config.batch_size) * config.batch_size
+    seconds = ((images + shown * jax.process_count()) * passes + len(source)) / rate
+    minutes = math.ceil(seconds / 60)
+    took = f"{seconds / 3600:,.1f} hours" if minutes >= 60 else f"{minutes} minute{'s' * (minutes > 1)}"
     masks = f", {channels:,} of them Score-CAM's" if score_cam else ""
     return (
-        f"{images:,} images, and {shown:,} once more for the report, at most {passes:,} forward passes each{masks}: "
-        f"{(images + shown) * passes:,} in all.\n"
+        f"{images:,} images, and {shown:,} once more for the report, at most {passes:,} forward passes each{masks}, "
+        f"and {len(source):,} for the accuracies: {(images + shown) * passes + len(source):,} in all.\n"
         f"{rate:,.0f} passes a second on {jax.device_count()} x {jax.devices()[0].device_kind}, in chunks of "
         f"{chunk} (measured for {CALIBRATION:g} s on those of one process): at most {took}, "
         "less what flat channels and a tolerance save."

@@ -10,13 +10,14 @@ from jaxtyping import Array, Float, Int
 from castream_jax.attribution.attention import attention_map, attention_score_map
 from castream_jax.attribution.gradient import grad_cam_pp_weights, grad_cam_weights, weighted_sum
 from castream_jax.attribution.score import ScoreCam, score_cam
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, choose
 from castream_jax.masking import min_max
 from castream_jax.models.classifier import Classifier, Features
 
 GRADIENT_METHODS = {"grad_cam": grad_cam_weights, "grad_cam_pp": grad_cam_pp_weights}
 ATTENTION_METHODS = {"attention": attention_map, "attention_scores": attention_score_map}
-METHODS = (*GRADIENT_METHODS, "score_cam", *ATTENTION_METHODS)
+_WITHOUT_STREAM = (*GRADIENT_METHODS, "score_cam")
+METHODS = (*_WITHOUT_STREAM, *ATTENTION_METHODS)
 
 
 MapKey = tuple[str, str]
@@ -24,7 +25,7 @@ MapKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Explanations:
+class ComputedMaps:
     """What each method and network gives for B images, by (method, network)."""
 
     maps: dict[MapKey, Array]
@@ -40,6 +41,25 @@ class Explanations:
 def has_map(method: str, network: Classifier) -> bool:
     """Return whether a network has this map: raw attention is the stream's."""
     return method not in ATTENTION_METHODS or network.stream is not None
+
+
+def explained_keys(networks: Mapping[str, Classifier], methods: Sequence[str]) -> tuple[MapKey, ...]:
+    """Return the maps that `compute_maps` makes, in its order.
+
+    Raises:
+      InputError: an unknown method, one that is named twice, or methods that none of the networks has.
+    """
+    for method in methods:
+        choose("attribution", method, METHODS)
+        if methods.count(method) > 1:
+            raise InputError(f"attribution {method!r} is named {methods.count(method)} times: name each once.")
+    keys = tuple((method, name) for method in methods for name in networks if has_map(method, networks[name]))
+    if not keys:
+        raise InputError(
+            f"there is nothing to explain: {', '.join(methods)} is of a stream's attention, and with pooling='gap' "
+            f"there is no stream. Set pooling='ca', or add one of {', '.join(_WITHOUT_STREAM)}."
+        )
+    return keys
 
 
 def joint_probabilities(
@@ -59,7 +79,7 @@ def joint_labels(networks: Sequence[Classifier], labels: Int[Array, "S B"]) -> I
     return labels + jnp.arange(len(networks))[:, None] * networks[0].num_classes
 
 
-def explain(
+def compute_maps(
     networks: Mapping[str, Classifier],
     images: Float[Array, "B H W 3"],
     features: Features,
@@ -68,7 +88,7 @@ def explain(
     target: str,
     chunk: int,
     tolerance: float = 0.0,
-) -> Explanations:
+) -> ComputedMaps:
     """Return the maps of each method and network, in the order of `methods`.
 
     Args:
@@ -105,7 +125,7 @@ def explain(
                 sums[method, name] = attention.mean(1)
                 maps[method, name] = ATTENTION_METHODS[method](attention)
     nan = {key: ~jnp.isfinite(total).all((1, 2)) for key, total in sums.items()}
-    return Explanations(
+    return ComputedMaps(
         maps={key: jnp.where(nan[key][:, None, None], 0.0, values) for key, values in maps.items()},
         nan=nan,
         all_negative={key: total.max((1, 2)) <= 0 for key, total in sums.items()},

@@ -1,5 +1,6 @@
 """Everything an evaluation leaves on disk, under `<workdir>/evaluation/<protocol>/`."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from castream_jax.evaluation.report.html import render_html
 from castream_jax.evaluation.report.text import write_report
 from castream_jax.evaluation.rows import write_rows
 from castream_jax.evaluation.runner import Evaluation, evaluation_directory
+from castream_jax.locking import alone_in
 from castream_jax.replacement import replacing
 
 
@@ -20,33 +22,34 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
     Files: `rows.parquet`, `figures/grid.png`, `figures/curves.png`, `report.json`, `report.md`, `report.html`.
     """
     directory = evaluation_directory(workdir, evaluation.protocol)
-    directory.mkdir(parents=True, exist_ok=True)
     report = build_report(
         evaluation.rows,
         protocol=evaluation.protocol,
         network=experiment.model.name,
         dataset=experiment.data.name,
         split=experiment.evaluation.split,
-        accuracy=percent(evaluation.accuracy),
-        accuracy_num_images=evaluation.accuracy_images,
-        untrained_accuracy=percent(evaluation.untrained_accuracy),
+        accuracy=to_percent(evaluation.accuracy.trained),
+        accuracy_num_images=evaluation.accuracy.images,
+        untrained_accuracy=to_percent(evaluation.accuracy.untrained),
+        settings=evaluation.settings,
         seconds=evaluation.seconds,
         passes=evaluation.cost.report(),
     )
-    write_rows(evaluation.rows, directory / "rows.parquet")
     figures = []
     selection, count = evaluation.selection, experiment.evaluation.num_figures
-    if first := [i for i, place in enumerate(selection.places) if place < count]:
-        draw_grid(selection.gallery, directory / "figures" / "grid.png", first)
-        figures.append(("Raw attention and each attribution, for GAP and CA.", directory / "figures" / "grid.png"))
-    draw_curves(evaluation.rows, directory / "figures" / "curves.png")
-    write_report(report, directory)
-    with replacing(directory / "report.html") as path:
-        path.write_text(render_html(report, evaluation.rows, figures, selection), encoding="utf-8")
-    evaluation.parts.remove()
+    with alone_in(directory, "evaluating", wait=True):
+        write_rows(evaluation.rows, directory / "rows.parquet")
+        if first := [i for i, place in enumerate(selection.places) if place < count]:
+            draw_grid(selection.heat_maps, directory / "figures" / "grid.png", first)
+            figures.append(("Raw attention and each attribution, for GAP and CA.", directory / "figures" / "grid.png"))
+        draw_curves(evaluation.rows, directory / "figures" / "curves.png")
+        write_report(report, directory)
+        with replacing(directory / "report.html") as path:
+            path.write_text(render_html(report, evaluation.rows, figures, selection), encoding="utf-8")
+        shutil.rmtree(evaluation.parts, ignore_errors=True)
     return report, directory
 
 
-def percent(fractions: dict[str, float]) -> dict[str, float]:
+def to_percent(fractions: dict[str, float]) -> dict[str, float]:
     """Return fractions in percent."""
     return {name: 100 * value for name, value in fractions.items()}

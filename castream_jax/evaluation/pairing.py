@@ -51,6 +51,7 @@ def load_evaluation(path: Path) -> Written:
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
         describe_source(report)
+        report["settings"]["image_size"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(f"cannot read {file}, which names the protocol of the rows beside it: {why}.") from error
@@ -71,12 +72,15 @@ def pair_evaluations(a: Written, b: Written) -> Pairing:
     """Match cells by attribution, pooling and metric, and images by id.
 
     Raises:
-      InputError: the protocols differ, an id stands for two images, or nothing is in common.
+      InputError: the protocols or the images' sizes differ, an id stands for two images, or nothing is in common.
     """
     protocols = [written.report["protocol"] for written in (a, b)]
     if protocols[0]["hash"] != protocols[1]["hash"]:
         named = " and ".join(f"{protocol['name']} (hash {protocol['hash']})" for protocol in protocols)
         raise InputError(f"the protocols differ, {named}: numbers compare only within one protocol.")
+    sizes = [written.report["settings"]["image_size"] for written in (a, b)]
+    if sizes[0] != sizes[1]:
+        raise InputError(f"images are of {sizes[0]} and {sizes[1]} pixels: numbers compare only at one size.")
     metrics = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
     groups = [group_rows(without_curves(written.rows)) for written in (a, b)]
     shared = [pair for pair in groups[0] if pair in groups[1]]

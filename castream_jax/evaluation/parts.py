@@ -1,4 +1,4 @@
-"""An evaluation in parts: the rows of a range of images each, on disk as soon as they are there.
+"""An evaluation in parts: the results of a range of images each, on disk as soon as they are there.
 
 A part is computed as if it were alone, so a run that was killed at any moment goes on with the parts that are missing,
 on any number of processes of as many devices, and the merged rows are the same bytes. Part i belongs to process i
@@ -7,64 +7,114 @@ modulo their number.
 
 import hashlib
 import json
-import shutil
+import logging
+from abc import ABC, abstractmethod
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import jax
 import pyarrow as pa
+from tqdm import tqdm
 
 from castream_jax.config import Experiment
 from castream_jax.data.source import Source
+from castream_jax.errors import InputError
 from castream_jax.evaluation.cost import Cost
 from castream_jax.evaluation.rows import read_rows, write_rows
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.replacement import replacing
 from castream_jax.version import collect_versions
 
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
 IMAGES = 64
-"""Images in a part, at least: what a kill can cost."""
+"""Images in a part of the rows, at least: what a kill can cost."""
 
 
-class Parts:
-    """The parts of one evaluation, in a directory that no other evaluation uses."""
+class Parts(ABC, Generic[Result]):
+    """The parts of one kind of results, in a directory that no other evaluation uses."""
 
-    def __init__(self, place: Path, fingerprint: str, images: int, batch_size: int):
-        self.directory = place / f"parts-{fingerprint[:12]}"
-        step = -(-IMAGES // batch_size) * batch_size
+    name: str
+    """Of a part's file, the places of its images to be filled in."""
+
+    def __init__(self, directory: Path, images: int, least: int, batch_size: int):
+        """Cut `images` images into parts of whole batches, of `least` images or more."""
+        self.directory = directory
+        step = -(-least // batch_size) * batch_size
         self.ranges = [range(first, min(first + step, images)) for first in range(0, images, step)]
 
-    def path(self, images: range) -> Path:
-        """Return where the rows of some images are."""
-        return self.directory / f"{images.start:08d}-{images.stop:08d}.parquet"
+    @abstractmethod
+    def read(self, images: range) -> Result:
+        """Return what is kept of a part."""
 
-    def missing(self, process: int, processes: int) -> list[range]:
-        """Return the parts of a process that are still to be computed."""
-        return [part for part in self.ranges[process::processes] if not self.path(part).exists()]
+    def path(self, images: range) -> Path:
+        """Return the file of a part."""
+        return self.directory / self.name.format(images)
+
+    def own(self) -> list[range]:
+        """Return the parts of this process."""
+        return self.ranges[jax.process_index() :: jax.process_count()]
+
+    def missing(self) -> list[range]:
+        """Return those of them that are still to be computed; one that is there but cannot be read is reported."""
+        return [part for part in self.own() if not self._is_whole(part)]
+
+    def progress(self, missing: list[range], doing: str) -> tqdm:
+        """Return the progress bar of this process, some parts of which are missing; the first one's is seen."""
+        total = sum(map(len, self.own()))
+        done = total - sum(map(len, missing))
+        return tqdm(total=total, initial=done, desc=doing, unit="image", disable=jax.process_index() > 0)
+
+    def _is_whole(self, part: range) -> bool:
+        if not self.path(part).exists():
+            return False
+        try:
+            self.read(part)
+        except (InputError, OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s cannot be read (%s) and is computed again.", self.path(part), error)
+            return False
+        return True
+
+
+class RowParts(Parts[tuple[pa.Table, Cost, list[int]]]):
+    """The rows: tables, what they cost, and the places in the dataset of the images that could be read."""
+
+    name = "{0.start:08d}-{0.stop:08d}.parquet"
+
+    def __init__(self, directory: Path, images: int, batch_size: int):
+        super().__init__(directory, images, IMAGES, batch_size)
 
     def write(self, images: range, rows: pa.Table, cost: Cost, indices: list[int]) -> None:
-        """Keep a part; its rows come last, so that a part that is there is whole.
-
-        Args:
-          images: the part.
-          rows: of those of its images that could be read, and `indices` the places of these in the dataset.
-          cost: what it took.
-        """
+        """Keep a part; its rows come last, so that a part that is there is whole."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with replacing(self.path(images).with_suffix(".json")) as path:
             path.write_text(json.dumps({"cost": asdict(cost), "indices": indices}))
         write_rows(rows, self.path(images))
 
-    def merge(self) -> tuple[pa.Table, Cost, list[int]]:
-        """Return the rows of all parts in order, what they cost, and the place in the dataset of each image."""
-        rows = pa.concat_tables(read_rows(self.path(part)) for part in self.ranges)
-        kept = [json.loads(self.path(part).with_suffix(".json").read_text()) for part in self.ranges]
-        costs = [Cost(**found["cost"]) for found in kept]
-        return rows, sum(costs[1:], start=costs[0]), [index for found in kept for index in found["indices"]]
+    def read(self, images: range) -> tuple[pa.Table, Cost, list[int]]:
+        """Return what `write` kept."""
+        kept = json.loads(self.path(images).with_suffix(".json").read_text())
+        return read_rows(self.path(images)), Cost(**kept["cost"]), kept["indices"]
 
-    def remove(self) -> None:
-        """Remove all parts: what they hold is kept elsewhere."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+    def merge(self) -> tuple[pa.Table, Cost, list[int]]:
+        """Return all parts as one, in order."""
+        tables, costs, indices = zip(*map(self.read, self.ranges))
+        return pa.concat_tables(tables), sum(costs[1:], start=costs[0]), [index for part in indices for index in part]
+
+
+def parts_directory(place: Path, fingerprint: str) -> Path:
+    """Return where the parts of an evaluation are; those of another one are reported and left there."""
+    directory = place / f"parts-{fingerprint[:12]}"
+    others = sorted(set(place.glob("parts-*")) - {directory})
+    if others and not jax.process_index():
+        log.warning(
+            "%s: of an evaluation that was stopped, with other settings, data or weights. This one does not go on with "
+            "it, and leaves it there.",
+            ", ".join(map(str, others)),
+        )
+    return directory
 
 
 def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, source: Source, devices: int) -> str:
@@ -86,9 +136,9 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
         "evaluation": settings,
         "protocol": asdict(protocol),
         "image_size": experiment.data.image_size,
-        "dataset": [source.name, source.split, len(source), source.class_names],
-        "devices": devices,
+        "data": [source.digest(), experiment.data.on_bad_record],
+        "devices": [devices, jax.devices()[0].device_kind],
         "part": ["rows", "cost", "indices"],  # what one holds: those of an older layout are not these
-        "versions": collect_versions(("jax", "jaxlib")),
+        "versions": collect_versions(("jax", "jaxlib", "pillow")),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

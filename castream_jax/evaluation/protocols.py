@@ -20,9 +20,8 @@ from castream_jax.cpu import use_cores_as_devices
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import open_source
-from castream_jax.errors import choose
 from castream_jax.evaluation.chunk import settle_chunk
-from castream_jax.evaluation.maps import METHODS, explain, joint_labels, joint_probabilities
+from castream_jax.evaluation.maps import compute_maps, explained_keys, joint_labels, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.models.classifier import Classifier
@@ -40,10 +39,9 @@ def main(experiment: Experiment, workdir: Path) -> None:
 def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
     """Return the mean of each metric in percent, by protocol and "attribution/pooling", and of how many images."""
     config = experiment.evaluation
-    for attribution in config.attributions:
-        choose("attribution", attribution, METHODS)
     source = open_source(experiment.data.name, config.split, experiment.data.directory)
     model = load_trained(experiment, workdir, source.num_classes)
+    explained_keys(model.poolings(), config.attributions)
     chunk = settle_chunk(experiment, model).evaluation.chunk
     graphdef, state = nnx.split(model)
     mesh = create_local_mesh()
@@ -56,7 +54,7 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
         features = network.features(images)
         target = network.target(config.target or None)
         each = dict.fromkeys(networks, batch["labels"])
-        maps = explain(networks, images, features, each, config.attributions, target, chunk).maps
+        maps = compute_maps(networks, images, features, each, config.attributions, target, chunk).maps
         columns = dict(zip(networks, joint_labels(members, jnp.stack(list(each.values())))))
         stacked = jnp.concatenate(list(maps.values()))
         source = jnp.tile(jnp.arange(len(images)), len(maps))

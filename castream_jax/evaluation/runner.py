@@ -1,12 +1,13 @@
 """Runs an evaluation from a trained network to its rows.
 
-    accuracy of every pooling -> parts of the rows, batch by batch -> all rows -> maps of the images to look at
+    parts of the accuracies and of the rows, batch by batch -> all of them -> maps of the images to look at
 
 Many processes share the parts, and wait for each other at the end of them only.
 """
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,25 +17,23 @@ import pyarrow as pa
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from castream_jax.config import Experiment
 from castream_jax.data.pipeline import Batch, evaluation_batches
-from castream_jax.data.records import BadRecords
+from castream_jax.data.records import BadRecords, says_where_objects_are
 from castream_jax.data.source import Source, open_source
-from castream_jax.data.truth import has_truth
+from castream_jax.evaluation.accuracy import Accuracy, AccuracyParts, count_right
 from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import Cost, from_array
 from castream_jax.evaluation.maps import MapKey
-from castream_jax.evaluation.parts import Parts, take_fingerprint
+from castream_jax.evaluation.parts import RowParts, parts_directory, take_fingerprint
 from castream_jax.evaluation.report.pictures import explain_chosen
 from castream_jax.evaluation.report.selection import Selection, choose_images
+from castream_jax.locking import alone_in
 from castream_jax.metrics.protocol import Protocol
-from castream_jax.models.classifier import Classifier
-from castream_jax.sharding import create_local_mesh, create_mesh, first_process, replicate, round_up
-from castream_jax.training.accuracy import SplitAccuracy
-from castream_jax.training.network import build_network, evaluation_protocol, evaluation_resize, load_trained
+from castream_jax.sharding import create_local_mesh, first_process, replicate, round_up
+from castream_jax.training.network import evaluation_protocol, evaluation_resize, load_trained
 from castream_jax.trees import digest
 
 
@@ -46,16 +45,15 @@ class Evaluation:
     rows: pa.Table
     selection: Selection
     """The images that the report shows."""
-    accuracy: dict[str, float]
-    """Of each pooling, over the whole split, a fraction."""
-    untrained_accuracy: dict[str, float]
-    """Of the stream before training, on the same backbone and classifier; empty for a GAP network."""
-    accuracy_images: int
+    accuracy: Accuracy
+    """Over the whole split."""
+    settings: dict[str, str | int | float]
+    """What rows depend on beside protocol, network and data, by name."""
     cost: Cost
     seconds: float
     """Of this run; an earlier one that was stopped had its own."""
-    parts: Parts
-    """What the rows came from, to be removed once they are written."""
+    parts: Path
+    """The directory of what all this came from, to be removed once it is written elsewhere."""
 
 
 def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
@@ -70,38 +68,40 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     start = time.monotonic()
     config, data = experiment.evaluation, experiment.data
     protocol = evaluation_protocol(experiment)
-    source = open_source(data.name, config.split, data.directory)
+    source = open_source(data.name, config.split, data.directory, data.boxes)
     model = load_trained(experiment, workdir, source.num_classes)
     experiment = settle_chunk(experiment, model)
     keys = map_keys(model, config.attributions)
-    model.target(config.target or None)
+    target = model.target(config.target or None)
     graphdef, state = nnx.split(model)
-    accuracy, untrained, counted = measure_accuracies(experiment, model, source)
-
     images = min(config.num_images or len(source), len(source))
     mesh = create_local_mesh()
     batch_size = round_up(config.batch_size, mesh)
     arrays, devices = digest(jax.device_get(state)), first_process(mesh.size)
     fingerprint = take_fingerprint(arrays, experiment, protocol, source, devices)
-    parts = Parts(evaluation_directory(workdir, protocol), fingerprint, images, batch_size)
-    program = Program(experiment, protocol, source, graphdef, state, mesh, batch_size)
-    compute_parts(parts, program, source, keys)
-    multihost_utils.sync_global_devices("all parts are there")
-    evaluation = None
-    if not jax.process_index():
-        rows, cost, indices = parts.merge()
-        categories = choose_images(rows, config.num_figures)
-        evaluation = Evaluation(
-            protocol=protocol,
-            rows=rows,
-            selection=explain_chosen(program.measure, source, categories, rows, indices, keys),
-            accuracy=accuracy,
-            untrained_accuracy=untrained,
-            accuracy_images=counted,
-            cost=cost,
-            seconds=time.monotonic() - start,
-            parts=parts,
-        )
+    place, evaluation = evaluation_directory(workdir, protocol), None
+    with alone_in(place, "evaluating") if not jax.process_index() else nullcontext():
+        directory = parts_directory(place, fingerprint)
+        row_parts = RowParts(directory, images, batch_size)
+        accuracy_parts = AccuracyParts(directory, len(source), batch_size)
+        count_right(accuracy_parts, experiment, model, source)
+        program = Program(experiment, protocol, source, graphdef, state, mesh, batch_size)
+        compute_rows(row_parts, program, source, keys)
+        multihost_utils.sync_global_devices("all parts are there")
+        if not jax.process_index():
+            rows, cost, indices = row_parts.merge()
+            accuracy = accuracy_parts.merge()
+            categories = choose_images(rows, config.num_figures)
+            evaluation = Evaluation(
+                protocol=protocol,
+                rows=rows,
+                selection=explain_chosen(program.measure, source, categories, rows, indices, keys),
+                accuracy=accuracy,
+                settings=describe_settings(experiment, arrays, target, batch_size),
+                cost=cost + accuracy.cost,
+                seconds=time.monotonic() - start,
+                parts=directory,
+            )
     multihost_utils.sync_global_devices("maps to look at are there")  # a process that ends early waits 5 minutes only
     return evaluation
 
@@ -111,22 +111,21 @@ def evaluation_directory(workdir: Path, protocol: Protocol) -> Path:
     return workdir / "evaluation" / protocol.name
 
 
-def measure_accuracies(
-    experiment: Experiment, model: Classifier, source: Source
-) -> tuple[dict[str, float], dict[str, float], int]:
-    """Return the accuracies of a network, those of its stream untrained, and of how many images they are."""
+def describe_settings(
+    experiment: Experiment, arrays: str, target: str, batch_size: int
+) -> dict[str, str | int | float]:
+    """Return by name what numbers depend on beside protocol, network and data, the last three by rounding only."""
     config = experiment.evaluation
-    graphdef, state = nnx.split(model)
-    mesh = create_mesh()
-    accuracy = SplitAccuracy(
-        source, evaluation_resize(experiment), config.batch_size, graphdef, mesh, experiment.data.on_bad_record
-    )
-    untrained: dict[str, float] = {}
-    if model.stream is not None:
-        fresh = build_network(experiment, source.num_classes)
-        fresh.backbone, fresh.classifier = model.backbone, model.classifier
-        untrained = {"ca": accuracy.measure(replicate(nnx.state(fresh), mesh))["ca"]}
-    return accuracy.measure(replicate(state, mesh)), untrained, accuracy.images
+    return {
+        "image_size": experiment.data.image_size,
+        "target": target,
+        "dtype": experiment.model.dtype,
+        "score_cam_tolerance": config.score_cam_tolerance,
+        "arrays": arrays[:12],
+        "chunk": config.chunk,
+        "batch_size": batch_size,
+        "device": jax.devices()[0].device_kind,
+    }
 
 
 class Program:
@@ -143,7 +142,7 @@ class Program:
         batch_size: int,
     ):
         self._resize = evaluation_resize(experiment)
-        self._with_truth = has_truth(source[0])
+        self._with_truth = says_where_objects_are(source)
         self._on_bad_record = experiment.data.on_bad_record
         self._batch_size = batch_size
         self._evaluate_batch = create_evaluate_batch(graphdef, experiment.evaluation, protocol, mesh)
@@ -169,16 +168,13 @@ class Program:
             yield batch, jax.device_get(self._evaluate_batch(self._state, inputs))
 
 
-def compute_parts(parts: Parts, program: Program, source: Source, keys: tuple[MapKey, ...]) -> None:
-    """Compute and keep the parts of this process that are missing."""
-    own = parts.ranges[jax.process_index() :: jax.process_count()]
-    missing = parts.missing(jax.process_index(), jax.process_count())
+def compute_rows(parts: RowParts, program: Program, source: Source, keys: tuple[MapKey, ...]) -> None:
+    """Compute and keep the rows of this process's parts that are missing."""
+    missing = parts.missing()
     if not missing:
         return
     bad_records = program.watch(source)
-    done = sum(map(len, own)) - sum(map(len, missing))
-    bar = tqdm(total=sum(map(len, own)), initial=done, desc="evaluate", unit="image", disable=jax.process_index() > 0)
-    with bar:
+    with parts.progress(missing, "evaluate") as bar:
         for part in missing:
             tables, cost, indices = [], Cost(0, 0, 0, 0, 0), []
             for batch, results in program.measure(source, part, bad_records):

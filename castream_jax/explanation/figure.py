@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from castream_jax.drawing.grid import Gallery, lay_grid
+from castream_jax.drawing.grid import HeatMaps, lay_grid
 from castream_jax.drawing.sheet import DPI, PRINT_DPI, Sheet
 from castream_jax.errors import InputError
 from castream_jax.explanation.gallery import render_gallery
@@ -31,7 +31,7 @@ class Explanation:
     pictures: tuple[Explained, ...] = field(repr=False)
     class_names: tuple[str, ...] = field(repr=False)
 
-    def gallery(self) -> Gallery:
+    def heat_maps(self) -> HeatMaps:
         """Return a row for each picture and drawn class.
 
         Raises:
@@ -41,7 +41,7 @@ class Explanation:
         sizes = sorted({picture.pixels.shape[:2] for picture in self.pictures})
         if len(sizes) != 1:
             raise InputError(f"the pictures have the sizes {sizes}: expected one size to draw them in one figure.")
-        return Gallery(
+        return HeatMaps(
             images=np.stack([picture.pixels for picture, _ in rows]),
             ids=tuple(picture.name for picture, _ in rows) if len(self.pictures) > 1 else ("",) * len(rows),
             titles=tuple(self._title(picture, picture.classes[k]) for picture, k in rows),
@@ -51,7 +51,7 @@ class Explanation:
 
     def sheet(self) -> Sheet:
         """Return the grid as a page; a single picture's with its name and its top predictions."""
-        return lay_grid(self.gallery(), intro=self._intro() if len(self.pictures) == 1 else ())
+        return lay_grid(self.heat_maps(), intro=self._intro() if len(self.pictures) == 1 else ())
 
     def save(self, path: str | Path) -> None:
         """Write the grid to a `.png` or, for print, a `.pdf`, or the gallery to an `.html`.

@@ -20,7 +20,7 @@ from castream_jax.config import Experiment
 from castream_jax.data.records import read_picture as read_record
 from castream_jax.data.records import record_id
 from castream_jax.data.source import Source, open_source
-from castream_jax.drawing.grid import Gallery, lay_grid
+from castream_jax.drawing.grid import HeatMaps, lay_grid
 from castream_jax.drawing.sheet import PAGE_WIDTH
 from castream_jax.errors import InputError, choose
 from castream_jax.explanation.classes import find_class_names, naming, parse_classes
@@ -124,8 +124,8 @@ def draw_figure(
             pixels = np.asarray(resize(subject.image))
             explained.append(explainer.explain(subject.name, pixels, 1.0, labels, bar.update))
     titles = [name_subject(subject, found, names, is_scenes) for subject, found in zip(subjects, explained)]
-    gallery = gather(explained, titles, blocks)
-    sheet = lay_grid(gallery, across=min(count_panels(len(gallery.maps)), len(subjects)))
+    heat_maps = gather(explained, titles, blocks)
+    sheet = lay_grid(heat_maps, across=min(count_panels(len(heat_maps.maps)), len(subjects)))
     stem = Path(output).expanduser() if output else workdir / "figures" / kind
     print("\n".join(f"figure: {path}" for path in save_for_print(sheet, stem)))
 
@@ -195,7 +195,7 @@ def name_subject(subject: Subject, explained: Explained, names: Sequence[str], i
     return name_answers(explained.classes[0], explained.predicted, names)
 
 
-def gather(explained: Sequence[Explained], titles: Sequence[str], blocks: bool) -> Gallery:
+def gather(explained: Sequence[Explained], titles: Sequence[str], blocks: bool) -> HeatMaps:
     """Return the images with the maps of each one's first class; with the attention of each block, if asked for."""
     maps = {key: np.stack([found.maps[key][0] for found in explained]) for key in explained[0].maps}
     if blocks:
@@ -205,7 +205,7 @@ def gather(explained: Sequence[Explained], titles: Sequence[str], blocks: bool) 
             for i in range(len(explained[0].blocks))
         } | rest
     ids = tuple("" if title == found.name else found.name for found, title in zip(explained, titles))
-    return Gallery(np.stack([found.pixels for found in explained]), ids, tuple(titles), maps)
+    return HeatMaps(np.stack([found.pixels for found in explained]), ids, tuple(titles), maps)
 
 
 def count_panels(maps: int) -> int:

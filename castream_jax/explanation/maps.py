@@ -23,7 +23,7 @@ from castream_jax.evaluation.maps import (
     METHODS,
     MapKey,
     check_method,
-    explain,
+    compute_maps,
     has_map,
     joint_labels,
     joint_probabilities,
@@ -187,7 +187,7 @@ def explain_classes(
     networks = model.poolings()
     repeated = {name: jnp.repeat(values, len(labels), axis=0) for name, values in features.items()}
     unused = jnp.zeros((len(labels), 1, 1, 3))
-    return explain(networks, unused, repeated, dict.fromkeys(networks, labels), methods, target, chunk=1).maps
+    return compute_maps(networks, unused, repeated, dict.fromkeys(networks, labels), methods, target, chunk=1).maps
 
 
 @functools.partial(jax.jit, static_argnames=("graphdef", "chunk"))

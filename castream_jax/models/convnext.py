@@ -81,8 +81,7 @@ class ConvNeXt(nnx.Module):
 
     @property
     def tap_widths(self) -> tuple[int, ...]:
-        *early, last = self.spec.widths
-        return (*early, last)
+        return self.spec.widths
 
     @property
     def smallest_image(self) -> int:

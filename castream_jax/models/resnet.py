@@ -1,6 +1,6 @@
 """ResNet (He et al., 2015) in torchvision's layout: the 3x3 of a bottleneck carries the stride.
 
-Feature maps (METHOD: the taps of CA-Stream): `stem`, after the stem and its max-pool, and `stage1` to `stage4`.
+Feature maps (METHOD 1): `stem`, after the stem and its max-pool, and `stage1` to `stage4`.
 """
 
 from dataclasses import dataclass

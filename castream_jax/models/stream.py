@@ -1,4 +1,4 @@
-"""CA-Stream: the class token that pools a network's feature maps by cross-attention (METHOD: the network).
+"""CA-Stream: the class token that pools a network's feature maps by cross-attention (METHOD 1).
 
 A_l     = softmax(F_l q_l / sqrt(d_l))      over positions, for each head
 q_{l+1} = W_l (F_l^T A_l) + b_l

@@ -1,5 +1,7 @@
 """Classification accuracy of every pooling of a network, from one pass of its trunk over a split."""
 
+from collections import Counter
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -50,18 +52,24 @@ class SplitAccuracy:
 
     def measure(self, state: nnx.State) -> dict[str, float]:
         """Return the share of the split's readable images that each pooling classifies right."""
+        right = self.count(state)
+        self.images = right.pop("images")
+        return {name: count / max(self.images, 1) for name, count in right.items()}
+
+    def count(self, state: nnx.State, images: range | None = None) -> Counter[str]:
+        """Return how many of these images, or of the split, could be read ("images"), and how many each pooling has
+        right.
+        """
         counts = []
-        block = jax.process_index(), jax.process_count()
+        block = (jax.process_index(), jax.process_count()) if self._mesh.is_multi_process else (0, 1)
         for batch in evaluation_batches(
-            self._source, self._resize, self._batch_size, block=block, bad_records=self.bad_records
+            self._source, self._resize, self._batch_size, images, block, bad_records=self.bad_records
         ):
             arrays = shard_batch({name: batch[name] for name in ("images", "labels", "valid")}, self._mesh)
             counts.append(self._count_step(state, arrays))
             if len(counts) > AHEAD:  # let no more batches wait on the device than keep it busy
                 jax.block_until_ready(counts[-1 - AHEAD])
-        totals = {name: sum(int(count[name]) for count in counts) for name in counts[0]}
-        self.images = totals.pop("images")
-        return {name: total / max(self.images, 1) for name, total in totals.items()}
+        return Counter({name: sum(int(count[name]) for count in counts) for name in counts[0]})
 
 
 def count_correct(logits: Float[Array, "B K"], labels: Int[Array, "B"], valid: Bool[Array, "B"]) -> Int[Array, ""]:

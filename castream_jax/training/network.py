@@ -41,9 +41,11 @@ def evaluation_protocol(experiment: Experiment) -> Protocol:
         return protocol
     known = find_known(experiment.weights, experiment.model.name)
     if known is None:
+        published = [name for name in KNOWN if name.startswith(experiment.model.name + ".")]
+        advice = f"expected one of {', '.join(published)}." if published else "set preprocessing='protocol'."
         raise InputError(
             f"evaluation.preprocessing is 'weights', but weights={experiment.weights!r} is no published checkpoint: "
-            f"expected one of {', '.join(name for name in KNOWN if name.startswith(experiment.model.name + '.'))}."
+            f"{advice}"
         )
     return dataclasses.replace(
         protocol,

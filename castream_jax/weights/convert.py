@@ -79,7 +79,7 @@ def export_weights(model: Classifier, scheme_name: str = "torchvision") -> dict[
     In "torchvision", a CA model's stream has the reference's names. `load_torch_weights` gives the same bits back.
 
     Raises:
-      InputError: the scheme has no names for a stream, and the model has one.
+      InputError: no such scheme for the model's family, or it has no names for a stream, and the model has one.
     """
     scheme = find_scheme(scheme_name, model.name)
     exported: dict[str, np.ndarray] = {}

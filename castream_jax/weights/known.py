@@ -25,7 +25,6 @@ class KnownWeights:
     shorter_side: int
     """The shorter side is resized to this, then the centre is cropped."""
     interpolation: Literal["bilinear", "bicubic"]
-    image_size: int = 224
     normalisation: Normalisation = IMAGENET
     sha256: str = ""
     """Of the file, or its first digits where no more is public; empty: not public."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, choose
 from castream_jax.models import convnext
 
 # A rule: a pattern on our path without its leaf, the leaves it holds for, and the module's name, given the
@@ -157,14 +157,15 @@ SCHEMES = (
 )
 
 
-def family(architecture: str) -> str:
+def find_family(architecture: str) -> str:
     """Return "resnet" or "convnext"."""
     return "convnext" if architecture in convnext.SPECS else "resnet"
 
 
 def find_scheme(name: str, architecture: str) -> Scheme:
-    """Return the scheme of that name for an architecture."""
-    return next(scheme for scheme in SCHEMES if (scheme.name, scheme.family) == (name, family(architecture)))
+    """Return the scheme of that name for an architecture; `InputError` if its family has none."""
+    schemes = {scheme.name: scheme for scheme in SCHEMES if scheme.family == find_family(architecture)}
+    return schemes[choose(f"naming scheme of {architecture}", name, schemes)]
 
 
 def recognise(keys: Iterable[str], architecture: str, paths: Iterable[tuple[Any, ...]]) -> Scheme:
@@ -174,13 +175,13 @@ def recognise(keys: Iterable[str], architecture: str, paths: Iterable[tuple[Any,
       InputError: no scheme names any.
     """
     present, paths = set(keys), list(paths)
-    schemes = [scheme for scheme in SCHEMES if scheme.family == family(architecture)]
+    schemes = [scheme for scheme in SCHEMES if scheme.family == find_family(architecture)]
     found = {scheme: sum(scheme.key(path) in present for path in paths) for scheme in schemes}
     best = max(schemes, key=lambda scheme: found[scheme])
     if not found[best]:
         raise InputError(
             f"these weights do not fit {architecture}: none of their {len(present)} keys is known "
-            f"(first {', '.join(sorted(present)[:3])}). Expected {family(architecture)} weights in the names of "
+            f"(first {', '.join(sorted(present)[:3])}). Expected {find_family(architecture)} weights in the names of "
             f"{', '.join(scheme.name for scheme in schemes)}, as {schemes[0].key(paths[0])}."
         )
     return best

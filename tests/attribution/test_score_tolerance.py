@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from castream_jax import InputError
+from castream_jax.attribution.certificate import certify
 from castream_jax.attribution.score import ChannelWeights, ScoreCam, score_cam, score_cam_weights
 from castream_jax.evaluation.maps import joint_labels, joint_probabilities
 from tests.attribution.test_score import IMAGES, LABELS, B, score_fn
@@ -98,7 +99,8 @@ def test_full_chunks_are_forwarded_and_counted(chunk):
     assert weights.passes == sum(calls)
     assert set(calls) <= {1, min(chunk, B * MANY)}
     live = np.ptp(SHAPES, (1, 2)) > 0
-    weighed = int((np.asarray(weights.known) & live).sum())
+    weighed = int(weights.weighed.sum())
+    assert int((np.asarray(weights.known) & live).sum()) <= weighed
     assert weighed <= weights.passes - 1 < weighed + chunk  # only the last chunk may be short of pairs
     if chunk <= 7:
         assert weighed < 0.8 * live.sum()
@@ -111,6 +113,36 @@ def test_the_strongest_channels_are_weighed():
         strength = np.abs(SHAPES[image]).max((0, 1))
         assert known[~live].all()
         assert 0 < strength[~known].max() <= strength[known & live].min()
+
+
+def test_fewer_channels_would_not_be_certified():
+    """Of each image's channels, strongest first, the shortest beginning that keeps all bounds."""
+    feature_map, tolerance = jnp.asarray(SHAPES, jnp.float32), 0.05
+    exact, weights = explain(feature_map, 0.0)[1], explain(feature_map, tolerance)[1]
+    live = np.ptp(SHAPES, (1, 2)) > 0
+    for image in range(B):
+        order = np.argsort(-np.abs(SHAPES[image]).max((0, 1)), kind="stable")
+        for count in range(MANY + 1):
+            known = ~live[image]
+            known[order[:count]] = True
+            values = jnp.where(known[:, None], exact.values[image], 0)
+            if (certify(feature_map[image : image + 1], values[None], jnp.asarray(known)[None]) <= tolerance).all():
+                break
+        np.testing.assert_array_equal(weights.known[image], known)
+        assert 0 < count < MANY
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
+def test_an_image_has_one_map_in_every_batch_and_chunk(chunk):
+    feature_map = jnp.asarray(SHAPES, jnp.float32)
+    maps, _ = explain(feature_map, 0.05)
+    for image in range(B):
+        arguments = (score_fn, feature_map[image : image + 1], IMAGES[image : image + 1])
+        rest = (jnp.asarray(LABELS)[image : image + 1], MEAN, STD, chunk, 0.05)
+        alone = jax.jit(lambda arguments=arguments, rest=rest: score_cam(*arguments, *rest))()
+        assert_close(alone.maps[:, 0], maps.maps[:, image], absolute=1e-6)
+        assert_close(alone.bound[:, 0], maps.bound[:, image], absolute=1e-6)
+        assert alone.left_out[0] == maps.left_out[image] > 0
 
 
 def test_scores_of_zero_certify_nothing():

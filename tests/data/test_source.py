@@ -33,6 +33,28 @@ def test_a_record_is_located(demo_directory):
     assert Source("pets", "test", [{}], ("cat",)).locate(0) == "record 0 of pets, split test"
 
 
+def test_the_digest_is_that_of_what_is_read(demo_directory, tmp_path):
+    """It is the same in another place, and another one for another split, another content or another size."""
+    shutil.copytree(demo_directory / "castream_demo", tmp_path / "castream_demo")
+    source, other = (open_source("castream_demo", "test", str(place)) for place in (demo_directory, tmp_path))
+    assert source.digest() == other.digest()
+    assert source.digest() != open_source("castream_demo", "train", str(demo_directory)).digest()
+    for i in range(4):
+        folder = tmp_path / "pictures" / "test" / f"class {i % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{i}.png").write_bytes(source[i]["image"])
+    digests = [open_source("image_folder", "test", str(tmp_path / "pictures")).digest()]
+    flipped = bytearray(source[3]["image"])
+    flipped[-1] ^= 1
+    for change in (bytes(flipped), source[3]["image"] + b"0"):
+        (folder / "3.png").write_bytes(change)
+        digests.append(open_source("image_folder", "test", str(tmp_path / "pictures")).digest())
+    (folder / "3.png").unlink()
+    (folder / "3.png").symlink_to("nowhere")
+    digests.append(open_source("image_folder", "test", str(tmp_path / "pictures")).digest())
+    assert len(set(digests)) == len(digests)
+
+
 def test_workers_get_it_cheaply(demo_directory):
     source = open_source("castream_demo", "test", str(demo_directory))
     sent = pickle.dumps(source)

@@ -11,7 +11,7 @@ from castream_jax.drawing.grid import draw_grid, lay_grid, lay_heading, place_co
 from castream_jax.drawing.overlay import overlay
 from castream_jax.drawing.sheet import DPI, PAGE_WIDTH, PRINT_DPI, SMALL, TEXT, measure, wrap
 from tests.drawing.recorded import check_texts, read_width, record_sheets
-from tests.evaluation.synthetic import PAIRS, create_gallery
+from tests.evaluation.synthetic import PAIRS, create_heat_maps
 
 LONG_NAME = "black-and-white colobus of the old forest"
 
@@ -34,22 +34,22 @@ def test_columns_are_input_attention_and_pairs():
 
 
 def test_gap_only_grid_leaves_the_other_columns_out(tmp_path, sheets):
-    draw_grid(create_gallery(pairs=PAIRS[0:6:2]), tmp_path / "grid.png")
+    draw_grid(create_heat_maps(pairs=PAIRS[0:6:2]), tmp_path / "grid.png")
     assert len(sheets[0].figure.axes) == 2 * 4 + 1
     assert "CA" not in {text.get_text() for text in sheets[0].figure.texts}
 
 
 @pytest.mark.parametrize("size", [(96, 96), (224, 224), (40, 96)])
 def test_grid_has_a_row_for_each_image_and_a_column_for_each_map(tmp_path, sheets, size):
-    gallery = create_gallery(images=3, size=size)
-    draw_grid(gallery, tmp_path / "grid.png")
+    heat_maps = create_heat_maps(images=3, size=size)
+    draw_grid(heat_maps, tmp_path / "grid.png")
     *pictures, bar = sheets[0].figure.axes
     assert len(pictures) == 3 * (1 + len(PAIRS))
     assert len({round(axes.get_position().x0, 6) for axes in pictures}) == 1 + len(PAIRS)
     assert len({round(axes.get_position().y0, 6) for axes in pictures}) == 3
     for (i, column), axes in zip(itertools.product(range(3), place_columns(PAIRS)[0]), pictures, strict=True):
-        picture = np.float32(gallery.images[i] / 255)
-        expected = overlay(picture, gallery.maps[column.pair][i]) if column.pair else picture
+        picture = np.float32(heat_maps.images[i] / 255)
+        expected = overlay(picture, heat_maps.maps[column.pair][i]) if column.pair else picture
         np.testing.assert_allclose(axes.images[0].get_array(), expected, atol=1e-6)
         assert axes.get_position().x0 * sheets[0].width == pytest.approx(column.x)
     box = pictures[0].get_window_extent()
@@ -60,26 +60,26 @@ def test_grid_has_a_row_for_each_image_and_a_column_for_each_map(tmp_path, sheet
 
 
 def test_rows_choose_images(tmp_path, sheets):
-    gallery = create_gallery(images=4)
-    draw_grid(gallery, tmp_path / "grid.png", rows=[2, 0])
+    heat_maps = create_heat_maps(images=4)
+    draw_grid(heat_maps, tmp_path / "grid.png", rows=[2, 0])
     pictures = sheets[0].figure.axes
     assert len(pictures) == 2 * (1 + len(PAIRS)) + 1
-    np.testing.assert_allclose(pictures[0].images[0].get_array(), gallery.images[2] / 255, atol=1e-6)
-    np.testing.assert_allclose(pictures[1 + len(PAIRS)].images[0].get_array(), gallery.images[0] / 255, atol=1e-6)
+    np.testing.assert_allclose(pictures[0].images[0].get_array(), heat_maps.images[2] / 255, atol=1e-6)
+    np.testing.assert_allclose(pictures[1 + len(PAIRS)].images[0].get_array(), heat_maps.images[0] / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("title", ["3", LONG_NAME, f"{LONG_NAME} (GAP: {LONG_NAME}, CA: {LONG_NAME})", "W" * 300])
 @pytest.mark.parametrize("pairs", [PAIRS, PAIRS[0:6:2], PAIRS[:1]])
 def test_texts_never_overlap(tmp_path, sheets, title, pairs):
-    gallery = dataclasses.replace(create_gallery(title=title, pairs=pairs), ids=("a", "directory/" * 30 + "b.jpg"))
-    draw_grid(gallery, tmp_path / "grid.png")
+    heat_maps = dataclasses.replace(create_heat_maps(title=title, pairs=pairs), ids=("a", "directory/" * 30 + "b.jpg"))
+    draw_grid(heat_maps, tmp_path / "grid.png")
     check_texts(sheets[0])
     shown = "".join(text.get_text() for text in sheets[0].figure.texts).replace(" ", "")
     assert shown.count(title.replace(" ", "")) == 2
 
 
 def test_dollars_in_titles_are_dollars(tmp_path, sheets):
-    draw_grid(create_gallery(title="$x_1$ and $"), tmp_path / "grid.png")
+    draw_grid(create_heat_maps(title="$x_1$ and $"), tmp_path / "grid.png")
     titles = [text for text in sheets[0].figure.texts if "$" in text.get_text()]
     assert len(titles) == 2
     assert not any(text.get_parse_math() for text in titles)
@@ -101,33 +101,33 @@ def test_wrapped_lines_fit_and_keep_every_letter():
     assert wrap("", 1.0, TEXT) == [""]
 
 
-def test_a_gallery_that_does_not_fit_together_is_refused():
-    gallery = create_gallery()
+def test_heat_maps_that_do_not_fit_together_is_refused():
+    heat_maps = create_heat_maps()
     with pytest.raises(ValueError, match="ids"):
-        dataclasses.replace(gallery, ids=("one",))
+        dataclasses.replace(heat_maps, ids=("one",))
     with pytest.raises(ValueError, match="grad_cam/gap"):
-        dataclasses.replace(gallery, maps={("grad_cam", "gap"): np.zeros((3, 6, 6), np.float32)})
+        dataclasses.replace(heat_maps, maps={("grad_cam", "gap"): np.zeros((3, 6, 6), np.float32)})
     for wrong in (1.5, -0.1, np.nan):
         with pytest.raises(ValueError, match=r"score_cam/ca leave 0\.\.1"):
-            dataclasses.replace(gallery, maps={("score_cam", "ca"): np.full((2, 6, 6), wrong, np.float32)})
+            dataclasses.replace(heat_maps, maps={("score_cam", "ca"): np.full((2, 6, 6), wrong, np.float32)})
 
 
 def test_images_in_their_own_shape_without_extremes(tmp_path, sheets):
-    gallery = dataclasses.replace(create_gallery(images=3, size=(24, 24)), ratios=(0.75, 1.5, 20.0))
-    draw_grid(gallery, tmp_path / "grid.png")
+    heat_maps = dataclasses.replace(create_heat_maps(images=3, size=(24, 24)), ratios=(0.75, 1.5, 20.0))
+    draw_grid(heat_maps, tmp_path / "grid.png")
     *pictures, _ = sheets[0].figure.axes
     extents = [axes.get_window_extent() for axes in pictures[:: 1 + len(PAIRS)]]
     assert [box.height / box.width for box in extents] == pytest.approx([0.75, 1.5, grid.NARROWEST])
     check_texts(sheets[0])
     with pytest.raises(ValueError, match="ratios"):
-        dataclasses.replace(gallery, ratios=(1.0,))
+        dataclasses.replace(heat_maps, ratios=(1.0,))
 
 
 @pytest.mark.parametrize("title", ["3", LONG_NAME, f"{LONG_NAME} (GAP: {LONG_NAME}, CA: {LONG_NAME})"])
 @pytest.mark.parametrize(("pairs", "across"), [(PAIRS[-1:], 3), (PAIRS[:2], 2), (PAIRS, 1)])
 def test_panels_beside_each_other(tmp_path, sheets, title, pairs, across):
-    gallery = create_gallery(images=5, title=title, pairs=pairs)
-    lay_grid(gallery, across=across, intro=("a picture.jpg " * 20, "GAP: " + "W" * 200)).save(tmp_path / "grid.png")
+    heat_maps = create_heat_maps(images=5, title=title, pairs=pairs)
+    lay_grid(heat_maps, across=across, intro=("a picture.jpg " * 20, "GAP: " + "W" * 200)).save(tmp_path / "grid.png")
     check_texts(sheets[0])
     *pictures, _ = sheets[0].figure.axes
     assert len(pictures) == 5 * (1 + len(pairs))
@@ -140,7 +140,7 @@ def test_panels_beside_each_other(tmp_path, sheets, title, pairs, across):
 def test_a_pdf_has_real_text_and_the_same_bytes_each_time(tmp_path):
     paths = [tmp_path / "a.pdf", tmp_path / "b.pdf"]
     for path in paths:
-        draw_grid(create_gallery(), path)
+        draw_grid(create_heat_maps(), path)
     first, second = (path.read_bytes() for path in paths)
     assert first == second
     assert first.startswith(b"%PDF")
@@ -149,7 +149,7 @@ def test_a_pdf_has_real_text_and_the_same_bytes_each_time(tmp_path):
 
 
 def test_a_png_for_print_has_more_pixels(tmp_path):
-    sheet = lay_grid(create_gallery())
+    sheet = lay_grid(create_heat_maps())
     sheet.save(tmp_path / "grid.png", PRINT_DPI)
     assert read_width(tmp_path / "grid.png") == pytest.approx(PAGE_WIDTH * PRINT_DPI, abs=2)
     assert sheet.png().startswith(b"\x89PNG")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from castream_jax.drawing.grid import Gallery
+from castream_jax.drawing.grid import HeatMaps
 from castream_jax.evaluation.report.content import build_report
 from castream_jax.evaluation.report.selection import Selection, choose_images
 from castream_jax.evaluation.rows import ROWS
@@ -69,16 +69,20 @@ def create_report(rows: pa.Table, **changes) -> dict:
         "dataset": "some <images>",
         "split": "validation",
         "accuracy": {"gap": 74.553, "ca": 74.699},
+        "accuracy_num_images": 50_000,
+        "untrained_accuracy": {"ca": 0.1},
+        "settings": {"image_size": 224, "chunk": 64},
+        "passes": {"made": 1_000, "without_sharing": 1_000},
         "seconds": 3725.0,
         "resamples": 200,
     }
     return build_report(rows, **(settings | changes))
 
 
-def create_gallery(images=2, size=(24, 32), pairs=PAIRS, title="a class") -> Gallery:
+def create_heat_maps(images=2, size=(24, 32), pairs=PAIRS, title="a class") -> HeatMaps:
     """Return pictures with maps of different values everywhere."""
     values = np.random.default_rng(0)
-    return Gallery(
+    return HeatMaps(
         images=values.integers(0, 256, (images, *size, 3), dtype=np.uint8),
         ids=tuple(f"image {i}" for i in range(images)),
         titles=(title,) * images,
@@ -94,7 +98,7 @@ def create_selection(rows, count=3, class_names=None, size=(24, 32)) -> Selectio
     categories = choose_images(rows, count)
     places = sorted({place for category in categories for place in category.images})
     ids = list(dict.fromkeys(row["id"] for row in first))
-    gallery = create_gallery(len(places), size, pairs)
-    gallery = replace(gallery, ids=tuple(ids[place] for place in places))
+    heat_maps = create_heat_maps(len(places), size, pairs)
+    heat_maps = replace(heat_maps, ids=tuple(ids[place] for place in places))
     names = class_names or tuple(f"class {i}" for i in range(100))
-    return Selection(categories, gallery, tuple(places), names)
+    return Selection(categories, heat_maps, tuple(places), names)

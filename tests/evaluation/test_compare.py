@@ -76,6 +76,15 @@ def test_a_number_that_is_none_is_a_dash(tmp_path, capsys):
     assert re.search(r"I ↑ +— +— +—$", text, re.MULTILINE)
 
 
+def test_settings_that_differ_are_told(tmp_path, capsys):
+    rows = create_rows()
+    a = write(tmp_path / "a", rows, settings={"image_size": 224, "target": "branch", "chunk": 64})
+    b = write(tmp_path / "b", rows, settings={"image_size": 224, "target": "stage4", "chunk": 64})
+    text = shown((a, b), capsys, "--resamples", "100")
+    assert "Settings: target branch in A, stage4 in B." in text
+    assert "Settings" not in shown((a, a), capsys, "--resamples", "100")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

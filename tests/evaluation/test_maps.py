@@ -12,7 +12,7 @@ from castream_jax.attribution.gradient import grad_cam, gradient
 from castream_jax.evaluation.maps import (
     METHODS,
     check_method,
-    explain,
+    compute_maps,
     has_map,
     head_from,
     joint_labels,
@@ -33,7 +33,7 @@ def maps_of(model, poolings, methods=METHODS):
         network = nnx.merge(graphdef, state)
         networks = {name: part for name, part in network.poolings().items() if name in poolings}
         features = network.features(IMAGES)
-        found = explain(networks, IMAGES, features, LABELS, methods, network.target(None), chunk=16).maps
+        found = compute_maps(networks, IMAGES, features, LABELS, methods, network.target(None), chunk=16).maps
         order.extend(found)
         return {"/".join(key): value for key, value in found.items()}
 

@@ -65,6 +65,13 @@ def test_what_cannot_be_read_is_named(rows, tmp_path):
         load_evaluation(directory)
 
 
+def test_images_of_two_sizes_do_not_compare(rows, tmp_path):
+    a = load(tmp_path / "a", rows)
+    b = load(tmp_path / "b", rows, settings={"image_size": 448})
+    with pytest.raises(InputError, match="images are of 224 and 448 pixels"):
+        pair_evaluations(a, b)
+
+
 def test_images_are_matched_by_id_whatever_their_order(tmp_path):
     rows = create_rows(images=6)
     a = load(tmp_path / "a", rows)

@@ -48,10 +48,10 @@ def draw(tmp_path, *arguments) -> None:
 
 def test_scenes_by_class_and_id(scenes, tmp_path, drawn, capsys):
     draw(tmp_path, "scenes", "winecellar/1.png", "--classes=corridor,greenhouse", *scenes)
-    gallery = drawn[0]
-    assert gallery.titles == ("winecellar", "corridor", "corridor", "greenhouse")
-    assert gallery.ids[0] == "winecellar/1.png"
-    assert list(gallery.maps) == [("attention", "ca")]
+    heat_maps = drawn[0]
+    assert heat_maps.titles == ("winecellar", "corridor", "corridor", "greenhouse")
+    assert heat_maps.ids[0] == "winecellar/1.png"
+    assert list(heat_maps.maps) == [("attention", "ca")]
     said = capsys.readouterr().out
     for suffix in (".pdf", ".png"):
         path = tmp_path / "run" / "figures" / f"scenes{suffix}"
@@ -78,11 +78,11 @@ def test_the_comparison_grid(demo_directory, tmp_path, drawn):
         f"--config.data.directory={demo_directory}",
         "--methods=grad_cam,attention",
     )
-    gallery = drawn[0]
-    assert gallery.ids == ("mine.png", "test_00001", "test_00000")
-    assert set(gallery.maps) == {("grad_cam", "gap"), ("grad_cam", "ca"), ("attention", "ca")}
-    assert "GAP: " in gallery.titles[0]
-    assert "CA: " in gallery.titles[0]
+    heat_maps = drawn[0]
+    assert heat_maps.ids == ("mine.png", "test_00001", "test_00000")
+    assert set(heat_maps.maps) == {("grad_cam", "gap"), ("grad_cam", "ca"), ("attention", "ca")}
+    assert "GAP: " in heat_maps.titles[0]
+    assert "CA: " in heat_maps.titles[0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from castream_jax.errors import InputError
-from castream_jax.evaluation.maps import explain
+from castream_jax.evaluation.maps import compute_maps
 from castream_jax.explanation.maps import Explained, Explainer, rank
 from tests.networks import small_resnet
 
@@ -35,7 +35,7 @@ def expected(label: int) -> dict:
         features = model.features(images)
         networks = model.poolings()
         labels = dict.fromkeys(networks, jnp.asarray([label]))
-        maps = explain(networks, images, features, labels, METHODS, "stage4", chunk=50).maps
+        maps = compute_maps(networks, images, features, labels, METHODS, "stage4", chunk=50).maps
         logits = {name: jax.nn.softmax(network.head(features)[0])[0] for name, network in networks.items()}
         return maps, logits
 

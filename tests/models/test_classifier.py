@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,7 +59,7 @@ def test_gap_and_ca_of_one_seed_share_backbone_and_classifier():
     gap, ca = (create_model("resnet18_small", pooling, 5, seed=3) for pooling in ("gap", "ca"))
     for part in ("backbone", "classifier"):
         ours, theirs = nnx.state(getattr(gap, part)), nnx.state(getattr(ca, part))
-        assert jax.tree.all(jax.tree.map(np.array_equal, ours, theirs))
+        chex.assert_trees_all_equal(ours, theirs)
     other = create_model("resnet18_small", "gap", 5, seed=4)
     assert not np.array_equal(gap.classifier.linear.kernel[...], other.classifier.linear.kernel[...])
     assert gap.stream is None
@@ -187,12 +188,12 @@ def test_training_statistics_move_only_in_training():
         return features["stage4"], nnx.state(network)
 
     (still, same), (moved, other) = (run(before, IMAGES, train) for train in (False, True))
-    assert jax.tree.all(jax.tree.map(np.array_equal, before, same))
+    chex.assert_trees_all_equal(before, same)
     assert not np.allclose(still, moved)
     statistics = [nnx.filter_state(state, nnx.BatchStat) for state in (before, other)]
     assert not any(jax.tree.leaves(jax.tree.map(np.array_equal, *statistics)))
     params = [nnx.filter_state(state, nnx.Param) for state in (before, other)]
-    assert jax.tree.all(jax.tree.map(np.array_equal, *params))
+    chex.assert_trees_all_equal(*params)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Layers: each is the formula it stands for."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,7 +90,7 @@ def test_inference_leaves_the_statistics():
     before = jax.tree.map(np.array, nnx.state(layer, nnx.BatchStat))
     layer(draw(2, 9, 8, 4))
     after = nnx.state(layer, nnx.BatchStat)
-    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), before, after))
+    chex.assert_trees_all_equal(before, after)
 
 
 def test_training_uses_and_moves_batch_statistics():

@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +101,7 @@ def test_frozen_arrays_keep_every_bit(name, runs):
 
 @pytest.mark.slow
 def test_two_processes_find_the_same_rows_and_one_writes_the_report(runs, demo_directory, tmp_path):
-    """80 images are two parts, one for each process."""
+    """80 images are two parts, one for each process; the first was made by a process that was killed."""
     for name in ("one", "two"):
         shutil.copytree(runs["one"] / "checkpoints", tmp_path / name / "checkpoints")
     arguments = [
@@ -115,6 +117,13 @@ def test_two_processes_find_the_same_rows_and_one_writes_the_report(runs, demo_d
         return start([*arguments, f"--workdir={tmp_path / name}", *more], demo_directory, script="evaluate.py")
 
     finish(launch("one"))
+    killed = launch("two")
+    while not list((tmp_path / "two").glob("evaluation/castream/parts-*/*.parquet")):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
     address = f"127.0.0.1:{free_port()}"
     finish(*(launch("two", f"--distributed={address},{process},2") for process in (0, 1)))
     one, two = (tmp_path / name / "evaluation" / "castream" for name in ("one", "two"))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ from tests.networks import small_convnext, small_resnet
 
 
 def assert_same_weights(model, other) -> None:
-    assert jax.tree.all(jax.tree.map(np.array_equal, nnx.state(model), nnx.state(other)))
+    chex.assert_trees_all_equal(nnx.state(model), nnx.state(other))
 
 
 @pytest.mark.parametrize("digest", json.loads((goldens.DIRECTORY / "weights_sha256.json").read_text()).items())

@@ -4,6 +4,7 @@ import functools
 import json
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from flax import nnx
 
 from castream_jax import InputError, create_model, export_weights, load_torch_weights
 from castream_jax.models.classifier import ARCHITECTURES
-from castream_jax.weights.names import SCHEMES, family, find_scheme
+from castream_jax.weights.names import SCHEMES, find_family, find_scheme
 from tests.networks import small_convnext, small_resnet
 
 KEYS = json.loads((Path(__file__).parent / "data" / "keys.json").read_text())
@@ -20,7 +21,7 @@ PAIRS = [
     pytest.param(name, scheme.name, marks=[pytest.mark.slow] if name in LARGE else [])
     for name in ARCHITECTURES
     for scheme in SCHEMES
-    if scheme.family == family(name)
+    if scheme.family == find_family(name)
 ]
 
 
@@ -60,11 +61,11 @@ def test_a_random_state_dict_comes_back_bit_for_bit(name, scheme_name):
 def test_the_scheme_is_recognised_whatever_the_order(build):
     model = build("gap")
     for scheme in SCHEMES:
-        if scheme.family == family(model.name):
+        if scheme.family == find_family(model.name):
             exported = export_weights(model, scheme.name)
             shuffled = {key: exported[key] for key in sorted(exported, key=lambda key: key[::-1])}
             loaded = load_torch_weights(jax.tree.map(np.zeros_like, model), shuffled)
-            assert jax.tree.all(jax.tree.map(np.array_equal, nnx.state(loaded), nnx.state(model)))
+            chex.assert_trees_all_equal(nnx.state(loaded), nnx.state(model))
 
 
 @pytest.mark.parametrize("scheme_name", ["timm", "facebookresearch"])
@@ -79,7 +80,7 @@ def test_gap_weights_of_every_scheme_may_fill_a_ca_network(scheme_name, caplog):
     with caplog.at_level("INFO", logger="castream_jax"):
         loaded = load_torch_weights(ca, export_weights(gap, scheme_name))
     assert "keeps its fresh weights" in caplog.text
-    assert jax.tree.all(jax.tree.map(np.array_equal, nnx.state(loaded.stream), nnx.state(ca.stream)))
+    chex.assert_trees_all_equal(nnx.state(loaded.stream), nnx.state(ca.stream))
 
 
 def test_replacing_the_classifier_is_explicit(caplog):

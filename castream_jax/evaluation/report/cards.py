@@ -73,7 +73,7 @@ class Case:
 
 
 def build_cases(selection: Selection, rows: pa.Table) -> list[Case]:
-    """Return every image of a selection, in the order of its gallery.
+    """Return every image of a selection, in their order.
 
     Args:
       selection: what to show.
@@ -104,14 +104,14 @@ def build_case(
     selection: Selection, number: int, found: Mapping[tuple[str, str], dict[str, Any]], metrics: Sequence[Metric]
 ) -> Case:
     """Return one image with the cards of its maps."""
-    gallery, names = selection.gallery, selection.class_names
-    image = gallery.images[number] / np.float32(255)  # [H W 3]
+    heat_maps, names = selection.heat_maps, selection.class_names
+    image = heat_maps.images[number] / np.float32(255)  # [H W 3]
     groups = {
         name_attribution(attribution): [
             Card(
                 name_attribution(attribution),
                 name_pooling(pooling),
-                shrink(overlay(image, gallery.maps[attribution, pooling][number]), LARGEST_MAP),
+                shrink(overlay(image, heat_maps.maps[attribution, pooling][number]), LARGEST_MAP),
                 [(metric, to_percent(found[attribution, pooling][metric.column])) for metric in metrics],
                 [what for name, what in ODD.items() if found[attribution, pooling][name]],
             )
@@ -122,7 +122,7 @@ def build_case(
     answers = {pooling: record for (_, pooling), record in found.items()}
     height, width = image.shape[:2]
     return Case(
-        id=gallery.ids[number],
+        id=heat_maps.ids[number],
         label=names[next(iter(answers.values()))["label"]],
         picture=shrink(image, LARGEST),
         width=width,

@@ -26,11 +26,11 @@ def build_report(
     dataset: str,
     split: str,
     accuracy: Mapping[str, float],
+    accuracy_num_images: int,
+    untrained_accuracy: Mapping[str, float],
+    settings: Mapping[str, str | int | float],
+    passes: Mapping[str, int],
     seconds: float,
-    accuracy_num_images: int | None = None,
-    untrained_accuracy: Mapping[str, float] | None = None,
-    details: Mapping[str, str | int | float | bool] | None = None,
-    passes: Mapping[str, int] | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> dict[str, Any]:
@@ -43,18 +43,19 @@ def build_report(
       dataset: the dataset's name.
       split: the part of the dataset.
       accuracy: percent by pooling, "gap" and "ca"; a GAP-only network has no "ca".
-      seconds: time that the evaluation took.
       accuracy_num_images: images that the accuracies are of.
-      untrained_accuracy: percent by pooling before the stream was trained.
-      details: anything else worth keeping with the numbers, such as the checkpoint, by name.
+      untrained_accuracy: percent by pooling before the stream was trained; empty for a GAP-only network.
+      settings: what else the numbers depend on, by name, such as the images' size.
       passes: images sent through the network: "made", those of the plain computation "without_sharing", and those that
         each of `notes.SAVINGS` saved, every pass counted once.
+      seconds: time that the evaluation took.
       resamples, seed: of the bootstrap.
 
     Raises:
       ValueError: rows of different attributions or poolings cover different images, or the passes made and saved
         are not those of the plain computation.
     """
+    _check_passes(passes)
     report: dict[str, Any] = {
         "protocol": {"name": protocol.name, "hash": protocol.hash},
         "network": network,
@@ -62,9 +63,8 @@ def build_report(
         "split": split,
         "num_images": count_images(rows),
         "accuracy": _finite(accuracy),
+        "accuracy_num_images": accuracy_num_images,
     }
-    if accuracy_num_images is not None:
-        report["accuracy_num_images"] = accuracy_num_images
     if untrained_accuracy:
         report["untrained_accuracy"] = _finite(untrained_accuracy)
     report |= {
@@ -79,12 +79,10 @@ def build_report(
         report["localised_images"] = localised
     if pruning := summarise_pruning(rows):
         report["score_cam_pruning"] = pruning
-    if passes is not None:
-        _check_passes(passes)
-        report["passes"] = dict(passes)
     report |= {
+        "passes": dict(passes),
         "protocol_choices": asdict(protocol),
-        "details": dict(details or {}),
+        "settings": dict(settings),
         "versions": collect_versions(LIBRARIES) | {"python": platform.python_version()},
         "seconds": seconds,
     }

@@ -1,4 +1,4 @@
-"""Pictures: the curves of insertion and deletion as a PNG file; the grid of heat maps is in `grid`."""
+"""The curves of insertion and deletion as a PNG file."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -57,7 +57,7 @@ def render_html(
         poolings=list(dict.fromkeys(line.name for panel in curves[0][1] for line in panel.lines)),
         accuracies=describe_accuracies(report),
         numbers=describe_numbers(report),
-        passes=describe_passes(report),
+        passes=[describe_passes(report)],
         frame=frame,
         curves=curves,
         bands=describe_bands(),

@@ -28,9 +28,8 @@ def describe_source(report: Mapping[str, Any]) -> str:
 def describe_all(report: Mapping[str, Any]) -> list[str]:
     """Return every sentence below the tables of Markdown and text; those that do not apply are left out."""
     accuracies = "; ".join(f"{name} {value}" for name, value in describe_accuracies(report))
-    number = report.get("accuracy_num_images")
-    sentences = [f"Accuracy (%{f', {number:,} images' if number else ''}): {accuracies}.", *describe_numbers(report)]
-    return [*sentences, *describe_passes(report)]
+    number = report["accuracy_num_images"]
+    return [f"Accuracy (%, {number:,} images): {accuracies}.", *describe_numbers(report), describe_passes(report)]
 
 
 def describe_numbers(report: Mapping[str, Any]) -> list[str]:
@@ -94,14 +93,12 @@ def describe_pruning(report: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def describe_passes(report: Mapping[str, Any]) -> list[str]:
+def describe_passes(report: Mapping[str, Any]) -> str:
     """Return how many images went through the network, and what spared the others."""
-    passes = report.get("passes")
-    if not passes:
-        return []
+    passes = report["passes"]
     plain = passes["without_sharing"]
     saved = [
         f"{why} {100 * passes[name] / plain if plain else 0:.1f} %" for name, why in SAVINGS.items() if name in passes
     ]
     made = f"Forward passes: {passes['made']:,} of the {plain:,} of the plain computation"
-    return [f"{made}. Saved: {'; '.join(saved)}." if saved else f"{made}."]
+    return f"{made}. Saved: {'; '.join(saved)}." if saved else f"{made}."

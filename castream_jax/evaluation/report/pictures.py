@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from castream_jax.data.pipeline import Batch
 from castream_jax.data.source import Source
-from castream_jax.drawing.grid import Gallery
+from castream_jax.drawing.grid import HeatMaps
 from castream_jax.evaluation.maps import MapKey
 from castream_jax.evaluation.report.selection import Category, Selection
 from castream_jax.names import name_answers
@@ -73,7 +73,7 @@ def explain_chosen(
             bar.update(int(batch["valid"].sum()))
     records = [rows.slice(place * len(keys), len(keys)).to_pylist() for place in shown]
     names = source.class_names
-    gallery = Gallery(
+    heat_maps = HeatMaps(
         images=np.stack(images) if images else np.zeros((0, 1, 1, 3), np.uint8),
         ids=tuple(record[0]["id"] for record in records),
         titles=tuple(
@@ -82,4 +82,4 @@ def explain_chosen(
         ),
         maps={key: np.stack([each[m] for each in maps]) for m, key in enumerate(keys[: len(maps[0])])} if maps else {},
     )
-    return Selection(categories, gallery, tuple(shown), names)
+    return Selection(categories, heat_maps, tuple(shown), names)

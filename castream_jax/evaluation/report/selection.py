@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float
 
-from castream_jax.drawing.grid import Gallery
+from castream_jax.drawing.grid import HeatMaps
 from castream_jax.evaluation.rows import group_rows
 from castream_jax.names import is_null, name_attribution, name_pooling
 
-COUNT, CHOSEN = 6, 5
+IMAGES_PER_CATEGORY, CATEGORIES = 6, 5
 """Images in a category, but for the first images of all; and how many such categories there are."""
 ODD = {"nan": "a NaN", "all_negative": "nothing positive", "flat": "flat"}
 """What can be wrong with a map: column of the rows, and in words. One that has nothing positive is flat too."""
@@ -33,10 +33,10 @@ class Selection:
     """The images that a report shows one by one."""
 
     categories: list[Category]
-    gallery: Gallery
+    heat_maps: HeatMaps
     """All of them, each once, in the order of the rows."""
     places: tuple[int, ...]
-    """Of the gallery's images among those of the rows."""
+    """Of these images among those of the rows."""
     class_names: tuple[str, ...]
 
 
@@ -97,7 +97,7 @@ def mean_over_maps(columns: Columns, name: str) -> Float[np.ndarray, "n"]:
 
 def take(order: tuple[np.ndarray, ...], eligible: Bool[np.ndarray, "n"], say: Callable[[int], str]) -> dict[int, str]:
     """Return the first images in an order, by its first array, of equal ones by the next, then by place."""
-    places = [int(place) for place in np.lexsort(order[::-1]) if eligible[place]][:COUNT]
+    places = [int(place) for place in np.lexsort(order[::-1]) if eligible[place]][:IMAGES_PER_CATEGORY]
     return {place: say(place) for place in places}
 
 

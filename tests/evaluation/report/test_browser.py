@@ -14,7 +14,7 @@ from castream_jax.evaluation.report.html import render_html
 from tests.evaluation.synthetic import (
     NULL_PAIRS,
     PAIRS,
-    create_gallery,
+    create_heat_maps,
     create_localised_rows,
     create_report,
     create_selection,
@@ -50,7 +50,7 @@ def report(tmp_path_factory):
     """Return the path of a report with everything in it."""
     directory = tmp_path_factory.mktemp("report")
     rows = create_localised_rows((*PAIRS, *NULL_PAIRS), images=9)
-    draw_grid(create_gallery(), directory / "grid.png")
+    draw_grid(create_heat_maps(), directory / "grid.png")
     figures = [("A grid.", directory / "grid.png")]
     text = render_html(create_report(rows), rows, figures, create_selection(rows, class_names=LONG, size=(64, 64)))
     (directory / "report.html").write_text(text, encoding="utf-8")

@@ -72,10 +72,10 @@ def test_probability_axis_is_round_and_holds_every_curve():
 
 def test_drawing_loads_no_gui_and_no_global_state(tmp_path):
     code = (
-        "import sys; from tests.evaluation.synthetic import create_gallery, create_rows;"
+        "import sys; from tests.evaluation.synthetic import create_heat_maps, create_rows;"
         "from castream_jax.evaluation.report.curves_png import draw_curves;"
         "from castream_jax.drawing.grid import draw_grid;"
-        "draw_grid(create_gallery(), sys.argv[1]); draw_curves(create_rows(), sys.argv[2]);"
+        "draw_grid(create_heat_maps(), sys.argv[1]); draw_curves(create_rows(), sys.argv[2]);"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     paths = [str(tmp_path / name) for name in ("a.png", "b.png")]

@@ -14,7 +14,7 @@ from tests.evaluation.synthetic import (
     METRIC_COLUMNS,
     NULL_PAIRS,
     PAIRS,
-    create_gallery,
+    create_heat_maps,
     create_localised_rows,
     create_report,
     create_rows,
@@ -60,14 +60,14 @@ class Document(HTMLParser):
 def picture(tmp_path_factory):
     """Return the path of a grid."""
     path = tmp_path_factory.mktemp("figures") / "grid.png"
-    draw_grid(create_gallery(), path)
+    draw_grid(create_heat_maps(), path)
     return path
 
 
 @pytest.fixture
 def document(rows, picture):
     """Return the parsed report of five images."""
-    report = create_report(rows, accuracy_num_images=50_000, untrained_accuracy={"ca": 0.1}, details={"chunk": "a & b"})
+    report = create_report(rows, settings={"image_size": 224, "target": "a & b"})
     return Document(render_html(report, rows, [("A caption with <angles> & more", picture)]))
 
 

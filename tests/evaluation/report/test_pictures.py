@@ -30,11 +30,11 @@ def test_each_image_once_with_its_own_row():
     indices = [i for i in range(20) if i not in (1, 4)]
     found = explain_chosen(measure, SOURCE, categories(), create_rows(KEYS, images=18), indices, KEYS)
     assert found.places == (0, 3, 4, 5, 6)
-    assert found.gallery.ids == ("image 0", "image 3", "image 4", "image 5", "image 6")
-    assert found.gallery.titles[1] == "class 3 (GAP: class 4, CA: class 4)"
-    assert found.gallery.images[:, 0, 0, 0].tolist() == [0, 5, 6, 7, 8] == [indices[place] for place in found.places]
-    assert list(found.gallery.maps) == list(PAIRS)
-    np.testing.assert_allclose(found.gallery.maps[PAIRS[0]][:, 0, 0], np.array([0, 5, 6, 7, 8]) / 20)
+    assert found.heat_maps.ids == ("image 0", "image 3", "image 4", "image 5", "image 6")
+    assert found.heat_maps.titles[1] == "class 3 (GAP: class 4, CA: class 4)"
+    assert found.heat_maps.images[:, 0, 0, 0].tolist() == [0, 5, 6, 7, 8] == [indices[place] for place in found.places]
+    assert list(found.heat_maps.maps) == list(PAIRS)
+    np.testing.assert_allclose(found.heat_maps.maps[PAIRS[0]][:, 0, 0], np.array([0, 5, 6, 7, 8]) / 20)
 
 
 def test_an_image_that_can_no_longer_be_read_is_left_out():

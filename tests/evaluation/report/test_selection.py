@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from castream_jax.evaluation.report.selection import COUNT, choose_images
+from castream_jax.evaluation.report.selection import IMAGES_PER_CATEGORY, choose_images
 from castream_jax.evaluation.rows import ROWS
 from tests.evaluation.synthetic import NULL_PAIRS, create_rows
 
@@ -45,10 +45,10 @@ def test_no_more_than_a_handful_of_each():
     found = chosen(create_rows(images=40), first=4)
     assert {title: len(images) for title, images in found.items()} == {
         "First images": 4,
-        "Highest average drop": COUNT,
-        "Lowest average drop": COUNT,
-        "GAP and CA disagree": COUNT,
-        "Classified wrong": COUNT,
+        "Highest average drop": IMAGES_PER_CATEGORY,
+        "Lowest average drop": IMAGES_PER_CATEGORY,
+        "GAP and CA disagree": IMAGES_PER_CATEGORY,
+        "Classified wrong": IMAGES_PER_CATEGORY,
         "Failed maps": 2,
     }
 

@@ -1,0 +1,108 @@
+"""How often each pooling is right over the whole split, and the stream before training: one trunk under all of them.
+
+Counted in parts, which a run that was stopped keeps.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+from flax import nnx
+
+from castream_jax.config import Experiment
+from castream_jax.data.source import Source
+from castream_jax.evaluation.cost import Cost, accuracy_cost
+from castream_jax.evaluation.parts import Parts
+from castream_jax.models.classifier import Classifier, Features
+from castream_jax.replacement import replacing
+from castream_jax.sharding import create_local_mesh, replicate
+from castream_jax.training.accuracy import SplitAccuracy
+from castream_jax.training.network import build_network, evaluation_resize
+
+UNTRAINED = "untrained"
+IMAGES = 512
+"""Images in a part, at least, each of which takes one pass."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Fractions of a split that are classified right."""
+
+    trained: dict[str, float]
+    """Of each pooling."""
+    untrained: dict[str, float]
+    """Of the stream before training, on the same backbone and classifier; empty for a GAP network."""
+    images: int
+    """Those that could be read."""
+    cost: Cost
+
+
+class AccuracyParts(Parts[Counter[str]]):
+    """The right answers: how many images could be read ("images"), and how many each network had right."""
+
+    name = "accuracy-{0.start:08d}-{0.stop:08d}.json"
+
+    def __init__(self, directory: Path, images: int, batch_size: int):
+        super().__init__(directory, images, IMAGES, batch_size)
+
+    def write(self, images: range, counts: Counter[str]) -> None:
+        """Keep a part."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path(images)) as path:
+            path.write_text(json.dumps(counts))
+
+    def read(self, images: range) -> Counter[str]:
+        """Return what `write` kept."""
+        return Counter(json.loads(self.path(images).read_text()))
+
+    def merge(self) -> Accuracy:
+        """Return the accuracies, once the parts of all processes are there."""
+        right: Counter[str] = Counter()
+        for part in self.ranges:
+            right.update(self.read(part))
+        images = right.pop("images")
+        cost = accuracy_cost(images, len(right))
+        shares = {name: count / max(images, 1) for name, count in right.items()}
+        untrained = {"ca": shares.pop(UNTRAINED)} if UNTRAINED in shares else {}
+        return Accuracy(shares, untrained, images, cost)
+
+
+class WithUntrained(nnx.Module):
+    """A network, and beside its poolings its stream before training."""
+
+    def __init__(self, trained: Classifier, untrained: Classifier):
+        self.trained = trained
+        self.untrained = untrained
+        self.normalisation = trained.normalisation
+
+    def features(self, images: jax.Array) -> Features:
+        """Return the trunk's feature maps."""
+        return self.trained.features(images)
+
+    def poolings(self) -> dict[str, Classifier]:
+        """Return the networks that share the trunk, by name."""
+        return self.trained.poolings() | {UNTRAINED: self.untrained}
+
+
+def count_right(parts: AccuracyParts, experiment: Experiment, model: Classifier, source: Source) -> None:
+    """Count and keep the parts of this process that are missing."""
+    missing = parts.missing()
+    if not missing:
+        return
+    network: Classifier | WithUntrained = model
+    if model.stream is not None:
+        fresh = build_network(experiment, source.num_classes)
+        fresh.backbone, fresh.classifier = model.backbone, model.classifier
+        network = WithUntrained(model, fresh)
+    graphdef, state = nnx.split(network)
+    mesh, config = create_local_mesh(), experiment.evaluation
+    accuracy = SplitAccuracy(
+        source, evaluation_resize(experiment), config.batch_size, graphdef, mesh, experiment.data.on_bad_record
+    )
+    state = replicate(state, mesh)
+    with parts.progress(missing, "accuracy") as bar:
+        for part in missing:
+            parts.write(part, accuracy.count(state, part))
+            bar.update(len(part))
