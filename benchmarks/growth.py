@@ -53,7 +53,10 @@ class Growth:
         """Return a row of the Markdown table under `HEADER`."""
         cells = [self.quantity, ", ".join(f"{size:,}" for size in self.sizes)]
         for numbers in (self.seconds, self.megabytes):
-            cells += [", ".join(f"{number:.3g}" for number in numbers), f"{self.exponent(numbers):.2f}"]
+            cells += [
+                ", ".join(f"{number:,.0f}" if number >= 1000 else f"{number:.3g}" for number in numbers),
+                f"{self.exponent(numbers):.2f}",
+            ]
         return f"| {' | '.join(cells)} |"
 
 
