@@ -29,6 +29,16 @@ CHOICE_NAMES = {
     "ties": "Order of equal pixels",
     "score_cam": "Score-CAM",
 }
+SETTING_NAMES = {
+    "image_size": "Side of an image, in pixels",
+    "target": "Feature map that CAMs start from",
+    "dtype": "The backbone computes in",
+    "score_cam_tolerance": "Score-CAM's tolerance",
+    "arrays": "Digest of the network's arrays",
+    "chunk": "Images in one forward pass",
+    "batch_size": "Images in a batch",
+    "device": "Device",
+}
 
 
 def render_html(
@@ -57,7 +67,7 @@ def render_html(
         poolings=list(dict.fromkeys(line.name for panel in curves[0][1] for line in panel.lines)),
         accuracies=describe_accuracies(report),
         numbers=describe_numbers(report),
-        passes=[describe_passes(report)],
+        passes=describe_passes(report),
         frame=frame,
         curves=curves,
         bands=describe_bands(),
@@ -65,6 +75,7 @@ def render_html(
         scale=draw_scale(),
         index=build_index(selection, rows) if selection else {},
         choices=[(CHOICE_NAMES.get(name, name), value) for name, value in report["protocol_choices"].items()],
+        settings=[(SETTING_NAMES.get(name, name), value) for name, value in report["settings"].items()],
         duration=format_duration(report["seconds"]),
         figures=[(caption, to_data_uri(Path(path).read_bytes(), "image/png")) for caption, path in figures],
     )
