@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from castream_jax import command
-from castream_jax.evaluation.batch import METHODS
+from castream_jax.evaluation.maps import METHODS
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights.known import KNOWN
