@@ -40,7 +40,7 @@ def certify(
 
     rest = jnp.where(known, 0.0, 1.0)[..., None]  # [B C 1]
     above, below = add(jax.nn.relu(maps), rest), add(jax.nn.relu(-maps), rest)  # [B 1 h w]
-    return _relative_error(add(maps, weights), above, below, (2, 3))
+    return _relative_error(add(maps, weights), above, below)
 
 
 def certify_beginnings(
@@ -60,25 +60,28 @@ def certify_beginnings(
 
     def certify_one(arrays: tuple[Array, Array, Array, Array]) -> Array:
         maps, weights, known, order = arrays
-        found = jnp.moveaxis(maps.astype(jnp.float32), 2, 0)[:, None] * weights[..., None, None]  # [C S h w]
+        channels = jnp.moveaxis(maps.astype(jnp.float32), 2, 0)[:, None]  # [C 1 h w]
+        found = channels * weights[..., None, None]  # [C S h w]
         start = jnp.where(known[:, None, None, None], found, 0).sum(0, keepdims=True)
         unknown = jnp.where(known, 0.0, 1.0)[order, None, None, None]
-        ordered = jnp.moveaxis(maps.astype(jnp.float32), 2, 0)[order, None] * unknown  # [C 1 h w]
+        ordered = channels[order] * unknown
         sums = start + jnp.pad(jnp.cumsum(found[order] * unknown, axis=0), ((1, 0), (0, 0), (0, 0), (0, 0)))
         above, below = (
             jnp.pad(lax.cumsum(part, axis=0, reverse=True), ((0, 1), (0, 0), (0, 0), (0, 0)))
             for part in (jax.nn.relu(ordered), jax.nn.relu(-ordered))
         )
-        return _relative_error(sums, above, below, (2, 3))
+        return _relative_error(sums, above, below)
 
     return lax.map(certify_one, (feature_map, weights, known, ranked))
 
 
-def _relative_error(found: Array, above: Array, below: Array, positions: tuple[int, int]) -> Array:
-    """Return `max E / max ReLU(P - R-)` over the positions' axes, from P, R+ and R-."""
+def _relative_error(
+    found: Float[Array, "a b h w"], above: Float[Array, "a _ h w"], below: Float[Array, "a _ h w"]
+) -> Float[Array, "a b"]:
+    """Return `max E / max ReLU(P - R-)` over positions, from P, R+ and R-."""
     # The two differences of ReLUs, without subtracting large numbers.
     rise = jnp.clip(found + above, 0, above)
     fall = jnp.clip(found, 0, below)
-    error = jnp.maximum(rise, fall).max(positions)
-    largest = jax.nn.relu(found - below).max(positions)
+    error = jnp.maximum(rise, fall).max((2, 3))
+    largest = jax.nn.relu(found - below).max((2, 3))
     return error / jnp.where(error == 0, 1, largest)

@@ -10,12 +10,10 @@ from xml.etree import ElementTree
 import numpy as np
 from jaxtyping import Float
 
-from castream_jax.data.truth import TRUTH
+from castream_jax.data.truth import TRUTH, first_records
 from castream_jax.errors import InputError
 
 SUFFIX = ".xml"
-FIRST = 100
-"""Pictures of which at least one must have a file."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,15 @@ def add_boxes(records: Any, directory: Path) -> BoxedRecords:
     }
     if not files:
         raise InputError(f"data.boxes is {str(directory)!r}: no {SUFFIX} files are there; expected <picture>{SUFFIX}.")
-    first = [picture_name(records[index]) for index in range(min(len(records), FIRST))]
-    if files.keys().isdisjoint(first):
-        raise InputError(
-            f"data.boxes is {str(directory)!r}: of its {len(files):,} {SUFFIX} files none is of one of the first "
-            f"{len(first)} pictures, as {first[0] or 'one without a name'}{SUFFIX} would be."
-        )
-    return BoxedRecords(records, files)
+    first = []
+    for record in first_records(records):
+        first.append(picture_name(record))
+        if first[-1] in files:
+            return BoxedRecords(records, files)
+    raise InputError(
+        f"data.boxes is {str(directory)!r}: of its {len(files):,} {SUFFIX} files none is of one of the first "
+        f"{len(first)} pictures, as {''.join(first[:1]) or 'one without a name'}{SUFFIX} would be."
+    )
 
 
 def picture_name(record: Mapping[str, Any]) -> str:

@@ -10,13 +10,10 @@ from PIL import Image
 from castream_jax.data import preprocess
 from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import Source
-from castream_jax.data.truth import has_truth, object_mask
+from castream_jax.data.truth import first_records, has_truth, object_mask
 from castream_jax.errors import InputError
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 100
-"""Records that storage lacks in a row after which nothing is to be learned from it."""
 
 
 def read_picture(
@@ -48,12 +45,7 @@ def record_id(record: dict[str, Any], index: int) -> str:
 
 def says_where_objects_are(source: Source) -> bool:
     """Return whether the records of a split say where the object is: the first one that storage has speaks for all."""
-    for index in range(min(len(source), PATIENCE)):
-        try:
-            return has_truth(source[index])
-        except Exception:  # storage raises whatever it stumbles on; the record is reported where it is read
-            continue
-    return False
+    return next(map(has_truth, first_records(source)), False)
 
 
 class BadRecords:

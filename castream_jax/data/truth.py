@@ -10,7 +10,7 @@ Known features, of which the first that a record has is taken:
 The box of a part, as `head_bbox`, says nothing about the object.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,23 @@ from castream_jax.errors import InputError
 
 MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
 TRUTH = (*MASKS, *BOXES, "objects")
+FIRST = 100
+"""Records from which it is learned what all of them are like."""
 
 
 def has_truth(record: Mapping[str, Any]) -> bool:
     """Return whether a record, and so every record of its dataset, says where the object is."""
     return any(name in record for name in (*MASKS, *BOXES)) or "bbox" in record.get("objects", ())
+
+
+def first_records(records: Any) -> Iterator[dict[str, Any]]:
+    """Yield those of the first records that storage has; the others are reported where they are read."""
+    for index in range(min(len(records), FIRST)):
+        try:
+            record = records[index]
+        except Exception:  # storage raises whatever it stumbles on
+            continue
+        yield record
 
 
 def object_mask(record: Mapping[str, Any], size: tuple[int, int], resize: Resize) -> Bool[np.ndarray, "S S"] | None:

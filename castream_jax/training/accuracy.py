@@ -31,8 +31,6 @@ class SplitAccuracy:
     ):
         self._source, self._resize, self._mesh = source, resize, mesh
         self.bad_records = BadRecords(source, on_bad_record)
-        self.images = len(source)
-        """How many images the last measurement counted: those that could be read."""
         self._batch_size = round_up(batch_size, mesh)  # padding never counts
 
         def compute_features(state: nnx.State, images: Array) -> Features:
@@ -53,8 +51,8 @@ class SplitAccuracy:
     def measure(self, state: nnx.State) -> dict[str, float]:
         """Return the share of the split's readable images that each pooling classifies right."""
         right = self.count(state)
-        self.images = right.pop("images")
-        return {name: count / max(self.images, 1) for name, count in right.items()}
+        images = right.pop("images")
+        return {name: count / max(images, 1) for name, count in right.items()}
 
     def count(self, state: nnx.State, images: range | None = None) -> Counter[str]:
         """Return how many of these images, or of the split, could be read ("images"), and how many each pooling has

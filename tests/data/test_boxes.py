@@ -1,5 +1,7 @@
 """Boxes beside a dataset: the same as those of a dataset that holds them, and refused where they are of another one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,15 @@ def test_folders_that_do_not_fit_are_refused(pictures):
     (other / "n01440764_18.xml").write_text(describe([]))
     with pytest.raises(InputError, match=r"of its 1 \.xml files none is of one of the first 8 pictures, as ILSVRC"):
         open_source(*arguments, str(other))
+
+
+def test_pictures_that_storage_lacks_are_another_s_concern(pictures):
+    place, _ = pictures
+    folder = str(place / "pictures")
+    first = Path(open_source("image_folder", "val", folder).locate(0))
+    first.unlink()
+    first.symlink_to("nowhere")
+    source = open_source("image_folder", "val", folder, str(place / "boxes"))
+    assert says_where_objects_are(source)
+    with pytest.raises(InputError, match="cannot read record 0"):
+        read_picture(source, 0)
