@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from benchmarks.peer_networks import StreamResNet, to_torch
 from castream_jax.masking import EPSILON
 from castream_jax.metrics.protocol import Protocol
-from castream_jax.models.classifier import Normalisation
+from castream_jax.models.inputs import Normalisation
 
 
 def min_max(maps: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,8 @@
 from castream_jax.api import attribute, evaluate_maps, explain
 from castream_jax.errors import InputError
 from castream_jax.metrics.protocol import PROTOCOLS, Protocol
-from castream_jax.models.classifier import Classifier, Features, Normalisation, create_model
+from castream_jax.models.classifier import Classifier, Features, create_model
+from castream_jax.models.inputs import Normalisation, Preprocessing
 from castream_jax.models.stream import cross_attention_pool
 from castream_jax.version import VERSION
 from castream_jax.weights.convert import export_weights, load_torch_weights
@@ -16,6 +17,7 @@ __all__ = [
     "Features",
     "InputError",
     "Normalisation",
+    "Preprocessing",
     "Protocol",
     "attribute",
     "create_model",

@@ -33,7 +33,19 @@ class DataConfig:
     ImageNet's come; empty: what the dataset holds."""
     train_split: str = "train"
     validation_split: str = "validation"
+    classes: str = ""
+    """A text file with the name of a class in each line, in the order of the labels; empty: what the dataset says."""
     image_size: int = 224
+    """The side of the square that the network sees, in pixels."""
+    mean: tuple[float, ...] = ()
+    """Of pixels in 0..1, one for each colour, for the normalisation; empty: the weights' own, ImageNet's if not known."""
+    std: tuple[float, ...] = ()
+    """As `mean`."""
+    orientation: Literal["upright", "stored"] = "upright"
+    """Turn pictures as their EXIF orientation says, which is how people see them, or take them as they are stored, which
+    is how the reference does; in training, evaluation and explanation alike."""
+    transparency: Literal["white", "drop"] = "white"
+    """Put transparent pictures on white, which is how people see them, or drop their alpha, as the reference does."""
     crop_scale: float = 0.08
     """For training: the smallest share of an image's area that a random crop keeps."""
     flip: bool = True
@@ -110,6 +122,8 @@ class Experiment:
     weights: str = ""
     """Pretrained weights (`weights.files.load_weights`): a known name, a file, hf://owner/repo, or a work directory.
     Empty: stage `backbone` trains them."""
+    weights_average: bool = False
+    """Where the weights' file holds a moving average beside the weights themselves, take the average."""
     replace_classifier: bool = False
     """Keep a fresh classifier instead of the weights' own: for another set of classes."""
     classes: tuple[int, ...] = ()

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from castream_jax.masking import mask_images, upsample
 from castream_jax.metrics import perturbation, recognition
 from castream_jax.metrics.protocol import Protocol
-from castream_jax.models.classifier import Normalisation
+from castream_jax.models.inputs import Normalisation
 from castream_jax.passes import map_in_chunks
 
 

@@ -16,6 +16,10 @@ from jaxtyping import Float
 from castream_jax.errors import choose
 
 
+ADDED = ("orientation", "transparency")
+"""Choices that came after the first hashes were published, which stand for their defaults."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """The choices of one protocol.
@@ -37,6 +41,10 @@ class Protocol:
     """Of images; upsampling of maps is bilinear always."""
     shorter_side: int = 0
     """What a crop resizes the shorter side to; 0: 256/224 of the size."""
+    orientation: Literal["upright", "stored"] = "stored"
+    """Turn pictures as their EXIF orientation says, or take them as they are stored."""
+    transparency: Literal["white", "drop"] = "drop"
+    """Put transparent pictures on white, or drop their alpha."""
     mask_space: Literal["pixels"] = "pixels"
     upsampling: Literal["bilinear, half-pixel centres"] = "bilinear, half-pixel centres"
     deletion_end: Literal["zeros in normalised space"] = "zeros in normalised space"
@@ -45,8 +53,10 @@ class Protocol:
 
     @property
     def hash(self) -> str:
-        """Eight hexadecimal digits over all choices."""
-        choices = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """Eight hexadecimal digits over all choices; one that was added later counts where it is not as before."""
+        before = {name: field.default for name, field in type(self).__dataclass_fields__.items() if name in ADDED}
+        said = {name: value for name, value in dataclasses.asdict(self).items() if before.get(name) != value}
+        choices = json.dumps(said, sort_keys=True)
         return hashlib.sha256(choices.encode()).hexdigest()[:8]
 
     def step(self, width: int) -> int:

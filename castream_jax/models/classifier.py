@@ -6,16 +6,14 @@
 Nothing ever runs backward through `features`.
 """
 
-from dataclasses import dataclass
-
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError, choose
 from castream_jax.models import convnext, layers, resnet
 from castream_jax.models.backbone import Backbone
+from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
 from castream_jax.models.stream import Stream
 
 Features = dict[str, Array]
@@ -24,22 +22,6 @@ Features = dict[str, Array]
 ARCHITECTURES = (*resnet.SPECS, *convnext.SPECS)
 POOLINGS = ("gap", "ca")
 DTYPES = ("float32", "bfloat16")
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """How pixels in 0..1 become a network's input: `(pixels - mean) / std`, for each channel."""
-
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-
-    def __call__(self, pixels: UInt8[Array | np.ndarray, "B H W 3"]) -> Float[Array, "B H W 3"]:
-        """Return uint8 images as a network's float32 input."""
-        mean, std = (jnp.asarray(values).reshape(1, 1, 1, 3) for values in (self.mean, self.std))
-        return (jnp.asarray(pixels, jnp.float32) / 255 - mean) / std
-
-
-IMAGENET = Normalisation()
 
 
 class Head(nnx.Module):
@@ -64,12 +46,25 @@ class Classifier(nnx.Module):
         stream: Stream | None,
         classifier: Head,
         normalisation: Normalisation = IMAGENET,
+        preprocessing: Preprocessing | None = None,
+        class_names: tuple[str, ...] = (),
     ):
+        """Put the parts together.
+
+        Args:
+          name: the architecture's.
+          backbone, stream, classifier: the parts.
+          normalisation: of its input.
+          preprocessing: how pictures become its input; None: not known.
+          class_names: by label; empty: not known.
+        """
         self.name = name
         self.backbone = backbone
         self.stream = stream
         self.classifier = classifier
         self.normalisation = normalisation
+        self.preprocessing = preprocessing
+        self.class_names = class_names
 
     @property
     def pooling(self) -> str:
@@ -107,7 +102,8 @@ class Classifier(nnx.Module):
 
     def poolings(self) -> dict[str, "Classifier"]:
         """Return the networks in this one that share its features: GAP always, CA where there is a stream."""
-        gap = Classifier(self.name, self.backbone, None, self.classifier, self.normalisation)
+        known = self.normalisation, self.preprocessing, self.class_names
+        gap = Classifier(self.name, self.backbone, None, self.classifier, *known)
         return {"gap": gap} if self.stream is None else {"gap": gap, "ca": self}
 
     def target(self, name: str | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from castream_jax.errors import choose
-from castream_jax.models.classifier import IMAGENET, Normalisation
+from castream_jax.models.inputs import IMAGENET, Normalisation
 
 
 @dataclass(frozen=True)
