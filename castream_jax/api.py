@@ -3,6 +3,7 @@
 Maps and measures of several images are computed on all of this process's devices, each with its own images.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import convert_picture, name_pictures, prepare, read_picture
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier
+from castream_jax.models.inputs import USUAL_SIZE, Preprocessing
 from castream_jax.placement import compute_on_devices
+
+log = logging.getLogger(__name__)
 
 
 def attribute(
@@ -72,7 +76,7 @@ def explain(
     labels: Any = None,
     methods: str | Sequence[str] = ("grad_cam", "grad_cam_pp", "score_cam", "attention"),
     class_names: Iterable[str] = (),
-    size: int = 224,
+    size: int | None = None,
     target: str | None = None,
     chunk: int = 0,
 ) -> Explanation:
@@ -80,14 +84,15 @@ def explain(
 
     Args:
       model: the network to explain; its GAP network beside it, if it has a stream.
-      images: [B H W 3], normalised floats or uint8, taken as they are; or a picture or several, each squashed to
-        `size` x `size`: paths of files or pictures of Pillow, which are turned upright and put on white.
+      images: [B H W 3], normalised floats or uint8, taken as they are; or a picture or several, paths of files or
+        pictures of Pillow, each made into a square as `model.preprocessing` says: that of the weights. Where it is not
+        known, they are turned upright, put on white and squashed, which is logged.
       labels: what to explain in each image, a class or several, by label or by name; for a single image also one class.
         None, for all or for one image: the predicted class of each pooling is drawn, and the next ones are in the
         gallery.
       methods: one or several, as for `attribute`; raw attention is left out where there is no stream.
-      class_names: by label; without them, classes are called by their labels.
-      size: the side of the square that pictures are squashed to.
+      class_names: by label; without them, those of the weights, or else the labels.
+      size: the side of the square that pictures become; None: the weights' own, or 224. Another one is logged.
       target, chunk: as for `attribute`.
 
     Returns:
@@ -101,11 +106,15 @@ def explain(
     """
     if isinstance(class_names, str):
         raise InputError(f"class_names are {class_names!r}: expected the {model.num_classes} names in a list.")
-    names = tuple(map(str, class_names)) or tuple(map(str, range(model.num_classes)))
+    names = tuple(map(str, class_names)) or model.class_names or tuple(map(str, range(model.num_classes)))
     if len(names) != model.num_classes:
         raise InputError(f"class_names are {len(names)}: {model.name} has {model.num_classes} classes.")
     explainer = Explainer(model, _listed(methods), target, chunk)
-    views = _prepare_arrays(model, images) if hasattr(images, "shape") else _prepare_pictures(images, size)
+    views = (
+        _prepare_arrays(model, images)
+        if hasattr(images, "shape")
+        else _prepare_pictures(images, settle_size(model, size))
+    )
     chosen = _list_labels(labels, len(views), names)
     found: list[Explained] = []
     with tqdm(total=len(views), desc="explain", bar_format=BAR, leave=False) as bar:
@@ -130,7 +139,24 @@ def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
     return [(f"image {i}", image, ratio, normalised[i : i + 1]) for i, image in enumerate(shown)]
 
 
-def _prepare_pictures(pictures: Any, size: int) -> list[View]:
+def settle_size(model: Classifier, size: int | None) -> Preprocessing:
+    """Return how pictures become squares for a network, of another size if one is given; say what is guessed."""
+    own = model.preprocessing
+    if own is None:
+        guess = Preprocessing(USUAL_SIZE if size is None else size)
+        log.warning(
+            "how pictures became this network's input is not known: turned upright, put on white, squashed to %dx%d, "
+            "normalised by mean %s and std %s. If that is wrong, set model.preprocessing and model.normalisation.",
+            *(guess.size, guess.size, model.normalisation.mean, model.normalisation.std),
+        )
+        return guess
+    if size in (None, own.size):
+        return own
+    log.warning("this network was trained on images of %d pixels: size is %d.", own.size, size)
+    return own.at(size)
+
+
+def _prepare_pictures(pictures: Any, preprocessing: Preprocessing) -> list[View]:
     """Return pictures, one or many, ready to be explained."""
     many = _listed(pictures)
     if not many:
@@ -141,7 +167,7 @@ def _prepare_pictures(pictures: Any, size: int) -> list[View]:
         if not isinstance(item, str | Path | Image.Image):
             raise InputError(f"{name} is {type(item).__name__}: expected a file's path or a picture of Pillow.")
         image = convert_picture(item, name) if isinstance(item, Image.Image) else read_picture(path)
-        views.append((name, *prepare(image, Resize(size, "squash")), None))
+        views.append((name, *prepare(image, Resize.of(preprocessing)), None))
     return views
 
 

@@ -35,17 +35,18 @@ class DataConfig:
     validation_split: str = "validation"
     classes: str = ""
     """A text file with the name of a class in each line, in the order of the labels; empty: what the dataset says."""
-    image_size: int = 224
-    """The side of the square that the network sees, in pixels."""
+    image_size: int = 0
+    """The side of the square that the network sees, in pixels; 0: as the weights were trained, 224 if not known."""
     mean: tuple[float, ...] = ()
-    """Of pixels in 0..1, one for each colour, for the normalisation; empty: the weights' own, ImageNet's if not known."""
+    """Of pixels in 0..1, for the normalisation, a number for each colour; empty: the weights' own, ImageNet's if not
+    known."""
     std: tuple[float, ...] = ()
     """As `mean`."""
     orientation: Literal["upright", "stored"] = "upright"
-    """Turn pictures as their EXIF orientation says, which is how people see them, or take them as they are stored, which
-    is how the reference does; in training, evaluation and explanation alike."""
+    """Turn pictures as their EXIF orientation says, as people see them, or take them as they are stored, as the
+    reference does; in training, evaluation and explanation alike."""
     transparency: Literal["white", "drop"] = "white"
-    """Put transparent pictures on white, which is how people see them, or drop their alpha, as the reference does."""
+    """Put transparent pictures on white, as people see them, or drop their alpha, as the reference does."""
     crop_scale: float = 0.08
     """For training: the smallest share of an image's area that a random crop keeps."""
     flip: bool = True
@@ -142,7 +143,8 @@ class Experiment:
         for name in ("backbone", "stream"):
             _check_stage(name, getattr(self, name))
         data, evaluation = self.data, self.evaluation
-        _require(1 <= data.image_size <= 4096, "data.image_size", data.image_size, "1 to 4096")
+        _require(0 <= data.image_size <= 4096, "data.image_size", data.image_size, "1 to 4096, or 0 (the weights' own)")
+        _check_normalisation(data)
         _require(0 < data.crop_scale <= 1, "data.crop_scale", data.crop_scale, "a share of the area, above 0 to 1")
         _require(0 <= data.brightness < 1, "data.brightness", data.brightness, "0 to below 1")
         _require(0 <= data.workers <= 512, "data.workers", data.workers, "0 to 512")
@@ -208,6 +210,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if type(value) is not hint:
         raise InputError(f"{where} is {value!r} ({type(value).__name__}): expected {hint.__name__}.")
     return value
+
+
+def _check_normalisation(data: DataConfig) -> None:
+    """Raise `InputError` for a mean and std that are not both there for three colours, or out of range."""
+    means, stds = data.mean, data.std
+    _require(len(means) in (0, 3), "data.mean", means, "three numbers, or () (the weights' own)")
+    _require(len(stds) == len(means), "data.std", stds, f"as many numbers as data.mean has, {len(means)}")
+    _require(all(0 <= value <= 1 for value in means), "data.mean", means, "means of pixels in 0..1")
+    _require(all(0 < value <= 1 for value in stds), "data.std", stds, "deviations of pixels in 0..1, above 0")
 
 
 def _check_stage(name: str, stage: StageConfig) -> None:

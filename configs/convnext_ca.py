@@ -22,7 +22,7 @@ python -c "import torchvision; torchvision.models.convnext_base(weights='IMAGENE
 
 from ml_collections import ConfigDict
 
-from castream_jax.config import EvaluationConfig, Experiment, ModelConfig
+from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig
 
 
 def get_config() -> ConfigDict:
@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
         name="convnext_ca",
         weights="convnext_base.tv_in1k",
         model=ModelConfig(name="convnext_base"),
+        data=DataConfig(orientation="stored", transparency="drop"),  # as the reference
         evaluation=EvaluationConfig(split="validation", batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

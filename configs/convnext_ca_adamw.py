@@ -10,7 +10,7 @@ Published numbers are of the SGD recipe: configs/convnext_ca.py, which also says
 
 from ml_collections import ConfigDict
 
-from castream_jax.config import EvaluationConfig, Experiment, ModelConfig, StageConfig
+from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig, StageConfig
 
 
 def get_config() -> ConfigDict:
@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
         name="convnext_ca_adamw",
         weights="convnext_base.tv_in1k",
         model=ModelConfig(name="convnext_base"),
+        data=DataConfig(orientation="stored", transparency="drop"),  # as the reference
         stream=StageConfig(
             epochs=100,
             optimizer="adamw",

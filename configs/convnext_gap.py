@@ -16,7 +16,7 @@ python -c "import torchvision; torchvision.models.convnext_base(weights='IMAGENE
 
 from ml_collections import ConfigDict
 
-from castream_jax.config import EvaluationConfig, Experiment, ModelConfig, StageConfig
+from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig, StageConfig
 
 
 def get_config() -> ConfigDict:
@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
         name="convnext_gap",
         weights="convnext_base.tv_in1k",
         model=ModelConfig(name="convnext_base", pooling="gap"),
+        data=DataConfig(orientation="stored", transparency="drop"),  # as the reference
         stream=StageConfig(epochs=0),
         evaluation=EvaluationConfig(
             split="validation", batch_size=16, attributions=("grad_cam", "grad_cam_pp", "score_cam")

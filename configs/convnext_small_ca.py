@@ -14,7 +14,7 @@ python -c "import torchvision; torchvision.models.convnext_small(weights='IMAGEN
 
 from ml_collections import ConfigDict
 
-from castream_jax.config import EvaluationConfig, Experiment, ModelConfig
+from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig
 
 
 def get_config() -> ConfigDict:
@@ -23,6 +23,7 @@ def get_config() -> ConfigDict:
         name="convnext_small_ca",
         weights="convnext_small.tv_in1k",
         model=ModelConfig(name="convnext_small"),
+        data=DataConfig(orientation="stored", transparency="drop"),  # as the reference
         evaluation=EvaluationConfig(split="validation", batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

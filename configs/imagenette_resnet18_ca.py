@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
         weights="resnet18.tv_in1k",
         classes=CLASSES,
         model=ModelConfig(name="resnet18"),
-        data=DataConfig(name="imagenette", crop_scale=0.35),
+        data=DataConfig(name="imagenette", crop_scale=0.35, orientation="stored", transparency="drop"),
         stream=StageConfig(
             epochs=10, batch_size=64, optimizer="adamw", learning_rate=1e-3, schedule="cosine", warmup=0.1
         ),

@@ -12,7 +12,7 @@ Training: 90 passes over 1,281,167 images, 115 million forward passes. Time: not
 
 from ml_collections import ConfigDict
 
-from castream_jax.config import EvaluationConfig, Experiment, ModelConfig
+from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig
 
 
 def get_config() -> ConfigDict:
@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
         name="resnet18_ca",
         weights="resnet18.tv_in1k",
         model=ModelConfig(name="resnet18"),
+        data=DataConfig(orientation="stored", transparency="drop"),  # as the reference
         evaluation=EvaluationConfig(split="validation", batch_size=16),
     )
     return ConfigDict(experiment.to_dict())

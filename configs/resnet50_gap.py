@@ -14,7 +14,7 @@ Evaluation: at most 2,436 forward passes an image (2,048 of them Score-CAM's), 1
 
 from ml_collections import ConfigDict
 
-from castream_jax.config import EvaluationConfig, Experiment, ModelConfig, StageConfig
+from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig, StageConfig
 
 
 def get_config() -> ConfigDict:
@@ -23,6 +23,7 @@ def get_config() -> ConfigDict:
         name="resnet50_gap",
         weights="resnet50.tv_in1k",
         model=ModelConfig(name="resnet50", pooling="gap"),
+        data=DataConfig(orientation="stored", transparency="drop"),  # as the reference
         stream=StageConfig(epochs=0),
         evaluation=EvaluationConfig(
             split="validation", batch_size=16, attributions=("grad_cam", "grad_cam_pp", "score_cam")

@@ -32,14 +32,14 @@ MAY_IMPORT = {
     "drawing": {"names", "masking", "replacement"},
     "checkpoints": {"sharding", "trees"},
     "weights": {"models", "checkpoints"},
-    "data": {"config", "locking", "replacement", "cpu"},
+    "data": {"config", "locking", "replacement", "cpu", "models.inputs"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking"},
     "evaluation": {"models", "data", "metrics", "config", "sharding", "version"}
     | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "cpu", "names", "drawing"}
-    | {"training.accuracy", "training.network"},
+    | {"training.accuracy", "training.network", "training.preprocessing"},
     "explanation": {"models", "data", "config", "version", "command", "attribution", "masking"}
-    | {"replacement", "evaluation", "training.network", "names", "drawing"},
+    | {"replacement", "evaluation", "training.network", "training.preprocessing", "names", "drawing"},
     "api": {"models", "data", "metrics", "placement", "evaluation", "explanation"},
     "command": {"config", "cpu", "sharding"},
     "__init__": {"api", "metrics", "models", "weights", "version"},

@@ -19,8 +19,8 @@ from castream_jax.data.source import open_source
 from castream_jax.models.classifier import create_model
 from castream_jax.sharding import create_mesh
 from castream_jax.training.checks import check_trainable
-from castream_jax.training.network import evaluation_resize
 from castream_jax.training.optimizer import create_optimizer
+from castream_jax.training.preprocessing import network_resize, settle_preprocessing, settled
 from tests import fuzzing
 from tests.training.small import small_experiment
 
@@ -37,7 +37,9 @@ def prepare_training(experiment: Experiment, _: Path) -> None:
     model = experiment.model
     network = nnx.eval_shape(lambda: create_model(model.name, model.pooling, 10, model.heads, 0, model.dtype))
     network.target(experiment.evaluation.target or None)
-    evaluation_resize(experiment)
+    settle_preprocessing(network, experiment)
+    network_resize(network)
+    experiment = settled(experiment, network)
     open_source(experiment.data.name, experiment.data.validation_split, experiment.data.directory)
     for stage in (experiment.backbone, experiment.stream):
         if stage.epochs:

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from castream_jax.errors import InputError, choose
+from castream_jax.models.inputs import Preprocessing
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 Mode = Literal["squash", "crop"]
@@ -83,6 +84,11 @@ class Resize:
                 f"the shorter side to resize to is {self.shorter_side}: expected 0 (256/224 of the size) or at least "
                 f"the size that is cut out of it, {self.size}."
             )
+
+    @classmethod
+    def of(cls, preprocessing: Preprocessing) -> "Resize":
+        """Return how a network's pictures become squares."""
+        return cls(preprocessing.size, preprocessing.resize, preprocessing.interpolation, preprocessing.shorter_side)
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the square, `size` x `size`."""

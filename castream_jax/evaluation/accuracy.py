@@ -19,7 +19,8 @@ from castream_jax.models.classifier import Classifier, Features
 from castream_jax.replacement import replacing
 from castream_jax.sharding import create_local_mesh, replicate
 from castream_jax.training.accuracy import SplitAccuracy
-from castream_jax.training.network import build_network, evaluation_resize
+from castream_jax.training.network import load_start
+from castream_jax.training.preprocessing import network_resize
 
 UNTRAINED = "untrained"
 IMAGES = 512
@@ -93,13 +94,13 @@ def count_right(parts: AccuracyParts, experiment: Experiment, model: Classifier,
         return
     network: Classifier | WithUntrained = model
     if model.stream is not None:
-        fresh = build_network(experiment, source.num_classes)
+        fresh = load_start(experiment, source.num_classes)
         fresh.backbone, fresh.classifier = model.backbone, model.classifier
         network = WithUntrained(model, fresh)
     graphdef, state = nnx.split(network)
     mesh, config = create_local_mesh(), experiment.evaluation
     accuracy = SplitAccuracy(
-        source, evaluation_resize(experiment), config.batch_size, graphdef, mesh, experiment.data.on_bad_record
+        source, network_resize(model), config.batch_size, graphdef, mesh, experiment.data.on_bad_record
     )
     state = replicate(state, mesh)
     with parts.progress(missing, "accuracy") as bar:

@@ -18,7 +18,8 @@ from castream_jax.evaluation.maps import joint_probabilities
 from castream_jax.evaluation.report.selection import CATEGORIES, IMAGES_PER_CATEGORY
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import batched, create_local_mesh, replicate, split_images
-from castream_jax.training.network import build_network, evaluation_protocol
+from castream_jax.training.network import build_network
+from castream_jax.training.preprocessing import evaluation_protocol, settled
 
 CALIBRATION = 10.0
 """Seconds."""
@@ -35,14 +36,15 @@ def estimate(experiment: Experiment) -> str:
     config, data = experiment.evaluation, experiment.data
     source = open_source(data.name, config.split, data.directory, data.boxes)
     model = build_network(experiment, source.num_classes)
-    chunk = settle_chunk(experiment, model).evaluation.chunk
+    experiment = settle_chunk(settled(experiment, model), model)
+    config, chunk = experiment.evaluation, experiment.evaluation.chunk
     images = min(config.num_images or len(source), len(source))
-    size = (data.image_size, data.image_size)
+    size = (experiment.data.image_size, experiment.data.image_size)
     score_cam = "score_cam" in config.attributions
     # A null map's passes serve every pooling.
     maps = len({key if key[0] not in NULL_MAPS else key[0] for key in map_keys(model, config.attributions)})
     channels = count_channels(model, size, config.target)
-    protocol = evaluation_protocol(experiment)
+    protocol = evaluation_protocol(experiment, model)
     passes = predict_passes(protocol, size, maps, channels, score_cam)
     rate = measure_rate(model, size, chunk) * jax.process_count()
     # What the report shows is explained once more, in whole batches, on the devices of one process.

@@ -136,6 +136,7 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
         "evaluation": settings,
         "protocol": asdict(protocol),
         "image_size": experiment.data.image_size,
+        "normalisation": [experiment.data.mean, experiment.data.std],
         "data": [source.digest(), experiment.data.on_bad_record],
         "devices": [devices, jax.devices()[0].device_kind],
         "part": ["rows", "cost", "indices"],  # what one holds: those of an older layout are not these

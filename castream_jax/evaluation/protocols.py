@@ -27,7 +27,8 @@ from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.models.classifier import Classifier
 from castream_jax.names import METRICS, name_attribution, name_pooling
 from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
-from castream_jax.training.network import evaluation_resize, load_trained
+from castream_jax.training.network import load_trained
+from castream_jax.training.preprocessing import network_resize, settled
 
 
 def main(experiment: Experiment, workdir: Path) -> None:
@@ -42,7 +43,7 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
     source = open_source(experiment.data.name, config.split, experiment.data.directory)
     model = load_trained(experiment, workdir, source.num_classes)
     explained_keys(model.poolings(), config.attributions)
-    chunk = settle_chunk(experiment, model).evaluation.chunk
+    chunk = settle_chunk(settled(experiment, model), model).evaluation.chunk
     graphdef, state = nnx.split(model)
     mesh = create_local_mesh()
 
@@ -71,9 +72,7 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
     count = min(config.num_images or len(source), len(source))
     bad_records = BadRecords(source, experiment.data.on_bad_record)
     batch_size = round_up(config.batch_size, mesh)
-    batches = evaluation_batches(
-        source, evaluation_resize(experiment), batch_size, range(count), bad_records=bad_records
-    )
+    batches = evaluation_batches(source, network_resize(model), batch_size, range(count), bad_records=bad_records)
     results = []
     with tqdm(total=count, desc="protocols", unit="image") as bar:
         for batch in batches:

@@ -31,9 +31,11 @@ from castream_jax.evaluation.parts import RowParts, parts_directory, take_finger
 from castream_jax.evaluation.report.pictures import explain_chosen
 from castream_jax.evaluation.report.selection import Selection, choose_images
 from castream_jax.locking import alone_in
-from castream_jax.metrics.protocol import Protocol
+from castream_jax.metrics.protocol import Protocol, get_protocol
+from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import create_local_mesh, first_process, replicate, round_up
-from castream_jax.training.network import evaluation_protocol, evaluation_resize, load_trained
+from castream_jax.training.network import load_trained
+from castream_jax.training.preprocessing import evaluation_protocol, network_resize, settled
 from castream_jax.trees import digest
 
 
@@ -67,17 +69,17 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     """
     start = time.monotonic()
     config, data = experiment.evaluation, experiment.data
-    protocol = evaluation_protocol(experiment)
+    get_protocol(config.protocol)  # a mistake is said before anything is opened
     source = open_source(data.name, config.split, data.directory, data.boxes)
     model = load_trained(experiment, workdir, source.num_classes)
-    experiment = settle_chunk(experiment, model)
+    protocol = evaluation_protocol(experiment, model)
+    experiment = settle_chunk(settled(experiment, model), model)
     keys = map_keys(model, config.attributions)
     target = model.target(config.target or None)
-    graphdef, state = nnx.split(model)
     images = min(config.num_images or len(source), len(source))
     mesh = create_local_mesh()
     batch_size = round_up(config.batch_size, mesh)
-    arrays, devices = digest(jax.device_get(state)), first_process(mesh.size)
+    arrays, devices = digest(jax.device_get(nnx.state(model))), first_process(mesh.size)
     fingerprint = take_fingerprint(arrays, experiment, protocol, source, devices)
     place, evaluation = evaluation_directory(workdir, protocol), None
     with alone_in(place, "evaluating") if not jax.process_index() else nullcontext():
@@ -85,7 +87,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
         row_parts = RowParts(directory, images, batch_size)
         accuracy_parts = AccuracyParts(directory, len(source), batch_size)
         count_right(accuracy_parts, experiment, model, source)
-        program = Program(experiment, protocol, source, graphdef, state, mesh, batch_size)
+        program = Program(experiment, protocol, source, model, mesh, batch_size)
         compute_rows(row_parts, program, source, keys)
         multihost_utils.sync_global_devices("all parts are there")
         if not jax.process_index():
@@ -118,6 +120,8 @@ def describe_settings(
     config = experiment.evaluation
     return {
         "image_size": experiment.data.image_size,
+        "mean": " ".join(f"{value:g}" for value in experiment.data.mean),
+        "std": " ".join(f"{value:g}" for value in experiment.data.std),
         "target": target,
         "dtype": experiment.model.dtype,
         "score_cam_tolerance": config.score_cam_tolerance,
@@ -136,12 +140,12 @@ class Program:
         experiment: Experiment,
         protocol: Protocol,
         source: Source,
-        graphdef: nnx.GraphDef,
-        state: nnx.State,
+        model: Classifier,
         mesh: Mesh,
         batch_size: int,
     ):
-        self._resize = evaluation_resize(experiment)
+        graphdef, state = nnx.split(model)
+        self._resize = network_resize(model)
         self._with_truth = says_where_objects_are(source)
         self._on_bad_record = experiment.data.on_bad_record
         self._batch_size = batch_size

@@ -28,7 +28,8 @@ from castream_jax.explanation.figure import save_for_print
 from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import find_pictures, name_pictures, read_picture
 from castream_jax.names import name_answers
-from castream_jax.training.network import evaluation_resize, load_trained
+from castream_jax.training.network import load_trained
+from castream_jax.training.preprocessing import network_resize
 
 FIRST = 2
 """Images of each class, where classes are named."""
@@ -116,7 +117,7 @@ def draw_figure(
     chosen = tuple(filter(None, map(str.strip, methods.split(",")))) or default_methods
     explainer = Explainer(model, chosen, experiment.evaluation.target or None, experiment.evaluation.chunk)
 
-    resize = evaluation_resize(experiment)
+    resize = network_resize(model)
     explained = []
     with tqdm(total=len(subjects), desc=kind, bar_format=BAR) as bar:
         for subject in subjects:

@@ -20,7 +20,8 @@ from castream_jax.explanation.gallery import GENERATOR, render_gallery
 from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, prepare, read_picture
 from castream_jax.replacement import replacing
-from castream_jax.training.network import evaluation_resize, load_trained
+from castream_jax.training.network import load_trained
+from castream_jax.training.preprocessing import network_resize
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
     methods = tuple(filter(None, map(str.strip, request.methods.split(",")))) or evaluation.attributions
     explainer = Explainer(model, methods, evaluation.target or None, evaluation.chunk)
 
-    resize = evaluation_resize(experiment)
+    resize = network_resize(model)
     index = request.output / "index.html"
     explained: list[Explained] = []
     skipped: list[str] = []

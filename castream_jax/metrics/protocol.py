@@ -15,7 +15,6 @@ from jaxtyping import Float
 
 from castream_jax.errors import choose
 
-
 ADDED = ("orientation", "transparency")
 """Choices that came after the first hashes were published, which stand for their defaults."""
 

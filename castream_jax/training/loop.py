@@ -19,6 +19,7 @@ from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import create_mesh
 from castream_jax.training.checks import check_trainable
 from castream_jax.training.network import BACKBONE, STREAM, build_network
+from castream_jax.training.preprocessing import settled
 from castream_jax.training.stage import Stage
 from castream_jax.training.stopping import StopRequest
 
@@ -37,6 +38,8 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
     source = open_source(experiment.data.name, experiment.data.train_split, experiment.data.directory)
     check_trainable(experiment, source, mesh)
     model = build_network(experiment, source.num_classes)
+    model.class_names = source.class_names
+    experiment = settled(experiment, model)
     with contextlib.ExitStack() as stack:
         if jax.process_index() == 0:
             stack.enter_context(alone_in(workdir, "training"))

@@ -1,6 +1,5 @@
 """The experiment's network: as training starts from it, and as training left it."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
@@ -9,12 +8,11 @@ from flax import nnx
 
 from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import Experiment
-from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
-from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier, create_model
+from castream_jax.models.description import recall_network
+from castream_jax.training.preprocessing import settle_preprocessing
 from castream_jax.weights.files import load_weights
-from castream_jax.weights.known import KNOWN, find_known
 
 BACKBONE, STREAM = "backbone", "stream"
 """The stages of training."""
@@ -22,44 +20,22 @@ BACKBONE, STREAM = "backbone", "stream"
 
 def build_network(experiment: Experiment, num_classes: int) -> Classifier:
     """Return the network before training: fresh from its seed, with pretrained weights where the config names any."""
-    config = experiment.model
-    model = create_model(config.name, config.pooling, num_classes, config.heads, experiment.seed, config.dtype)
+    model = load_start(experiment, num_classes)
+    settle_preprocessing(model, experiment)
+    return model
+
+
+def load_start(experiment: Experiment, num_classes: int) -> Classifier:
+    """Return the same, as its weights say how it was trained."""
+    model = _create(experiment, num_classes)
     if not experiment.weights:
         return model
     return load_weights(model, experiment.weights, experiment.replace_classifier, experiment.classes)
 
 
-def evaluation_protocol(experiment: Experiment) -> Protocol:
-    """Return the protocol that the experiment is evaluated under.
-
-    Raises:
-      InputError: no such protocol, or `preprocessing="weights"` with weights whose preprocessing is not known.
-    """
-    config = experiment.evaluation
-    protocol = get_protocol(config.protocol)
-    if config.preprocessing == "protocol":
-        return protocol
-    known = find_known(experiment.weights, experiment.model.name)
-    if known is None:
-        published = [name for name in KNOWN if name.startswith(experiment.model.name + ".")]
-        advice = f"expected one of {', '.join(published)}." if published else "set preprocessing='protocol'."
-        raise InputError(
-            f"evaluation.preprocessing is 'weights', but weights={experiment.weights!r} is no published checkpoint: "
-            f"{advice}"
-        )
-    return dataclasses.replace(
-        protocol,
-        name=f"{protocol.name}-{known.name}",
-        resize="crop",
-        interpolation=known.interpolation,
-        shorter_side=known.shorter_side,
-    )
-
-
-def evaluation_resize(experiment: Experiment) -> Resize:
-    """Return how images come to the network in validation and evaluation."""
-    protocol = evaluation_protocol(experiment)
-    return Resize(experiment.data.image_size, protocol.resize, protocol.interpolation, protocol.shorter_side)
+def _create(experiment: Experiment, num_classes: int) -> Classifier:
+    config = experiment.model
+    return create_model(config.name, config.pooling, num_classes, config.heads, experiment.seed, config.dtype)
 
 
 def checkpoint_directory(workdir: Path, stage: str) -> Path:
@@ -75,18 +51,19 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Cla
     """
     stage = STREAM if experiment.model.pooling == "ca" else BACKBONE
     directory = checkpoint_directory(workdir, stage)
-    pretrained = stage == BACKBONE and bool(experiment.weights)
-    if not (pretrained or directory.is_dir()):
+    if stage == BACKBONE and experiment.weights:
+        return build_network(experiment, num_classes)
+    if not directory.is_dir():
         raise InputError(_advice(directory, experiment, workdir))
-    model = build_network(experiment, num_classes)
-    if pretrained:
-        return model
-    graphdef, state = nnx.split(model)
+    graphdef, state = nnx.split(_create(experiment, num_classes))
     with Checkpoints(directory) as checkpoints:
         restored = checkpoints.restore({"model": state})
     if restored is None:
         raise InputError(_advice(directory, experiment, workdir))
-    return nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
+    model: Classifier = nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
+    recall_network(model, restored[2])
+    settle_preprocessing(model, experiment)
+    return model
 
 
 def count_classes(experiment: Experiment, workdir: Path) -> int | None:

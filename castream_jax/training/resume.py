@@ -8,6 +8,7 @@ from typing import Any
 from castream_jax.config import Experiment, from_dict
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
+from castream_jax.models.inputs import IMAGENET
 from castream_jax.training.network import BACKBONE, STREAM
 from castream_jax.version import collect_versions
 
@@ -16,7 +17,10 @@ log = logging.getLogger(__name__)
 PACE = tuple(
     f"{stage}.{setting}" for stage in (BACKBONE, STREAM) for setting in ("log_every", "validate_every", "save_every")
 )
-PLACE = ("name", "evaluation", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record")
+PLACE = (
+    *("name", "evaluation", "data.directory", "data.boxes", "data.classes", "data.workers"),
+    *("data.validation_split", "data.on_bad_record"),
+)
 FREE = {BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", STREAM), STREAM: (*PACE, *PLACE)}
 """Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them."""
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
@@ -48,7 +52,7 @@ def check_same_run(saved: dict[str, Any], experiment: Experiment, stage: str, so
     Raises:
       InputError: the experiment differs in a setting that what was trained depends on; names all of them.
     """
-    before = decisive_settings(from_dict(saved["config"]), stage) | prefixed(saved["dataset"])
+    before = decisive_settings(read_saved(saved["config"]), stage) | prefixed(saved["dataset"])
     now = decisive_settings(experiment, stage) | prefixed(describe_dataset(source))
     different = [key for key in now if before.get(key) != now[key]]
     if different:
@@ -63,6 +67,13 @@ def check_same_run(saved: dict[str, Any], experiment: Experiment, stage: str, so
     changed = [f"{name} {there.get(name)} -> {here[name]}" for name in here if there.get(name) != here[name]]
     if changed:
         log.warning("going on with other versions than before (%s): the last bits may differ", ", ".join(changed))
+
+
+def read_saved(config: dict[str, Any]) -> Experiment:
+    """Return the experiment that a checkpoint was trained by; before these were settings, all were trained alike."""
+    seen = {"orientation": "stored", "transparency": "drop", "mean": IMAGENET.mean, "std": IMAGENET.std}
+    data = seen | config["data"]
+    return from_dict(config | {"data": data})
 
 
 def decisive_settings(experiment: Experiment, stage: str) -> dict[str, Any]:

@@ -17,13 +17,15 @@ from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import RunError, Stopped
 from castream_jax.models.classifier import Classifier
+from castream_jax.models.description import describe_network
 from castream_jax.sharding import add_over_processes, first_process, replicate
 from castream_jax.training import summary
 from castream_jax.training.accuracy import SplitAccuracy
 from castream_jax.training.feed import AHEAD, Feed
 from castream_jax.training.log import NotFinite, TrainingLog
-from castream_jax.training.network import BACKBONE, STREAM, checkpoint_directory, evaluation_resize
+from castream_jax.training.network import BACKBONE, STREAM, checkpoint_directory
 from castream_jax.training.optimizer import create_optimizer
+from castream_jax.training.preprocessing import network_resize
 from castream_jax.training.resume import check_same_run, describe_run
 from castream_jax.training.state import as_trees, create_state, from_trees, model_state, split_state
 from castream_jax.training.step import create_train_step
@@ -54,6 +56,7 @@ class Stage:
         self.steps_per_epoch = len(source) // self.settings.batch_size
         self.total_steps = self.settings.epochs * self.steps_per_epoch
         optimizer = create_optimizer(self.settings, self.total_steps)
+        self.resize, self.description = network_resize(model), describe_network(model)
         self.graphdef, whole = nnx.split(model)
         params, statistics, frozen = split_state(whole, stage)
         state = create_state(params, statistics, optimizer, averaged=self.settings.ema > 0)
@@ -143,7 +146,8 @@ class Stage:
                     training_log.flush(first)
                 if save_due:  # before the validation, which may take longer than the time that is left
                     trees = as_trees(self.state, self.frozen)
-                    checkpoints.save(step, trees, describe_run(self.experiment, self.stage, step, self.source))
+                    described = describe_run(self.experiment, self.stage, step, self.source)
+                    checkpoints.save(step, trees, described | {"network": self.description})
                 if validation_due:
                     validate(step)
                 if save_due or validation_due:
@@ -164,7 +168,7 @@ class Stage:
         data, settings = self.experiment.data, self.settings
         return SplitAccuracy(
             open_source(data.name, data.validation_split, data.directory),
-            evaluation_resize(self.experiment),
+            self.resize,
             settings.batch_size // settings.accumulate,
             self.graphdef,
             self.mesh,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from castream_jax.errors import choose
-from castream_jax.models.inputs import IMAGENET, Normalisation
+from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,7 @@ class KnownWeights:
     """Where it is: `hf://owner/repo`, or `torchhub://file`."""
     top1: float
     """Percent."""
-    shorter_side: int
-    """The shorter side is resized to this, then the centre is cropped."""
-    interpolation: Literal["bilinear", "bicubic"]
+    preprocessing: Preprocessing
     normalisation: Normalisation = IMAGENET
     sha256: str = ""
     """Of the file, or its first digits where no more is public; empty: not public."""
@@ -35,13 +33,18 @@ class KnownWeights:
         return self.name.split(".")[0]
 
 
+def _crop(shorter_side: int, interpolation: Literal["bilinear", "bicubic"]) -> Preprocessing:
+    """Return what all publishers do: resize the shorter side, crop the centre, see what is stored."""
+    return Preprocessing(224, "crop", interpolation, shorter_side, "stored", "drop")
+
+
 def _torchvision(name: str, top1: float, file: str, shorter_side: int = 256) -> KnownWeights:
     digits = file.removesuffix(".pth").split("-")[1]
-    return KnownWeights(name, f"torchhub://{file}", top1, shorter_side, "bilinear", sha256=digits)
+    return KnownWeights(name, f"torchhub://{file}", top1, _crop(shorter_side, "bilinear"), sha256=digits)
 
 
 def _hub(name: str, top1: float, shorter_side: int, interpolation: Literal["bilinear", "bicubic"]) -> KnownWeights:
-    return KnownWeights(name, f"hf://timm/{name}", top1, shorter_side, interpolation)
+    return KnownWeights(name, f"hf://timm/{name}", top1, _crop(shorter_side, interpolation))
 
 
 KNOWN = {

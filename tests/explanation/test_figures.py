@@ -8,14 +8,22 @@ from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.explanation import figures
 from castream_jax.explanation.figures import count_panels, find_records, main
+from castream_jax.training.preprocessing import settle_preprocessing
 from tests.networks import small_resnet
 
 SCENES = {"corridor": 3, "greenhouse": 1, "winecellar": 2}
 
 
+def trained(experiment, workdir, classes):
+    """Stand in for `load_trained`: no checkpoint is needed."""
+    model = small_resnet(num_classes=classes)
+    settle_preprocessing(model, experiment)
+    return model
+
+
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(figures, "load_trained", lambda experiment, workdir, classes: small_resnet(num_classes=classes))
+    monkeypatch.setattr(figures, "load_trained", trained)
 
 
 @pytest.fixture

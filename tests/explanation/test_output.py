@@ -15,6 +15,7 @@ from castream_jax.errors import InputError, RunError
 from castream_jax.explanation import output
 from castream_jax.explanation.output import Request, explain_pictures
 from castream_jax.training.network import STREAM, checkpoint_directory, load_trained
+from castream_jax.training.preprocessing import settle_preprocessing
 from tests.networks import small_resnet
 
 EXPERIMENT = Experiment(
@@ -25,9 +26,16 @@ EXPERIMENT = Experiment(
 )
 
 
+def trained(experiment: Experiment, workdir: Path, classes: int):
+    """Stand in for `load_trained`: no checkpoint is needed."""
+    model = small_resnet(num_classes=classes)
+    settle_preprocessing(model, experiment)
+    return model
+
+
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(output, "load_trained", lambda experiment, workdir, classes: small_resnet(num_classes=classes))
+    monkeypatch.setattr(output, "load_trained", trained)
 
 
 @pytest.fixture
@@ -126,7 +134,7 @@ def test_a_disk_that_fills_up(photos, tmp_path, monkeypatch):
 def test_a_file_with_another_number_of_names(photos, tmp_path, monkeypatch):
     state = nnx.state(small_resnet(num_classes=10))
     with Checkpoints(checkpoint_directory(tmp_path, STREAM), writes=True) as checkpoints:
-        checkpoints.save(1, {"model": state, "training": {"step": jnp.int32(1)}}, {})
+        checkpoints.save(1, {"model": state, "training": {"step": jnp.int32(1)}}, {"config": EXPERIMENT.to_dict()})
     monkeypatch.setattr(output, "load_trained", load_trained)
     file = tmp_path / "names.txt"
     file.write_text("cat\ndog\n")
