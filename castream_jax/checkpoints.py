@@ -113,6 +113,14 @@ class Checkpoints:
                 return {key: hollow(leaf) for key, leaf in leaves.items()}
         return None
 
+    def read_metadata(self) -> dict[str, Any]:
+        """Return what the newest checkpoint that says it whole says of itself; nothing if there is none."""
+        for step in reversed(self.steps()):
+            metadata = self._checkpointer.checkpointables_metadata(step).custom_metadata or {}
+            if not check_text(metadata):
+                return metadata
+        return {}
+
     def restore(
         self,
         abstract: dict[str, Any],
@@ -185,8 +193,8 @@ class Checkpoints:
         self._checkpointer.reload()
 
 
-def read_model(directory: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of the newest whole checkpoint in a directory, by dotted path.
+def read_model(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of the newest whole checkpoint in a directory, by dotted path, and what it says of itself.
 
     Args:
       directory: a stage's checkpoints, or a work directory, whose stream is preferred to its backbone.
@@ -202,7 +210,7 @@ def read_model(directory: Path) -> dict[str, np.ndarray]:
             abstract = checkpoints.describe("model")
             restored = checkpoints.restore({"model": abstract}) if abstract else None
         if restored:
-            return {name: np.asarray(array) for name, array in restored[1]["model"].items()}
+            return {name: np.asarray(array) for name, array in restored[1]["model"].items()}, restored[2]
     raise InputError(f"there is no checkpoint of ours in {directory}: expected a --workdir, or its checkpoints/stream.")
 
 

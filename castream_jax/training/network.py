@@ -66,6 +66,15 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Cla
     return model
 
 
+def read_class_names(experiment: Experiment, workdir: Path) -> tuple[str, ...]:
+    """Return the names of the classes that the network in `workdir` was trained on; empty if it does not say."""
+    directory = checkpoint_directory(workdir, STREAM if experiment.model.pooling == "ca" else BACKBONE)
+    if not directory.is_dir():
+        return ()
+    with Checkpoints(directory) as checkpoints:
+        return tuple(checkpoints.read_metadata().get("network", {}).get("class_names", ()))
+
+
 def count_classes(experiment: Experiment, workdir: Path) -> int | None:
     """Return how many classes the network has that training left in `workdir`; None if there is no such network."""
     directory = checkpoint_directory(workdir, STREAM if experiment.model.pooling == "ca" else BACKBONE)

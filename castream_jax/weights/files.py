@@ -61,7 +61,7 @@ def load_weights(
 def read_weights(source: str) -> Mapping[str, np.ndarray]:
     """Return the arrays of a file, an address or a checkpoint of ours, by name."""
     if not source.startswith(("hf://", "torchhub://")) and Path(source).is_dir():
-        return read_model(Path(source))
+        return read_model(Path(source))[0]
     return read_file(locate(source))
 
 
