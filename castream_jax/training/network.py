@@ -11,7 +11,7 @@ from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import Experiment
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
-from castream_jax.metrics.protocol import Protocol, get_protocol
+from castream_jax.metrics.protocol import Protocol, choose_protocol
 from castream_jax.models.classifier import Classifier, create_model
 from castream_jax.weights.files import load_weights
 from castream_jax.weights.known import KNOWN, find_known
@@ -33,10 +33,10 @@ def evaluation_protocol(experiment: Experiment) -> Protocol:
     """Return the protocol that the experiment is evaluated under.
 
     Raises:
-      InputError: no such protocol, or `preprocessing="weights"` with weights whose preprocessing is not known.
+      InputError: no such protocol or choice, or `preprocessing="weights"` with weights whose preprocessing is not known.
     """
     config = experiment.evaluation
-    protocol = get_protocol(config.protocol)
+    protocol = choose_protocol(config.protocol, dataclasses.asdict(experiment.own_protocol))
     if config.preprocessing == "protocol":
         return protocol
     known = find_known(experiment.weights, experiment.model.name)
