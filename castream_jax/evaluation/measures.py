@@ -15,7 +15,7 @@ from castream_jax.models.inputs import Normalisation
 from castream_jax.passes import map_in_chunks
 
 ROUNDING = 1e-3
-"""How far a score or a map may leave 0..1: more than the rounding of any dtype makes of 1, less than a logit's range."""
+"""How far scores and maps may leave 0..1: more than float32's rounding makes of 1, less than logits do."""
 SCORES = "score_fn gives", "probabilities: a softmax or a sigmoid of logits"
 MAPS = "maps hold", "maps in 0..1: of signed ones the positive part, divided by its maximum"
 
@@ -57,9 +57,12 @@ def measure_maps(
     probe(score_fn, images)
     saliency = upsample(maps, size)  # [J H W]
     columns = labels.reshape(len(maps), -1)  # [J S]
-    mean, std = normalisation.mean, normalisation.std
+    mean: tuple[float, ...] = normalisation.mean
+    std: tuple[float, ...] = normalisation.std
     is_black = protocol.deletion_end == "black"
-    erased = jnp.broadcast_to(-jnp.asarray(mean) / jnp.asarray(std), images.shape) if is_black else jnp.zeros_like(images)
+    erased = (
+        jnp.broadcast_to(-jnp.asarray(mean) / jnp.asarray(std), images.shape) if is_black else jnp.zeros_like(images)
+    )
     if protocol.mask_space == "normalised":
         mean, std = (0.0,) * len(mean), (1.0,) * len(std)
 
@@ -131,8 +134,11 @@ def probe(score_fn: Callable[[Array], Array], images: Array) -> None:
 
 def check_columns(labels: Int[Array, "J *S"], columns: int) -> None:
     """Raise `InputError` if labels, as far as they are known, have no column: JAX would take another one."""
-    if is_known(labels) and not 0 <= np.min(labels) <= np.max(labels) < columns:
-        raise InputError(f"labels are {np.min(labels)} to {np.max(labels)}: score_fn gives columns 0 to {columns - 1}.")
+    if not is_known(labels):
+        return
+    least, most = np.asarray(labels).min(), np.asarray(labels).max()
+    if least < 0 or most >= columns:
+        raise InputError(f"labels are {least} to {most}: score_fn gives the columns 0 to {columns - 1}.")
 
 
 def is_known(values: Array | np.ndarray) -> bool:

@@ -19,7 +19,6 @@ from jaxtyping import Float
 
 from castream_jax.errors import InputError, choose
 
-
 ADDED = ("orientation", "transparency")
 """Choices that came after the first hashes were published, which stand for their defaults."""
 
@@ -67,7 +66,9 @@ class Protocol:
             if options:
                 is_one = isinstance(value, str) and value in options
                 self._require(is_one, field.name, f"{' or '.join(map(repr, options))}; nothing else is implemented")
-        is_name = isinstance(self.name, str) and re.fullmatch(r"\w[\w.+-]*", self.name) and len(self.name.encode()) <= 100
+        is_name = (
+            isinstance(self.name, str) and re.fullmatch(r"\w[\w.+-]*", self.name) and len(self.name.encode()) <= 100
+        )
         self._require(bool(is_name), "name", "letters, digits and _ . + - (a folder has this name), up to 100 bytes")
         for name in ("step_rows", "blur_size", "shorter_side", "blur_sigma"):
             self._settle_number(name, float if name == "blur_sigma" else int)
@@ -142,8 +143,5 @@ def choose_protocol(base: str, choices: Mapping[str, Any]) -> Protocol:
         return protocol
     name = own.setdefault("name", f"{base}-own")
     if name in PROTOCOLS:
-        raise InputError(
-            f"a protocol with {', '.join(key for key in own if key != 'name') or 'the choices of ' + repr(base)} is named "
-            f"{name!r}: that is another one. Give it a name of its own."
-        )
+        raise InputError(f"a protocol of one's own is named {name!r}, as another one is: give it a name of its own.")
     return dataclasses.replace(protocol, **own)

@@ -33,7 +33,7 @@ def evaluation_protocol(experiment: Experiment) -> Protocol:
     """Return the protocol that the experiment is evaluated under.
 
     Raises:
-      InputError: no such protocol or choice, or `preprocessing="weights"` with weights whose preprocessing is not known.
+      InputError: no such protocol or choice, or `preprocessing="weights"` with weights whose own is not known.
     """
     config = experiment.evaluation
     protocol = choose_protocol(config.protocol, dataclasses.asdict(experiment.own_protocol))
