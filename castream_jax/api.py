@@ -14,6 +14,7 @@ from jaxtyping import Array
 from PIL import Image
 from tqdm import tqdm
 
+from castream_jax.arrays import check_images, check_labels, check_maps, check_pixels
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, choose
 from castream_jax.evaluation import maps as attribution_maps
@@ -24,6 +25,7 @@ from castream_jax.explanation.figure import Explanation
 from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import convert_picture, name_pictures, prepare, read_picture
 from castream_jax.metrics.protocol import Protocol, get_protocol
+from castream_jax.models.answers import check_probabilities
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.inputs import USUAL_SIZE, Preprocessing
 from castream_jax.placement import compute_on_devices
@@ -41,9 +43,12 @@ def attribute(
 ) -> Array:
     """Return saliency maps [B h w], float32 in [0, 1], at the resolution of the feature map.
 
+    A map that is not a number, or has nothing positive for its class, comes as zeros, and the log warns of it.
+
     Args:
       model: the network to explain.
-      images: [B H W 3] normalised float32 images.
+      images: [B H W 3] normalised floats of any dtype, of numpy, JAX or torch; the log warns of what looks as if it was
+        not normalised for the network.
       labels: [B] the class to explain for each image. Raw attention is the same for every class.
       method: "grad_cam", "grad_cam_pp", "score_cam", "attention", or "attention_scores" (before the softmax).
       target: the feature map that CAMs start from; by default the paper's: "stage4" for ResNet, "branch"
@@ -51,7 +56,8 @@ def attribute(
       chunk: masked images in one forward pass of Score-CAM; 0: what suits the device's memory.
 
     Raises:
-      InputError: an unknown method or target, a label out of range, NaN pixels, wrong shapes.
+      InputError: an unknown method or target, a label out of range, wrong shapes, pixels that are NaN or that no
+        normalised picture has, a network of one class.
 
     Source: METHOD 2.
     """
@@ -60,14 +66,27 @@ def attribute(
     images, labels = _check_batch(model, images, labels, chunk)
     if method == "score_cam":
         chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
-    return compute_on_devices(_attribute, model, (images, labels), method, model.target(target), chunk)
+    maps, nan, nothing = compute_on_devices(_attribute, model, (images, labels), method, model.target(target), chunk)
+    _warn_of_zeros(method, np.asarray(maps), np.asarray(nan), np.asarray(nothing))
+    return maps
+
+
+def _warn_of_zeros(method: str, maps: np.ndarray, nan: np.ndarray, nothing: np.ndarray) -> None:
+    """Warn of maps that are zeros, and say why."""
+    for failed, what in (
+        (nan, "is not a number"),
+        (nothing, "has nothing positive for its class"),
+        ((maps.max((1, 2)) == 0) & ~nan & ~nothing, "is the same everywhere"),
+    ):
+        if failed.any():
+            log.warning("images %s: the %s map %s; it comes as zeros.", np.flatnonzero(failed).tolist(), method, what)
 
 
 def _attribute(network, images, labels, method, target, chunk):
     found = attribution_maps.compute_maps(
         {"": network}, images, network.features(images), {"": labels}, [method], target, chunk
     )
-    return found.maps[method, ""]
+    return found.maps[method, ""], found.nan[method, ""], found.all_negative[method, ""]
 
 
 def explain(
@@ -129,10 +148,10 @@ View = tuple[str, np.ndarray, float, Array | None]
 
 def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
     """Return images [B H W 3] ready to be explained."""
-    pixels = np.asarray(images)
-    if pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[-1] == 3 and pixels.size:
+    pixels = check_pixels(images)
+    if pixels is not None:
         return [(f"image {i}", image, image.shape[0] / image.shape[1], None) for i, image in enumerate(pixels)]
-    normalised, _ = _check_batch(model, images, np.zeros(pixels.shape[:1], np.int32), 0)
+    normalised = jnp.asarray(check_images(model, images))
     mean, std = np.array(model.normalisation.mean, np.float32), np.array(model.normalisation.std, np.float32)
     shown = (np.clip(np.asarray(normalised) * std + mean, 0, 1) * 255).round().astype(np.uint8)
     ratio = shown.shape[1] / shown.shape[2]
@@ -210,30 +229,26 @@ def evaluate_maps(
 
     Args:
       model: the network that the maps explain.
-      images: [B H W 3] normalised float32 images.
+      images: [B H W 3] normalised floats, as for `attribute`.
       labels: [B] the classes whose probability is measured.
-      maps: [B h w] saliency maps in [0, 1], upsampled to the images here.
+      maps: [B h w] saliency maps in [0, 1] or truth values, upsampled to the images here.
       protocol: "castream", "rise", or a `Protocol`. The class is `labels` under every protocol.
       chunk: images in one forward pass; 0: what suits the device's memory.
 
     Returns:
       `average_drop`, `average_gain`, `average_increase`, `insertion`, `deletion` (fractions, [B]),
       `insertion_curve`, `deletion_curve` (probabilities, [B points]), and the `probability` and
-      `masked_probability` they come from.
+      `masked_probability` they come from. Where the network's probability is not a number, none of them is.
 
     Raises:
-      InputError: an unknown protocol, a label out of range, NaN pixels, maps out of range, wrong shapes.
+      InputError: an unknown protocol, maps out of range or not numbers, and as for `attribute`.
 
     Source: METHOD 3.
     """
     protocol = get_protocol(protocol) if isinstance(protocol, str) else protocol
     images, labels = _check_batch(model, images, labels, chunk)
     chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
-    maps = np.asarray(maps, np.float32)
-    if maps.ndim != 3 or len(maps) != len(images) or not maps.size:
-        raise InputError(f"maps have shape {maps.shape}: expected [B h w] with B = {len(images)}, as the images.")
-    if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1):
-        raise InputError(f"maps are in {np.min(maps)}..{np.max(maps)}: expected finite values in 0..1 (min-max them).")
+    maps = check_maps(maps, len(images))
     return compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), protocol, chunk)
 
 
@@ -245,20 +260,7 @@ def _evaluate(network, images, labels, maps, protocol, chunk):
 
 def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tuple[Array, Array]:
     """Return images and labels as arrays on the device, or raise `InputError`."""
-    pixels, classes = np.asarray(images), np.asarray(labels)
     check_chunk(chunk)
-    if pixels.ndim != 4 or pixels.shape[-1] != 3 or not pixels.size:
-        raise InputError(f"images have shape {pixels.shape}: expected [B H W 3], channels last, B at least 1.")
-    if not np.issubdtype(pixels.dtype, np.floating):
-        raise InputError(f"images are {pixels.dtype}: expected normalised floats, (pixels / 255 - mean) / std.")
-    if not np.isfinite(pixels).all():
-        bad = sorted(set(np.argwhere(~np.isfinite(pixels))[:, 0].tolist()))
-        raise InputError(f"images {bad} of the batch hold NaN or infinite pixels: expected finite values.")
-    if classes.shape != pixels.shape[:1] or not np.issubdtype(classes.dtype, np.integer):
-        raise InputError(
-            f"labels are {classes.dtype} of shape {classes.shape}: expected {len(pixels)} integers, one for each image."
-        )
-    if classes.min() < 0 or classes.max() >= model.num_classes:
-        wrong = classes[(classes < 0) | (classes >= model.num_classes)][0]
-        raise InputError(f"label {wrong} is out of range: {model.name} has classes 0 to {model.num_classes - 1}.")
-    return jnp.asarray(pixels, jnp.float32), jnp.asarray(classes, jnp.int32)
+    check_probabilities(model.name, model.num_classes)
+    pixels = check_images(model, images)
+    return jnp.asarray(pixels), jnp.asarray(check_labels(model, labels, len(pixels)))

@@ -115,6 +115,26 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
+class OwnProtocol:
+    """A protocol of one's own: what it chooses otherwise than `evaluation.protocol`; "" and 0: as that one does.
+
+    How pictures are turned and made opaque is chosen in `data`, for training too.
+    """
+
+    name: str = ""
+    """Of its reports' folder, and in tables; empty: the other one's name and `-own`."""
+    resize: str = ""
+    explained_class: str = ""
+    step_rows: int = 0
+    blur_size: int = 0
+    blur_sigma: float = 0.0
+    interpolation: str = ""
+    shorter_side: int = 0
+    mask_space: str = ""
+    deletion_end: str = ""
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Everything that the scripts need to know."""
 
@@ -136,6 +156,7 @@ class Experiment:
     stream: StageConfig = field(default_factory=lambda: StageConfig(epochs=90))
     """Stage B, the stream alone."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    own_protocol: OwnProtocol = field(default_factory=OwnProtocol)
 
     def __post_init__(self) -> None:
         _require(bool(self.name) and "\0" not in self.name, "name", repr(self.name), "a text")
@@ -155,6 +176,10 @@ class Experiment:
         _require(evaluation.num_images >= 0, "evaluation.num_images", evaluation.num_images, "0 (all) or more")
         _require(evaluation.num_figures >= 0, "evaluation.num_figures", evaluation.num_figures, "0 or more")
         _require(bool(evaluation.attributions), "evaluation.attributions", evaluation.attributions, "at least one")
+        for name in ("resize", "interpolation", "shorter_side"):
+            value = getattr(self.own_protocol, name)
+            is_read = not value or evaluation.preprocessing == "protocol"
+            _require(is_read, f"own_protocol.{name}", repr(value), "none with evaluation.preprocessing='weights'")
         if self.weights and self.backbone.epochs:
             raise InputError(
                 f"config has both weights={self.weights!r} and backbone.epochs={self.backbone.epochs}: "

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 ATTRIBUTION_NAMES = {
     "grad_cam": "Grad-CAM",
@@ -125,6 +126,10 @@ LOCALISATION = (
 )
 """Where the object is, of images with a mask or box."""
 
+NOT_A_NUMBER = "not a number"
+ODD = {"nan": NOT_A_NUMBER, "all_negative": "nothing positive for this class", "flat": "flat"}
+"""What can be wrong with a map: column of the rows, and in words. One that has nothing positive is flat too."""
+
 
 def name_attribution(attribution: str) -> str:
     """Return an attribution's name for people."""
@@ -141,10 +146,22 @@ def name_pooling(pooling: str) -> str:
     return POOLING_NAMES.get(pooling, pooling)
 
 
+def name_class(label: int, class_names: Sequence[str]) -> str:
+    """Return a class's name, or that a network's answer is none: -1."""
+    return class_names[label] if label >= 0 else NOT_A_NUMBER
+
+
+def describe_odd(flags: Mapping[str, Any]) -> str:
+    """Return what is wrong with a map by its flags, named as in `ODD`, in words; empty where nothing is."""
+    return next((words for name, words in ODD.items() if flags.get(name)), "")
+
+
 def name_answers(label: int, answers: Mapping[str, int], class_names: Sequence[str]) -> str:
     """Return what stands above an image: a class, and the answer of each pooling, as in "fox (GAP: dog, CA: fox)"."""
-    said = ", ".join(f"{name_pooling(pooling)}: {class_names[answer]}" for pooling, answer in answers.items())
-    return f"{class_names[label]} ({said})"
+    said = ", ".join(
+        f"{name_pooling(pooling)}: {name_class(answer, class_names)}" for pooling, answer in answers.items()
+    )
+    return f"{name_class(label, class_names)} ({said})"
 
 
 def order_pairs(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:

@@ -40,7 +40,8 @@ MAY_IMPORT = {
     | {"training.accuracy", "training.network", "training.preprocessing"},
     "explanation": {"models", "data", "config", "version", "command", "attribution", "masking"}
     | {"replacement", "evaluation", "training.network", "training.preprocessing", "names", "drawing"},
-    "api": {"models", "data", "metrics", "placement", "evaluation", "explanation"},
+    "arrays": {"models"},
+    "api": {"arrays", "models", "data", "metrics", "placement", "evaluation", "explanation"},
     "command": {"config", "cpu", "sharding"},
     "__init__": {"api", "metrics", "models", "weights", "version"},
 }

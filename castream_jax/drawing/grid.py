@@ -1,7 +1,7 @@
 """The grid of heat maps, as in the paper: a row for each image, a column for the input and for each map over it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ class HeatMaps:
     """Images with their heat maps.
 
     Raises:
-      ValueError: ids, titles or maps are not one for each image, or maps are not in 0..1.
+      ValueError: ids, titles, maps or remarks are not one for each image, or maps are not in 0..1.
     """
 
     images: UInt8[np.ndarray, "n H W 3"]
@@ -35,6 +35,8 @@ class HeatMaps:
     """By (attribution, pooling), [n h w] in 0..1; h and w may differ from map to map."""
     ratios: tuple[float, ...] = ()
     """Height over width that each image is shown in, its maps with it; empty: as its pixels are."""
+    remarks: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """What is written over each map, as that it is not a number; empty texts, or none at all: nothing."""
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -42,6 +44,7 @@ class HeatMaps:
             "/".join(pair): len(maps) for pair, maps in self.maps.items()
         }
         lengths |= {"ratios": len(self.ratios)} if self.ratios else {}
+        lengths |= {f"remarks of {'/'.join(pair)}": len(remarks) for pair, remarks in self.remarks.items()}
         wrong = {name: length for name, length in lengths.items() if length != count}
         if wrong:
             raise ValueError(f"heat maps of {count} images have {wrong}: expected one of each for each image.")
@@ -178,6 +181,8 @@ def draw_cells(
         if column.pair is not None:
             picture = overlay(picture, heat_maps.maps[column.pair][i])
         axes.imshow(picture, aspect="auto", interpolation="antialiased")
+        if column.pair is not None and (remark := heat_maps.remarks.get(column.pair, ("",) * (i + 1))[i]):
+            sheet.stamp(axes, remark, cell)
 
 
 def lay_heading(title: str, identity: str, width: float) -> Heading:

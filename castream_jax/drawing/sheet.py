@@ -18,7 +18,7 @@ PAGE_WIDTH = 7.0
 DPI = 200
 PRINT_DPI = 400
 """Of a PNG for print."""
-TEXT, SMALL = 7.5, 6.5
+TEXT, SMALL, STAMP = 7.5, 6.5, 5.5
 """Text sizes in points."""
 
 _RULER = RendererAgg(1, 1, DPI)
@@ -41,6 +41,13 @@ class Sheet:
         """Write text at (x, y), taken literally."""
         style: dict[str, Any] = {"fontsize": TEXT, "color": "black"} | changes
         self.figure.text(x / self.width, 1 - y / self.height, text, parse_math=False, **style)
+
+    def stamp(self, axes: Axes, text: str, width: float) -> None:
+        """Write text in the middle of axes that are `width` inches wide, on white."""
+        lines = "\n".join(wrap(text, width - 0.1, STAMP))
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+        style: dict[str, Any] = {"fontsize": STAMP, "color": "black", "bbox": box, "parse_math": False}
+        axes.text(0.5, 0.5, lines, transform=axes.transAxes, ha="center", va="center", **style)
 
     def rule(self, left: float, right: float, y: float) -> None:
         """Draw a thin horizontal line."""

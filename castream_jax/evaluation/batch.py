@@ -33,6 +33,7 @@ from castream_jax.evaluation.rows import ROWS
 from castream_jax.masking import upsample
 from castream_jax.metrics import localisation
 from castream_jax.metrics.protocol import Protocol
+from castream_jax.models.answers import predict
 from castream_jax.models.classifier import Classifier
 from castream_jax.names import LOCALISATION
 from castream_jax.sharding import DATA, split_images
@@ -64,9 +65,10 @@ def create_evaluate_batch(
         networks = model.poolings()
         images = model.normalisation(batch["images"])
         features = model.features(images)
-        predicted = jnp.stack([network.head(features)[0].argmax(-1) for network in networks.values()])  # [S B]
+        predicted = jnp.stack([predict(network.head(features)[0]) for network in networks.values()])  # [S B]
         classes = jnp.broadcast_to(batch["labels"], predicted.shape)
-        explained = predicted if protocol.explained_class == "predicted" else classes
+        asked = predicted if protocol.explained_class == "predicted" else classes
+        explained = jnp.maximum(asked, 0)  # of a network without an answer any class: all are NaN
         target = model.target(config.target or None)
         labels = dict(zip(networks, explained, strict=True))
         tolerance = config.score_cam_tolerance
@@ -83,7 +85,7 @@ def create_evaluate_batch(
             len(NULL_MAPS),
         )
         described = describe_maps(found, len(pooling), tolerance > 0)
-        classes_of = {"predicted_class": predicted[pooling], "explained_class": explained[pooling]}
+        classes_of = {"predicted_class": predicted[pooling], "explained_class": asked[pooling]}
         return measured | described | classes_of | {"cost": cost[None]}
 
     def sharded(state: nnx.State, batch: dict[str, Array]) -> dict[str, Array]:

@@ -12,6 +12,7 @@ from castream_jax.attribution.gradient import grad_cam_pp_weights, grad_cam_weig
 from castream_jax.attribution.score import ScoreCam, score_cam
 from castream_jax.errors import InputError, choose
 from castream_jax.masking import min_max
+from castream_jax.models.answers import check_probabilities
 from castream_jax.models.classifier import Classifier, Features
 
 GRADIENT_METHODS = {"grad_cam": grad_cam_weights, "grad_cam_pp": grad_cam_pp_weights}
@@ -47,8 +48,10 @@ def explained_keys(networks: Mapping[str, Classifier], methods: Sequence[str]) -
     """Return the maps that `compute_maps` makes, in its order.
 
     Raises:
-      InputError: an unknown method, one that is named twice, or methods that none of the networks has.
+      InputError: an unknown method, one that is named twice, methods that none of the networks has, or one class only.
     """
+    for network in networks.values():
+        check_probabilities(network.name, network.num_classes)
     for method in methods:
         choose("attribution", method, METHODS)
         if methods.count(method) > 1:

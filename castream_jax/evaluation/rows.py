@@ -36,7 +36,8 @@ ROWS = pa.schema(
 )
 """One image under one attribution and pooling; probabilities and metrics are fractions in 0..1 (METHOD 3).
 
-`explained_class` is the class that the map and the metrics are of, `predicted_class` the pooling's own answer.
+`explained_class` is the class that the map and the metrics are of, `predicted_class` the pooling's own answer; -1 where
+that is not a number.
 
 `flat` says that the map was constant and became zeros, `nan` that it held a NaN or an infinity and became zeros,
 `all_negative` that it had no positive value before its ReLU, which left nothing: such a map is flat too. The last two

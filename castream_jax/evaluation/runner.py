@@ -31,11 +31,11 @@ from castream_jax.evaluation.parts import RowParts, parts_directory, take_finger
 from castream_jax.evaluation.report.pictures import explain_chosen
 from castream_jax.evaluation.report.selection import Selection, choose_images
 from castream_jax.locking import alone_in
-from castream_jax.metrics.protocol import Protocol, get_protocol
+from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import create_local_mesh, first_process, replicate, round_up
 from castream_jax.training.network import load_trained
-from castream_jax.training.preprocessing import evaluation_protocol, network_resize, settled
+from castream_jax.training.preprocessing import chosen_protocol, evaluation_protocol, network_resize, settled
 from castream_jax.trees import digest
 
 
@@ -69,7 +69,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     """
     start = time.monotonic()
     config, data = experiment.evaluation, experiment.data
-    get_protocol(config.protocol)  # a mistake is said before anything is opened
+    chosen_protocol(experiment)  # a mistake is said before anything is opened
     source = open_source(data.name, config.split, data.directory, data.boxes)
     model = load_trained(experiment, workdir, source.num_classes)
     protocol = evaluation_protocol(experiment, model)

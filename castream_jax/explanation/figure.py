@@ -11,7 +11,7 @@ from castream_jax.drawing.sheet import DPI, PRINT_DPI, Sheet
 from castream_jax.errors import InputError
 from castream_jax.explanation.gallery import render_gallery
 from castream_jax.explanation.maps import LISTED, Explained
-from castream_jax.names import name_pooling
+from castream_jax.names import NOT_A_NUMBER, name_class, name_pooling
 from castream_jax.replacement import replacing
 
 NOTHING = 0.0005
@@ -47,6 +47,7 @@ class Explanation:
             titles=tuple(self._title(picture, picture.classes[k]) for picture, k in rows),
             maps={key: np.stack([picture.maps[key][k] for picture, k in rows]) for key in self.pictures[0].maps},
             ratios=tuple(picture.ratio for picture, _ in rows),
+            remarks={key: tuple(picture.remark(key, k) for picture, k in rows) for key in self.pictures[0].maps},
         )
 
     def sheet(self) -> Sheet:
@@ -79,7 +80,7 @@ class Explanation:
         """Name a class with its probabilities, and what was predicted instead."""
         said = [f"{name_pooling(key)} {percent(values[label])}" for key, values in picture.probabilities.items()]
         others = [(pooling, found) for pooling, found in picture.predicted.items() if found != label]
-        said += [f"{name_pooling(pooling)} predicts {self.class_names[found]}" for pooling, found in others]
+        said += [f"{name_pooling(pooling)} predicts {name_class(found, self.class_names)}" for pooling, found in others]
         return f"{self.class_names[label]} ({', '.join(said)})"
 
     def _intro(self) -> list[str]:
@@ -90,6 +91,7 @@ class Explanation:
             top = np.argsort(-values, kind="stable")[:LISTED]
             kept = [label for i, label in enumerate(top) if not i or values[label] >= NOTHING]
             listed = [f"{self.class_names[label]} ({percent(values[label])})" for label in kept]
+            listed = listed if np.isfinite(values).all() else [NOT_A_NUMBER]
             lines.append(f"{name_pooling(pooling)} predicts: " + ", ".join(listed))
         return [*lines, describe_view(self.pictures)]
 

@@ -202,11 +202,13 @@ def gather(explained: Sequence[Explained], titles: Sequence[str], blocks: bool) 
     if blocks:
         rest = {key: values for key, values in maps.items() if not key[0].startswith("attention")}
         maps = {
-            (f"Attention, block {i + 1}", "ca"): np.stack([found.blocks[i] for found in explained])
+            (f"Attention, block {i + 1}", "ca"): np.nan_to_num([found.blocks[i] for found in explained])
             for i in range(len(explained[0].blocks))
         } | rest
     ids = tuple("" if title == found.name else found.name for found, title in zip(explained, titles))
-    return HeatMaps(np.stack([found.pixels for found in explained]), ids, tuple(titles), maps)
+    remarks = {key: tuple(found.remark(key, 0) for found in explained) for key in maps if key in explained[0].maps}
+    pixels = np.stack([found.pixels for found in explained])
+    return HeatMaps(pixels, ids, tuple(titles), maps, remarks=remarks)
 
 
 def count_panels(maps: int) -> int:

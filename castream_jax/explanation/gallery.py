@@ -16,7 +16,7 @@ from castream_jax.drawing.grid import NARROWEST, WIDEST
 from castream_jax.drawing.overlay import COLOURS, HEAT, LIFT
 from castream_jax.drawing.page import load_template, to_base64, to_jpeg
 from castream_jax.explanation.maps import LISTED, Explained, rank
-from castream_jax.names import name_attribution, name_pooling, order_pairs
+from castream_jax.names import NOT_A_NUMBER, name_attribution, name_pooling, order_pairs
 from castream_jax.version import VERSION
 
 GENERATOR = "castream_jax explain"
@@ -72,8 +72,9 @@ def render_gallery(
 def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str, Any]:
     """Return a picture as the page reads it."""
     listed = [*picture.classes, *(label for label in rank(picture.probabilities)[:LISTED])]
-    highest = np.max(list(picture.probabilities.values()), axis=0)
+    highest = np.max([np.nan_to_num(values) for values in picture.probabilities.values()], axis=0)
     order = sorted(dict.fromkeys(listed), key=lambda label: -highest[label])
+    silent = [pooling for pooling, label in picture.predicted.items() if label < 0]
     return {
         "name": picture.name,
         "image": encode_picture(picture.pixels),
@@ -86,7 +87,12 @@ def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str
             }
             for label in order
         ],
-        "maps": {"/".join(key): encode_maps(key[0], maps) for key, maps in picture.maps.items()},
+        "maps": {
+            "/".join(key): encode_maps(key[0], maps)
+            | {"remarks": [picture.remark(key, k) for k in range(len(picture.classes))]}
+            for key, maps in picture.maps.items()
+        },
+        "answer": "; ".join(f"{name_pooling(pooling)} predicts: {NOT_A_NUMBER}" for pooling in silent),
     }
 
 

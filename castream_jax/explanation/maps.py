@@ -6,13 +6,13 @@ and both poolings share its passes.
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from castream_jax.attribution.attention import attention_map
 from castream_jax.attribution.gradient import weighted_sum
@@ -29,13 +29,19 @@ from castream_jax.evaluation.maps import (
     joint_probabilities,
 )
 from castream_jax.masking import min_max
+from castream_jax.models.answers import NOTHING, check_probabilities
 from castream_jax.models.classifier import Classifier, Features
+from castream_jax.names import describe_odd
 
 LISTED, EXPLAINED = 5, 3
 """Top predictions that are listed, and that are explained where no classes are asked for."""
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} pictures [{elapsed}<{remaining}]"
 TURNS = 16
 """Times that the progress bar moves during one Score-CAM, at most."""
+
+
+Flagged = tuple[Float[Array, "K h w"], Bool[Array, "K"], Bool[Array, "K"]]
+"""Maps; which of them were not numbers; which had nothing positive."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +63,24 @@ class Explained:
     """By (attribution, pooling), in 0..1. Raw attention is the same for every class."""
     blocks: tuple[Float[np.ndarray, "_ _"], ...]
     """The attention of each block of the stream, min-max scaled; empty for a GAP network."""
+    nan: dict[MapKey, Bool[np.ndarray, "K"]] = field(default_factory=dict)
+    """Which of `maps` held a NaN or an infinity, and became zeros."""
+    all_negative: dict[MapKey, Bool[np.ndarray, "K"]] = field(default_factory=dict)
+    """Which of `maps` had no positive value before their ReLU, which left zeros."""
 
     @property
     def predicted(self) -> dict[str, int]:
-        """The predicted class by pooling."""
-        return {pooling: int(values.argmax()) for pooling, values in self.probabilities.items()}
+        """The predicted class by pooling; -1 where its probabilities are not numbers."""
+        return {
+            pooling: int(values.argmax()) if np.isfinite(values).all() else NOTHING
+            for pooling, values in self.probabilities.items()
+        }
+
+    def remark(self, key: MapKey, k: int) -> str:
+        """Return what is wrong with the map of the k-th class, in words; empty where nothing is."""
+        flags = {"nan": self.nan, "all_negative": self.all_negative}
+        said = {name: found[key][k] for name, found in flags.items() if key in found}
+        return describe_odd(said | {"flat": not self.maps[key][k].any()})
 
 
 class Explainer:
@@ -77,8 +96,9 @@ class Explainer:
           chunk: masked images in one forward pass of Score-CAM; 0: what suits the device's memory.
 
         Raises:
-          InputError: an unknown method or target, no method that the network has, a chunk below 0.
+          InputError: an unknown method or target, no method that the network has, a chunk below 0, one class only.
         """
+        check_probabilities(model.name, model.num_classes)
         if not methods:
             raise InputError(f"there are no methods: expected some of {', '.join(METHODS)}.")
         for method in methods:
@@ -108,18 +128,20 @@ class Explainer:
           images: the normalised picture; None: normalised from `pixels`.
         """
         images = self.model.normalisation(pixels[None]) if images is None else images
-        features, found, blocks = look(self._graphdef, self._state, images)
-        probabilities = {name: np.asarray(found[name], np.float32) for name in self.model.poolings()}  # GAP first
-        drawn = len(classes) if classes else len({int(values.argmax()) for values in probabilities.values()})
+        features, answered, blocks = look(self._graphdef, self._state, images)
+        probabilities = {name: np.asarray(answered[name], np.float32) for name in self.model.poolings()}  # GAP first
+        answers = {int(values.argmax()) for values in probabilities.values() if np.isfinite(values).all()}
+        drawn = len(classes) if classes else max(1, len(answers))
         chosen = tuple(classes) if classes else rank(probabilities)[: max(EXPLAINED, drawn)]
         labels = jnp.asarray(chosen, jnp.int32)
         others = tuple(method for method in self.methods if method != "score_cam")
-        maps = explain_classes(self._graphdef, self._state, features, labels, others, self.target) if others else {}
+        found = explain_classes(self._graphdef, self._state, features, labels, others, self.target) if others else {}
         if "score_cam" in self.methods:
-            maps |= self._score_cam(images, features[self.target], labels, advance)
+            found |= self._score_cam(images, features[self.target], labels, advance)
         else:
             advance(1)
-        keys = [(method, pooling) for method in self.methods for pooling in probabilities if (method, pooling) in maps]
+        order = [(method, pooling) for method in self.methods for pooling in probabilities]
+        maps, nan, all_negative = ({key: np.asarray(found[key][i]) for key in order if key in found} for i in range(3))
         return Explained(
             name=name,
             pixels=pixels,
@@ -127,8 +149,10 @@ class Explainer:
             probabilities=probabilities,
             classes=chosen,
             drawn=drawn,
-            maps={key: np.asarray(maps[key]) for key in keys},
+            maps=maps,
             blocks=tuple(map(np.asarray, blocks)),
+            nan=nan,
+            all_negative=all_negative,
         )
 
     def _score_cam(
@@ -137,7 +161,7 @@ class Explainer:
         feature_map: Float[Array, "1 h w C"],
         labels: Int[Array, "K"],
         advance: Callable[[float], object],
-    ) -> dict[MapKey, Float[Array, "K h w"]]:
+    ) -> dict[MapKey, Flagged]:
         """Return the Score-CAM maps of every pooling; groups of channels differ from one pass in rounding alone."""
         networks = list(self.model.poolings())
         channels = feature_map.shape[-1]
@@ -150,15 +174,21 @@ class Explainer:
             part = padded[..., i * group : (i + 1) * group]
             weights.append(weigh(self._graphdef, self._state, images, part, labels, chunk).block_until_ready())
             advance(1 / groups)
-        maps = combine(feature_map, jnp.concatenate(weights)[:channels])  # [SK h w]
-        split = maps.reshape(len(networks), len(labels), *maps.shape[1:])
-        return {("score_cam", pooling): split[i] for i, pooling in enumerate(networks)}
+        combined = combine(feature_map, jnp.concatenate(weights)[:channels])  # of SK maps
+        split = [values.reshape(len(networks), len(labels), *values.shape[1:]) for values in combined]
+        return {("score_cam", pooling): tuple(values[i] for values in split) for i, pooling in enumerate(networks)}
 
 
 def rank(probabilities: dict[str, Float[np.ndarray, "C"]]) -> tuple[int, ...]:
-    """Return all classes, by their best rank in any pooling; where that is the same, the most probable first."""
-    ranks = np.min([np.argsort(np.argsort(-values, kind="stable")) for values in probabilities.values()], axis=0)
-    highest = np.max(list(probabilities.values()), axis=0)
+    """Return all classes, by their best rank in any pooling; where that is the same, the most probable first.
+
+    A pooling whose probabilities are not numbers ranks none.
+    """
+    numbers = [found for found in probabilities.values() if np.isfinite(found).all()] or [
+        np.zeros_like(found) for found in probabilities.values()
+    ]
+    ranks = np.min([np.argsort(np.argsort(-values, kind="stable")) for values in numbers], axis=0)
+    highest = np.max(numbers, axis=0)
     return tuple(int(label) for label in np.lexsort((-highest, ranks)))
 
 
@@ -181,13 +211,14 @@ def explain_classes(
     labels: Int[Array, "K"],
     methods: tuple[str, ...],
     target: str,
-) -> dict[MapKey, Float[Array, "K h w"]]:
+) -> dict[MapKey, Flagged]:
     """Return the maps of K classes of one picture, of methods that need no further pass: its features K times."""
     model: Classifier = nnx.merge(graphdef, state)
     networks = model.poolings()
     repeated = {name: jnp.repeat(values, len(labels), axis=0) for name, values in features.items()}
     unused = jnp.zeros((len(labels), 1, 1, 3))
-    return compute_maps(networks, unused, repeated, dict.fromkeys(networks, labels), methods, target, chunk=1).maps
+    found = compute_maps(networks, unused, repeated, dict.fromkeys(networks, labels), methods, target, chunk=1)
+    return {key: (found.maps[key], found.nan[key], found.all_negative[key]) for key in found.maps}
 
 
 @functools.partial(jax.jit, static_argnames=("graphdef", "chunk"))
@@ -209,8 +240,9 @@ def weigh(
 
 
 @jax.jit
-def combine(feature_map: Float[Array, "1 h w C"], weights: Float[Array, "C n"]) -> Float[Array, "n h w"]:
-    """Return the maps that weights make, min-max scaled; zeros where one is not finite."""
+def combine(feature_map: Float[Array, "1 h w C"], weights: Float[Array, "C n"]) -> Flagged:
+    """Return the n maps that weights make, min-max scaled; zeros where one is not finite."""
     sums = jnp.stack([weighted_sum(feature_map, weights[None, :, i])[0] for i in range(weights.shape[1])])
     finite = jnp.isfinite(sums).all((1, 2), keepdims=True)
-    return jnp.where(finite, min_max(jax.nn.relu(sums)), 0.0)
+    maps = jnp.where(finite, min_max(jax.nn.relu(sums)), 0.0)
+    return maps, ~finite[:, 0, 0], sums.max((1, 2)) <= 0

@@ -12,6 +12,7 @@ from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.preprocess import Resize
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source
+from castream_jax.models.answers import predict
 from castream_jax.models.classifier import Classifier, Features
 from castream_jax.sharding import batched, replicated, round_up, shard_batch, split_images
 from castream_jax.training.feed import AHEAD
@@ -71,5 +72,5 @@ class SplitAccuracy:
 
 
 def count_correct(logits: Float[Array, "B K"], labels: Int[Array, "B"], valid: Bool[Array, "B"]) -> Int[Array, ""]:
-    """Return how many of the images that are no padding are classified right."""
-    return jnp.sum((logits.argmax(-1) == labels) & valid)
+    """Return how many of the images that are no padding are classified right; logits that are NaN never are."""
+    return jnp.sum((predict(logits) == labels) & valid)

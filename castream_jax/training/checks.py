@@ -5,12 +5,14 @@ from jax.sharding import Mesh
 from castream_jax.config import Experiment, StageConfig
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import InputError
+from castream_jax.models.answers import check_probabilities
 from castream_jax.sharding import check_batch_size
 from castream_jax.training.network import BACKBONE, STREAM
 
 
 def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
-    """Raise `InputError` if there is nothing to train, nothing to train the stream on, or batches do not fit."""
+    """Raise `InputError` if there is nothing to train, one class only, no data, or batches do not fit."""
+    check_probabilities(f"a network for {source.name}", source.num_classes)
     if not experiment.backbone.epochs and not experiment.weights:
         raise InputError(
             "config has neither weights nor backbone.epochs: set --config.weights to the weights of a "

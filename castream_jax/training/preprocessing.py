@@ -6,7 +6,7 @@ import logging
 from castream_jax.config import Experiment
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
-from castream_jax.metrics.protocol import Protocol, get_protocol
+from castream_jax.metrics.protocol import Protocol, choose_protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.inputs import USUAL_SIZE, Normalisation, Preprocessing
 from castream_jax.weights.known import KNOWN, find_known
@@ -56,11 +56,16 @@ def network_resize(model: Classifier) -> Resize:
     return Resize.of(seen)
 
 
+def chosen_protocol(experiment: Experiment) -> Protocol:
+    """Return the protocol that the config chooses, by name or choice by choice; `InputError` if there is none."""
+    return choose_protocol(experiment.evaluation.protocol, dataclasses.asdict(experiment.own_protocol))
+
+
 def resizing(experiment: Experiment, own: Preprocessing | None, size: int) -> Preprocessing:
     """Return how pictures become squares of `size`: as the protocol says, or if it is asked for as the weights do."""
     config = experiment.evaluation
     if config.preprocessing == "protocol":
-        protocol = get_protocol(config.protocol)
+        protocol = chosen_protocol(experiment)
         return Preprocessing(size, protocol.resize, protocol.interpolation, protocol.shorter_side)
     known = find_known(experiment.weights, experiment.model.name)
     published = known.preprocessing if known else own
@@ -76,9 +81,8 @@ def resizing(experiment: Experiment, own: Preprocessing | None, size: int) -> Pr
 
 def evaluation_protocol(experiment: Experiment, model: Classifier) -> Protocol:
     """Return the protocol that a network, whose preprocessing is settled, is evaluated under."""
-    config = experiment.evaluation
-    protocol = get_protocol(config.protocol)
-    if config.preprocessing == "weights":
+    protocol = chosen_protocol(experiment)
+    if experiment.evaluation.preprocessing == "weights":
         known, resize = find_known(experiment.weights, experiment.model.name), network_resize(model)
         protocol = dataclasses.replace(
             protocol,

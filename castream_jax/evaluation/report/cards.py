@@ -11,10 +11,10 @@ from PIL import Image
 
 from castream_jax.drawing.overlay import colour_scale, overlay
 from castream_jax.drawing.page import to_jpeg
-from castream_jax.evaluation.report.selection import ODD, Selection
+from castream_jax.evaluation.report.selection import Selection
 from castream_jax.evaluation.report.tables import ABSENT
 from castream_jax.evaluation.rows import group_rows, measured, without_curves
-from castream_jax.names import Metric, is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.names import ODD, Metric, is_null, name_attribution, name_class, name_pooling, order_pairs
 
 LARGEST, LARGEST_MAP = 320, 160
 """Pixels of the longer side of an image, and of a map over it: a page with 40 images stays at a few MB."""
@@ -130,9 +130,9 @@ def build_case(
         answers=[
             Answer(
                 name_pooling(pooling),
-                names[record["predicted_class"]],
+                name_class(record["predicted_class"], names),
                 record["predicted_class"] == record["label"],
-                names[record["explained_class"]],
+                name_class(record["explained_class"], names),
                 to_percent(record["probability"]),
             )
             for pooling, record in answers.items()

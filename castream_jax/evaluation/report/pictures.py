@@ -17,7 +17,7 @@ from castream_jax.data.source import Source
 from castream_jax.drawing.grid import HeatMaps
 from castream_jax.evaluation.maps import MapKey
 from castream_jax.evaluation.report.selection import Category, Selection
-from castream_jax.names import name_answers
+from castream_jax.names import describe_odd, name_answers
 
 Measure = Callable[[Source], Iterator[tuple[Batch, dict[str, np.ndarray]]]]
 """From a source to its batches, each with what `create_evaluate_batch` says of it."""
@@ -73,6 +73,7 @@ def explain_chosen(
             bar.update(int(batch["valid"].sum()))
     records = [rows.slice(place * len(keys), len(keys)).to_pylist() for place in shown]
     names = source.class_names
+    explained = keys[: len(maps[0])] if maps else ()
     heat_maps = HeatMaps(
         images=np.stack(images) if images else np.zeros((0, 1, 1, 3), np.uint8),
         ids=tuple(record[0]["id"] for record in records),
@@ -80,6 +81,7 @@ def explain_chosen(
             name_answers(record[0]["label"], {row["pooling"]: row["predicted_class"] for row in record}, names)
             for record in records
         ),
-        maps={key: np.stack([each[m] for each in maps]) for m, key in enumerate(keys[: len(maps[0])])} if maps else {},
+        maps={key: np.stack([each[m] for each in maps]) for m, key in enumerate(explained)},
+        remarks={key: tuple(describe_odd(record[m]) for record in records) for m, key in enumerate(explained)},
     )
     return Selection(categories, heat_maps, tuple(shown), names)

@@ -9,12 +9,10 @@ from jaxtyping import Bool, Float
 
 from castream_jax.drawing.grid import HeatMaps
 from castream_jax.evaluation.rows import group_rows
-from castream_jax.names import is_null, name_attribution, name_pooling
+from castream_jax.names import ODD, describe_odd, is_null, name_attribution, name_pooling
 
 IMAGES_PER_CATEGORY, CATEGORIES = 6, 5
 """Images in a category, but for the first images of all; and how many such categories there are."""
-ODD = {"nan": "a NaN", "all_negative": "nothing positive", "flat": "flat"}
-"""What can be wrong with a map: column of the rows, and in words. One that has nothing positive is flat too."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +142,8 @@ def choose_failed(columns: Columns) -> Category:
     number = np.sum([np.any([found[name] for name in ODD], axis=0) for found in columns.values()], axis=0)  # [n]
 
     def say(place: int) -> str:
-        odd = {pair: describe_odd(found, place) for pair, found in columns.items()}
+        odd = {pair: describe_odd({name: found[name][place] for name in ODD}) for pair, found in columns.items()}
         return "; ".join(f"{name_attribution(a)} {name_pooling(p)}: {what}" for (a, p), what in odd.items() if what)
 
     meaning = "Maps that are flat, hold a NaN, or have nothing positive before their ReLU; most of them first."
     return Category("Failed maps", meaning, take((-number,), number > 0, say))
-
-
-def describe_odd(found: dict[str, np.ndarray], place: int) -> str:
-    """Return what is wrong with one image's map, or nothing."""
-    return next((what for name, what in ODD.items() if found[name][place]), "")
