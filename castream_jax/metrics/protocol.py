@@ -141,7 +141,7 @@ def choose_protocol(base: str, choices: Mapping[str, Any]) -> Protocol:
     own = {name: value for name, value in choices.items() if value and value != getattr(protocol, name)}
     if not own:
         return protocol
-    name = own.setdefault("name", f"{base}-own")
+    name = own["name"] = choices.get("name") or f"{base}-own"
     if name in PROTOCOLS:
         raise InputError(f"a protocol of one's own is named {name!r}, as another one is: give it a name of its own.")
     return dataclasses.replace(protocol, **own)
