@@ -62,9 +62,9 @@ def test_every_choice_changes_the_hash(name):
 
 ILLEGAL = {
     "name": ["", "a/b", "..", ".hidden", "a b", "x" * 101, "-x", "a\0", 3],
-    "step_rows": [0, -1, 2.5, True, "8", None],
+    "step_rows": [10**400, 0, -1, 2.5, True, "8", None],
     "blur_size": [0, 4, -5, 1001, 5.0],
-    "blur_sigma": [0.0, -1.0, math.nan, math.inf, 1e9, 1e-300, "5"],
+    "blur_sigma": [10**400, 0.0, -1.0, math.nan, math.inf, 1e9, 1e-300, "5"],
     "shorter_side": [-1, 10**9, 256.0],
 }
 
