@@ -155,7 +155,7 @@ def write_maps(file: Path, explained: Explained, names: Sequence[str]) -> None:
     """Write one picture's maps as an NPZ.
 
     Arrays: `<attribution>_<pooling>` float32 [K h w] in 0..1, and beside each `…_nan` and `…_all_negative` bool [K]:
-    which are zeros because they were not numbers, or had nothing positive; `classes` int [K] and `class_names` [K] that
+    which are zeros because they were no numbers, or had nothing positive; `classes` int [K] and `class_names` [K] that
     they are of, `probabilities_<pooling>` [C], `block_<n>` [h w], the attention of each block, and `image` uint8
     [H W 3].
     """

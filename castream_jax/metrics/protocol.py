@@ -6,7 +6,6 @@ Numbers of two protocols do not compare. The name and the hash are printed besid
 import dataclasses
 import hashlib
 import json
-import math
 import re
 import typing
 from collections.abc import Mapping
@@ -61,37 +60,8 @@ class Protocol:
     score_cam: Literal["probability, no baseline, aligned corners"] = "probability, no baseline, aligned corners"
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, options = getattr(self, field.name), typing.get_args(field.type)
-            if options:
-                is_one = isinstance(value, str) and value in options
-                self._require(is_one, field.name, f"{' or '.join(map(repr, options))}; nothing else is implemented")
-        is_name = (
-            isinstance(self.name, str) and re.fullmatch(r"\w[\w.+-]*", self.name) and len(self.name.encode()) <= 100
-        )
-        self._require(bool(is_name), "name", "letters, digits and _ . + - (a folder has this name), up to 100 bytes")
-        for name in ("step_rows", "blur_size", "shorter_side", "blur_sigma"):
-            self._settle_number(name, float if name == "blur_sigma" else int)
-        self._require(self.step_rows >= 1, "step_rows", "1 or more")
-        odd = 1 <= self.blur_size < 1000 and self.blur_size % 2 == 1
-        self._require(odd, "blur_size", "an odd number of pixels, 1 to 999")
-        self._require(0.1 <= self.blur_sigma <= 1000, "blur_sigma", "0.1 to 1000 pixels")
-        self._require(0 <= self.shorter_side <= 8192, "shorter_side", "0 (256/224 of the size) to 8192 pixels")
-        is_read = self.resize == "crop" or not self.shorter_side
-        self._require(is_read, "shorter_side", "0 with resize='squash', which has no use for it, or resize='crop'")
-
-    def _settle_number(self, name: str, kind: type) -> None:
-        """Make a number Python's own, so that equal choices have equal hashes."""
-        value = getattr(self, name)
-        numbers = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
-        is_number = isinstance(value, numbers) and not isinstance(value, bool)
-        is_number = is_number and (isinstance(value, int) or math.isfinite(value))
-        self._require(is_number, name, "a whole number" if kind is int else "a number")
-        object.__setattr__(self, name, value if isinstance(value, kind) else kind(value))
-
-    def _require(self, holds: bool, name: str, expected: str) -> None:
-        if not holds:
-            raise InputError(f"protocol {self.name!r} has {name}={getattr(self, name)!r}: expected {expected}.")
+        for name, value in settle_choices(vars(self)).items():
+            object.__setattr__(self, name, value)
 
     @property
     def hash(self) -> str:
@@ -110,6 +80,40 @@ class Protocol:
         impulse = np.zeros((self.blur_size, self.blur_size))
         impulse[self.blur_size // 2, self.blur_size // 2] = 1
         return scipy.ndimage.gaussian_filter(impulse, self.blur_sigma).astype(np.float32)
+
+
+def settle_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the choices of a protocol with Python's own numbers, so that equal ones have equal hashes.
+
+    Raises:
+      InputError: as for `Protocol`.
+    """
+    settled = dict(choices)
+
+    def require(holds: object, name: str, expected: str) -> None:
+        if not holds:
+            raise InputError(f"protocol {choices['name']!r} has {name}={choices[name]!r}: expected {expected}.")
+
+    for field in dataclasses.fields(Protocol):
+        value, options = choices[field.name], typing.get_args(field.type)
+        if options:
+            expected = f"{' or '.join(map(repr, options))}; nothing else is implemented"
+            require(isinstance(value, str) and value in options, field.name, expected)
+        elif field.type in (int, float):
+            numbers = (int, np.integer) if field.type is int else (int, float, np.integer, np.floating)
+            is_number = isinstance(value, numbers) and not isinstance(value, bool) and abs(value) < 1e9
+            require(is_number, field.name, "a whole number" if field.type is int else "a number")
+            settled[field.name] = value if isinstance(value, field.type) else field.type(value)
+    name, blur_size = settled["name"], settled["blur_size"]
+    is_folder = isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name) and len(name.encode()) <= 100
+    require(is_folder, "name", "letters, digits and _ . + - (a folder has this name), up to 100 bytes")
+    require(settled["step_rows"] >= 1, "step_rows", "1 or more")
+    require(1 <= blur_size < 1000 and blur_size % 2, "blur_size", "an odd number of pixels, 1 to 999")
+    require(0.1 <= settled["blur_sigma"] <= 1000, "blur_sigma", "0.1 to 1000 pixels")
+    require(0 <= settled["shorter_side"] <= 8192, "shorter_side", "0 (256/224 of the size) to 8192 pixels")
+    is_read = settled["resize"] == "crop" or not settled["shorter_side"]
+    require(is_read, "shorter_side", "0 with resize='squash', which has no use for it, or resize='crop'")
+    return settled
 
 
 PROTOCOLS = {
@@ -141,7 +145,7 @@ def choose_protocol(base: str, choices: Mapping[str, Any]) -> Protocol:
     own = {name: value for name, value in choices.items() if value and value != getattr(protocol, name)}
     if not own:
         return protocol
-    name = own.setdefault("name", f"{base}-own")
+    name = own["name"] = choices.get("name") or f"{base}-own"
     if name in PROTOCOLS:
         raise InputError(f"a protocol of one's own is named {name!r}, as another one is: give it a name of its own.")
-    return dataclasses.replace(protocol, **own)
+    return Protocol(**settle_choices(dataclasses.asdict(protocol) | own))

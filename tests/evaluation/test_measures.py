@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 import scipy.ndimage
 from flax import nnx
 
-from castream_jax import PROTOCOLS, Normalisation
+from castream_jax import PROTOCOLS, InputError, Normalisation
 from castream_jax.evaluation.maps import joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
 from castream_jax.masking import upsample
@@ -133,9 +134,13 @@ def plain_measures(protocol: Protocol) -> dict[str, np.ndarray]:
         mask = np.stack([np.interp(places[1], range(4), tall[j]) for j in range(10)])
         order = np.flip(np.argsort(mask.reshape(-1), kind="stable"))
         image = (PIXELS[i] - MEAN) / STD
+        masked = (
+            (PIXELS[i] * mask[..., None] - MEAN) / STD if protocol.mask_space == "pixels" else image * mask[..., None]
+        )
+        erased = np.zeros_like(image) if protocol.deletion_end != "black" else (0 * PIXELS[i] - MEAN) / STD
         blurred = scipy.ndimage.convolve(image, protocol.blur_kernel()[:, :, None].astype(float), mode="constant")
-        p, o = probability(image, label), probability((PIXELS[i] * mask[..., None] - MEAN) / STD, label)
-        insertion, deletion = curve(blurred, image, order, label), curve(image, np.zeros_like(image), order, label)
+        p, o = probability(image, label), probability(masked, label)
+        insertion, deletion = curve(blurred, image, order, label), curve(image, erased, order, label)
         rows.append(
             {
                 "probability": p,
@@ -165,8 +170,10 @@ def found_measures(protocol: Protocol, chunk: int) -> dict[str, jax.Array]:
         PROTOCOLS["rise"],
         dataclasses.replace(CASTREAM, step_rows=4),
         dataclasses.replace(CASTREAM, step_rows=10),
+        dataclasses.replace(CASTREAM, deletion_end="black"),
+        dataclasses.replace(PROTOCOLS["rise"], mask_space="normalised"),
     ],
-    ids=["castream", "rise", "short last step", "one step"],
+    ids=["castream", "rise", "short last step", "one step", "deletion to black", "normalised masks"],
 )
 def test_measures_are_the_plain_loop(protocol):
     found, expected = found_measures(protocol, chunk=7), plain_measures(protocol)
@@ -181,3 +188,87 @@ def test_measures_do_not_depend_on_the_chunk(chunk):
     found, other = found_measures(CASTREAM, chunk), found_measures(CASTREAM, 7)
     for key, values in found.items():
         assert_close(values, other[key], absolute=1e-5)
+
+
+ACTS_ON = {
+    "step_rows": {"insertion", "deletion"},
+    "blur_size": {"insertion"},
+    "blur_sigma": {"insertion"},
+    "mask_space": {"masked_probability", "average_drop"},
+    "deletion_end": {"deletion"},
+}
+"""Choices that are made here, and what they must move; the others come before: the image and the class."""
+BEFORE = {"name", "resize", "explained_class", "interpolation", "shorter_side", "orientation", "transparency"}
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Protocol), ids=lambda field: field.name)
+def test_every_choice_changes_the_numbers(field):
+    options = typing.get_args(field.type)
+    if field.name in BEFORE or len(options) == 1:
+        assert field.name not in ACTS_ON
+        return
+    rise, name = PROTOCOLS["rise"], field.name
+    values = options or {"step_rows": (2, 3), "blur_size": (1, 5), "blur_sigma": (0.5, 1.0)}[name]
+    before = found_measures(rise, 7)
+    for value in set(values) - {getattr(rise, name)}:
+        after = found_measures(dataclasses.replace(rise, **{name: value}), 7)
+        for measure in ACTS_ON[name]:
+            assert np.abs(np.asarray(after[measure]) - np.asarray(before[measure])).max() > 1e-4, measure
+
+
+IMAGES = jnp.asarray((PIXELS - MEAN) / STD, jnp.float32)
+ARGUMENTS = (jnp.asarray(SOURCE), jnp.asarray(LABELS), PROTOCOLS["rise"], Normalisation(MEAN, STD), 7)
+
+
+def logits(images: jax.Array) -> jax.Array:
+    return jnp.log(score_fn(images)) + 2
+
+
+def test_scores_that_are_no_probabilities_are_refused():
+    """At once, and inside a jit where what it closes over shows it; else every number is NaN."""
+    maps = jnp.asarray(MAPS)
+    said = r"score_fn gives values in .*: expected probabilities: a softmax or a sigmoid of logits"
+    with pytest.raises(InputError, match=said):
+        measure_maps(logits, IMAGES, maps, *ARGUMENTS)
+    with pytest.raises(InputError, match=said):
+        jax.jit(lambda maps: measure_maps(logits, IMAGES, maps, *ARGUMENTS))(maps)
+    found = jax.jit(lambda images, maps: measure_maps(logits, images, maps, *ARGUMENTS))(IMAGES, maps)
+    assert all(np.isnan(values).all() for values in found.values())
+
+
+def test_scores_that_leave_later_are_refused_too():
+    """Probabilities on the images themselves, and not on what is made of them."""
+
+    def sometimes(images):
+        is_whole = jnp.isin(images[:, 0, 0, 0], IMAGES[:, 0, 0, 0])
+        return score_fn(images) * jnp.where(is_whole, 1, 30)[:, None]
+
+    maps = jnp.asarray(MAPS)
+    with pytest.raises(InputError, match="score_fn gives values in"):
+        measure_maps(sometimes, IMAGES, maps, *ARGUMENTS)
+
+
+def test_maps_out_of_range_are_refused():
+    maps = jnp.asarray(MAPS).at[1].add(-0.5)
+    with pytest.raises(InputError, match=r"maps hold values in -0\..*: expected maps in 0\.\.1"):
+        measure_maps(score_fn, IMAGES, maps, *ARGUMENTS)
+    found = jax.jit(lambda maps: measure_maps(score_fn, IMAGES, maps, *ARGUMENTS))(maps)
+    for values in found.values():
+        assert np.isnan(values[1]).all()
+        assert np.isfinite(np.delete(values, 1, axis=0)).all()
+
+
+def test_maps_and_scores_that_are_nan_give_nan():
+    maps = jnp.asarray(MAPS).at[2, 1, 1].set(jnp.nan)
+    found = measure_maps(score_fn, IMAGES, maps, *ARGUMENTS)
+    for values in found.values():
+        assert np.isnan(values[2]).all()
+        assert np.isfinite(np.delete(values, 2, axis=0)).all()
+    broken = jax.jit(lambda maps: measure_maps(lambda x: score_fn(x) * jnp.nan, IMAGES, maps, *ARGUMENTS))(maps)
+    assert all(np.isnan(values).all() for values in broken.values())
+
+
+def test_labels_without_a_column_are_refused():
+    arguments = (ARGUMENTS[0], ARGUMENTS[1].at[0].set(4), *ARGUMENTS[2:])
+    with pytest.raises(InputError, match="labels are 0 to 4: score_fn gives the columns 0 to 3"):
+        jax.jit(lambda maps: measure_maps(score_fn, IMAGES, maps, *arguments))(jnp.asarray(MAPS))

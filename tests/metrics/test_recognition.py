@@ -25,6 +25,13 @@ def test_certain_images_stay_finite():
             assert_close(average_gain(p, o), jnp.maximum(o - p, 0), absolute=0)
 
 
+def test_nan_in_nan_out():
+    some, nan = jnp.asarray([0.0, 0.5, 1.0]), jnp.full(3, jnp.nan)
+    for p, o in ((some, nan), (nan, some), (nan, nan)):
+        for metric in (average_drop, average_gain, average_increase):
+            assert jnp.isnan(metric(p, o)).all()
+
+
 KINDS = {
     "resnet18_stream_cam_metrics": ("gradcam", "gradcampp", "scorecam", "synth"),
     "resnet18_gap": ("gradcam", "gradcampp", "scorecam"),
