@@ -26,7 +26,8 @@ def build_network(experiment: Experiment, num_classes: int) -> Classifier:
     model = create_model(config.name, config.pooling, num_classes, config.heads, experiment.seed, config.dtype)
     if not experiment.weights:
         return model
-    return load_weights(model, experiment.weights, experiment.replace_classifier, experiment.classes)
+    choices = experiment.replace_classifier, experiment.classes, experiment.weights_average
+    return load_weights(model, experiment.weights, *choices, fresh_stream=True)
 
 
 def evaluation_protocol(experiment: Experiment) -> Protocol:
@@ -81,6 +82,7 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Cla
     model = build_network(experiment, num_classes)
     if pretrained:
         return model
+    model.notes = ()  # of the weights that training started from
     graphdef, state = nnx.split(model)
     with Checkpoints(directory) as checkpoints:
         restored = checkpoints.restore({"model": state})

@@ -7,10 +7,15 @@ validation set with the preprocessing given here.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from castream_jax.errors import choose
 from castream_jax.models.inputs import IMAGENET, Normalisation
+from castream_jax.weights.regular import exists
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".json")
+"""Of weight files: what ends so is no misspelt name."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,15 @@ KNOWN = {
 def find_known(weights: str, architecture: str) -> KnownWeights | None:
     """Return the published checkpoint that `weights` names, or None where it is a path or an address.
 
+    What is there under that name is a path.
+
     Raises:
       InputError: it looks like a name, but there is no such checkpoint.
     """
+    if exists(Path(weights).expanduser()):
+        return None
     if weights in KNOWN:
         return KNOWN[weights]
-    if weights.startswith(f"{architecture}.") and not weights.endswith((".safetensors", ".pth", ".pt", ".bin")):
+    if weights.startswith(f"{architecture}.") and not weights.endswith(SUFFIXES):
         choose("weights", weights, [name for name in KNOWN if name.startswith(f"{architecture}.")])
     return None
