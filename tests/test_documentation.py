@@ -25,7 +25,7 @@ from castream_jax import command as command_line
 from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.cost import predict_passes
 from castream_jax.models import resnet
-from castream_jax.weights import files
+from castream_jax.weights import hub
 from tests.documented import BLOCKS, COMMANDS, PARSED, ROOT, RUN, SMALL, TESTED_ELSEWHERE, Command, find_rule
 from tests.networks import fill, random_images
 
@@ -193,7 +193,7 @@ def test_python_blocks(page, demo, monkeypatch):
     model = fill(nnx.eval_shape(lambda: ca.create_model("resnet50")))
     state_dict = ca.export_weights(model)
     save_file(state_dict, "weights.safetensors")
-    monkeypatch.setattr(files.huggingface_hub, "hf_hub_download", lambda *_: "weights.safetensors")
+    monkeypatch.setattr(hub.huggingface_hub, "hf_hub_download", lambda *_: "weights.safetensors")
     images, labels = random_images(2, 32, 32), np.array([1, 2])
     maps = np.random.default_rng(0).random((2, 1, 1), np.float32)
     prepared = {"ca": ca, "model": model, "images": images, "labels": labels, "maps": maps, "state_dict": state_dict}

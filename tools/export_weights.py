@@ -3,9 +3,11 @@
     python tools/export_weights.py --config configs/demo.py --workdir runs/demo --output demo.safetensors
 
 A CA network has torchvision's names, and the reference's for its stream; --pooling=gap leaves the stream out, and
---names=timm or --names=facebookresearch (ConvNeXt, GAP) renames. `ca.load_weights` reads the file back to the bit.
+--names=timm or --names=facebookresearch (ConvNeXt, GAP) renames. `ca.load_weights` reads the file back to the bit, and
+from its header the network's preprocessing, normalisation and class names.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from castream_jax.command import run
 from castream_jax.config import Experiment
 from castream_jax.data.source import open_source
 from castream_jax.errors import InputError, choose
+from castream_jax.models.description import describe_network
 from castream_jax.training.network import load_trained
 from castream_jax.weights.convert import export_weights
+from castream_jax.weights.formats import DESCRIPTION
 from castream_jax.weights.names import find_scheme
 
 
@@ -33,7 +37,7 @@ def main(experiment: Experiment, workdir: Path, output: str, names: str, pooling
     chosen = networks[choose("--pooling", pooling or model.pooling, networks)]
     weights = export_weights(chosen, names or "torchvision")
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, output, metadata={"architecture": chosen.name, "pooling": chosen.pooling})
+    save_file(weights, output, metadata={DESCRIPTION: json.dumps(describe_network(chosen))})
     print(f"{output}: {len(weights)} arrays of {chosen.name} with pooling {chosen.pooling}", file=sys.stderr)
 
 

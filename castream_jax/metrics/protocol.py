@@ -100,8 +100,8 @@ def settle_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
             expected = f"{' or '.join(map(repr, options))}; nothing else is implemented"
             require(isinstance(value, str) and value in options, field.name, expected)
         elif field.type in (int, float):
-            numbers = (int, np.integer) if field.type is int else (int, float, np.integer, np.floating)
-            is_number = isinstance(value, numbers) and not isinstance(value, bool) and abs(value) < 1e9
+            numbers: tuple[Any, ...] = (int, np.integer) if field.type is int else (int, float, np.integer, np.floating)
+            is_number = isinstance(value, numbers) and not isinstance(value, bool) and abs(float(value)) < 1e9
             require(is_number, field.name, "a whole number" if field.type is int else "a number")
             settled[field.name] = value if isinstance(value, field.type) else field.type(value)
     name, blur_size = settled["name"], settled["blur_size"]

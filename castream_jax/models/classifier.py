@@ -48,6 +48,7 @@ class Classifier(nnx.Module):
         normalisation: Normalisation = IMAGENET,
         preprocessing: Preprocessing | None = None,
         class_names: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
     ):
         """Put the parts together.
 
@@ -57,6 +58,7 @@ class Classifier(nnx.Module):
           normalisation: of its input.
           preprocessing: how pictures become its input; None: not known.
           class_names: by label; empty: not known.
+          notes: what is to be known of its weights, in sentences: a fresh stream, a moving average.
         """
         self.name = name
         self.backbone = backbone
@@ -65,6 +67,7 @@ class Classifier(nnx.Module):
         self.normalisation = normalisation
         self.preprocessing = preprocessing
         self.class_names = class_names
+        self.notes = notes
 
     @property
     def pooling(self) -> str:
@@ -102,7 +105,7 @@ class Classifier(nnx.Module):
 
     def poolings(self) -> dict[str, "Classifier"]:
         """Return the networks in this one that share its features: GAP always, CA where there is a stream."""
-        known = self.normalisation, self.preprocessing, self.class_names
+        known = self.normalisation, self.preprocessing, self.class_names, self.notes
         gap = Classifier(self.name, self.backbone, None, self.classifier, *known)
         return {"gap": gap} if self.stream is None else {"gap": gap, "ca": self}
 

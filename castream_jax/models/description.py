@@ -30,17 +30,23 @@ def recall_network(model: Classifier, metadata: Mapping[str, Any]) -> None:
     Raises:
       InputError: its logits become probabilities in a way that is not known here.
     """
-    description = metadata.get("network") or _describe_older(metadata["config"])
-    if description["score"] != SCORE:
+    description = metadata["network"] if "network" in metadata else _describe_older(metadata["config"])
+    if not isinstance(description, Mapping) or description.get("score") != SCORE:
+        score = description.get("score") if isinstance(description, Mapping) else description
         raise InputError(
-            f"this network's scores are {description['score']!r}: expected {SCORE!r}, the only ones that this version "
+            f"this network's scores are {score!r:.80}: expected {SCORE!r}, the only ones that this version "
             "knows. Use the version that it was trained with, or a newer one."
         )
-    found = description["preprocessing"]
-    normalisation = description["normalisation"]
-    model.preprocessing = Preprocessing(**found) if found else None
-    model.normalisation = Normalisation(tuple(normalisation["mean"]), tuple(normalisation["std"]))
-    model.class_names = tuple(description["class_names"])
+    try:
+        preprocessing, normalisation = description["preprocessing"], description["normalisation"]
+        model.preprocessing = Preprocessing(**preprocessing) if preprocessing else None
+        model.normalisation = Normalisation(*(tuple(map(float, normalisation[name])) for name in ("mean", "std")))
+        model.class_names = tuple(map(str, description["class_names"]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"what these weights say of their network cannot be read ({type(error).__name__}: {error}): expected what "
+            "tools/export_weights.py or a checkpoint says. Export them again."
+        ) from error
 
 
 def _describe_older(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def load_start(experiment: Experiment, num_classes: int) -> Classifier:
     model = _create(experiment, num_classes)
     if not experiment.weights:
         return model
-    return load_weights(model, experiment.weights, experiment.replace_classifier, experiment.classes)
+    choices = experiment.replace_classifier, experiment.classes, experiment.weights_average
+    return load_weights(model, experiment.weights, *choices, fresh_stream=True)
 
 
 def _create(experiment: Experiment, num_classes: int) -> Classifier:

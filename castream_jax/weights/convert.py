@@ -10,9 +10,16 @@ from flax import nnx
 
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
-from castream_jax.weights.names import IGNORED, Scheme, find_scheme, recognise
+from castream_jax.weights.matching import LINEAR, find_outside, match
+from castream_jax.weights.names import IGNORED, Scheme, find_scheme
+from castream_jax.weights.regular import short
+from castream_jax.weights.wrappers import list_names
 
 LOG = logging.getLogger(__name__)
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+"""What weights may be: whole numbers and smaller floats are quantised, and mean nothing without their scales."""
+LISTED = 1000
+"""How many problems a message lists: each array of ResNet-152 may be one."""
 
 
 def load_torch_weights(
@@ -20,53 +27,72 @@ def load_torch_weights(
     state_dict: Mapping[str, np.ndarray],
     replace_classifier: bool = False,
     classes: Sequence[int] = (),
+    fresh_stream: bool = False,
 ) -> Classifier:
     """Return a copy of `model` with the weights of a state dict.
 
     Args:
       model: the network to fill; it is not changed.
-      state_dict: arrays in the names of torchvision, timm, facebookresearch, the reference (whose `module.`
-        prefix is dropped) or ourselves; the naming is recognised. The state dict of a GAP network may fill a CA
-        model: the stream then keeps its own weights, which is logged.
+      state_dict: arrays in the names of torchvision, timm, facebookresearch, transformers, the reference or
+        ourselves, below any prefix; the naming is recognised. The state dict of a GAP network may fill a CA model:
+        the stream then keeps its own weights, which is said.
       replace_classifier: keep the model's own classifier, whatever the state dict holds for it: for another set
         of classes.
       classes: keep only these of the state dict's classes, in this order: for a set whose classes are some of
         ImageNet's. Empty: all.
+      fresh_stream: a stream that keeps its own weights is meant, for it is to be trained: no warning.
 
     Raises:
-      InputError: classes that are not there; missing keys, keys that nothing uses, wrong shapes: all are listed.
+      InputError: classes that are not there; missing keys, keys that nothing uses, wrong shapes or dtypes: all are
+        listed.
 
     Source: METHOD 1 for the correspondence.
     """
-    source = {key.removeprefix("module."): np.asarray(value) for key, value in state_dict.items()}
+    source = {key.replace("_orig_mod.", ""): np.asarray(value) for key, value in state_dict.items()}
     source = {key: value for key, value in source.items() if not IGNORED.search(key)}
     graphdef, state = nnx.split(model)
-    flat = list(nnx.to_flat_state(state))
-    scheme = recognise(source, model.name, [path for path, _ in flat])
-    keys = {path: key for path, _ in flat if (key := scheme.key(path)) is not None}
-    if model.stream is not None and not any(keys.get(path) in source for path in keys if path[0] == "stream"):
+    flat = dict(nnx.to_flat_state(state))
+    given = {key: value.shape for key, value in source.items()}
+    found = match(given, model.name, {path: variable.shape for path, variable in flat.items()})
+    scheme, keys, notes = found.scheme, found.keys, []
+    if model.stream is not None and not any(key in source for path, key in keys.items() if path[0] == "stream"):
         keys = {path: key for path, key in keys.items() if path[0] != "stream"}
-        LOG.info("the weights are of a GAP network: the stream of %s keeps its fresh weights", model.name)
-    own = {key for path, key in keys.items() if path[:2] == ("classifier", "linear")}
-    if classes:
-        source |= {key: take_classes(source[key], key, scheme, classes) for key in own & set(source)}
+        notes.append(f"the weights are of a GAP network: the stream of {model.name} keeps its fresh weights")
+        LOG.log(logging.INFO if fresh_stream else logging.WARNING, notes[0])
+    if outside := find_outside(source, found, replace_classifier):
+        LOG.info("left out, as it is outside %r: %s", found.prefix, list_names(sorted(outside)))
+        source = {key: value for key, value in source.items() if key not in outside}
+    own = {path: key for path, key in keys.items() if path[:2] == LINEAR}
     if replace_classifier:
-        keys = {path: key for path, key in keys.items() if key not in own}
-        source = {key: value for key, value in source.items() if key not in own}
+        keys = {path: key for path, key in keys.items() if path not in own}
+        modules = tuple(key.rpartition(".")[0] + "." for key in own.values())
+        source = {key: value for key, value in source.items() if not key.startswith(modules)}
         LOG.info("the classifier of %s keeps its fresh weights", model.name)
-    shapes = {keys[path]: scheme.shape(keys[path], variable.shape) for path, variable in flat if path in keys}
-    _check_fit(model, source, shapes)
+    shapes = {path: scheme.shape(scheme.key(path) or "", flat[path].shape) for path in keys}
+    if classes:
+        taken = {key: (source[key], shapes[path]) for path, key in own.items() if path in shapes and key in source}
+        source |= {key: take_classes(array, key, scheme, classes, shape) for key, (array, shape) in taken.items()}
+    _check_fit(model, source, {key: shapes[path] for path, key in keys.items()})
     filled = [
         (path, variable.replace(to_ours(source[keys[path]], scheme, variable.shape)) if path in keys else variable)
-        for path, variable in flat
+        for path, variable in flat.items()
     ]
-    return nnx.merge(graphdef, nnx.from_flat_state(filled))
+    loaded = nnx.merge(graphdef, nnx.from_flat_state(filled))
+    loaded.notes = tuple(notes)
+    return loaded
 
 
-def take_classes(array: np.ndarray, key: str, scheme: Scheme, classes: Sequence[int]) -> np.ndarray:
-    """Return a classifier's weight or bias for some of its classes; `InputError` for a class that it has not."""
-    axis = array.ndim - 1 if scheme.name == "castream_jax" else 0
-    count = array.shape[axis] if array.ndim else 0
+def take_classes(
+    array: np.ndarray, key: str, scheme: Scheme, classes: Sequence[int], expected: tuple[int, ...]
+) -> np.ndarray:
+    """Return a classifier's weight or bias for some of its classes; `InputError` for a class that it has not.
+
+    An array that does not fit apart from its classes is returned as it is.
+    """
+    axis = len(expected) - 1 if scheme.name == "castream_jax" else 0
+    if array.ndim != len(expected) or np.delete(array.shape, axis).tolist() != np.delete(expected, axis).tolist():
+        return array
+    count = array.shape[axis]
     wrong = [index for index in classes if not 0 <= index < count]
     if wrong:
         raise InputError(f"classes {wrong} are not in these weights: {key} has classes 0 to {count - 1}.")
@@ -94,18 +120,25 @@ def export_weights(model: Classifier, scheme_name: str = "torchvision") -> dict[
 
 
 def _check_fit(model: Classifier, source: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise one error that lists every missing, unused and wrongly shaped key."""
-    problems = [f"missing: {key} {shape}" for key, shape in expected.items() if key not in source]
-    problems += [f"unused: {key} {array.shape}" for key, array in source.items() if key not in expected]
+    """Raise one error that lists every missing, unused and wrongly shaped key, and those that are no floats."""
+    problems = [f"missing: {short(key)} {shape}" for key, shape in expected.items() if key not in source]
+    problems += [f"unused: {short(key)} {array.shape}" for key, array in source.items() if key not in expected]
+    fitting = {key: source[key] for key in expected if key in source}
     problems += [
-        f"wrong shape: {key} is {source[key].shape}, expected {shape}"
-        for key, shape in expected.items()
-        if key in source and source[key].shape != shape
+        f"wrong shape: {short(key)} is {array.shape}, expected {expected[key]}"
+        for key, array in fitting.items()
+        if array.shape != expected[key]
+    ]
+    problems += [
+        f"wrong dtype: {short(key)} is {array.dtype}, expected one of {', '.join(FLOATS)}"
+        for key, array in fitting.items()
+        if array.dtype.name not in FLOATS
     ]
     if problems:
+        rest = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
         raise InputError(
             f"these weights do not fit {model.name} with pooling {model.pooling!r} and {model.num_classes} classes "
-            f"({len(problems)} problems):\n  " + "\n  ".join(problems)
+            f"({len(problems)} problems):\n  " + "\n  ".join([*problems[:LISTED], *rest])
         )
 
 
@@ -116,7 +149,8 @@ def to_ours(array: np.ndarray, scheme: Scheme, shape: tuple[int, ...]) -> Any:
             array = array.transpose(2, 3, 1, 0)
         elif len(shape) == 2:
             array = array.T
-    return jnp.asarray(array.reshape(shape), jnp.float32)
+    with np.errstate(over="ignore"):
+        return jnp.array(array.reshape(shape), jnp.float32)  # a copy: the file's bytes may change
 
 
 def from_ours(array: np.ndarray, scheme: Scheme, key: str) -> np.ndarray:

@@ -6,11 +6,17 @@ torch's own cache, where torchvision puts them. Accuracies are the publishers' o
 validation set with the preprocessing given here.
 """
 
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from castream_jax.errors import choose
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
+from castream_jax.weights.regular import exists
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".json")
+"""Of weight files: what ends so is no misspelt name."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,11 @@ class KnownWeights:
     """Of the file, or its first digits where no more is public; empty: not public."""
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of WordNet for ImageNet's classes, by label."""
+        return read_imagenet_classes()
+
+    @property
     def architecture(self) -> str:
         """The `create_model` name."""
         return self.name.split(".")[0]
@@ -36,6 +47,12 @@ class KnownWeights:
 def _crop(shorter_side: int, interpolation: Literal["bilinear", "bicubic"]) -> Preprocessing:
     """Return what all publishers do: resize the shorter side, crop the centre, see what is stored."""
     return Preprocessing(224, "crop", interpolation, shorter_side, "stored", "drop")
+
+
+@functools.cache
+def read_imagenet_classes() -> tuple[str, ...]:
+    """Return the names of ImageNet's 1,000 classes in WordNet, by label: n01440764 and so on."""
+    return tuple(Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").split())
 
 
 def _torchvision(name: str, top1: float, file: str, shorter_side: int = 256) -> KnownWeights:
@@ -73,11 +90,15 @@ KNOWN = {
 def find_known(weights: str, architecture: str) -> KnownWeights | None:
     """Return the published checkpoint that `weights` names, or None where it is a path or an address.
 
+    What is there under that name is a path.
+
     Raises:
       InputError: it looks like a name, but there is no such checkpoint.
     """
+    if exists(Path(weights).expanduser()):
+        return None
     if weights in KNOWN:
         return KNOWN[weights]
-    if weights.startswith(f"{architecture}.") and not weights.endswith((".safetensors", ".pth", ".pt", ".bin")):
+    if weights.startswith(f"{architecture}.") and not weights.endswith(SUFFIXES):
         choose("weights", weights, [name for name in KNOWN if name.startswith(f"{architecture}.")])
     return None

@@ -9,11 +9,11 @@
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from castream_jax.errors import InputError, choose
+from castream_jax.errors import choose
 from castream_jax.models import convnext
 
 # A rule: a pattern on our path without its leaf, the leaves it holds for, and the module's name, given the
@@ -30,7 +30,8 @@ LEAVES = {
     "layer_scale": "layer_scale",
 }
 TOKEN = "cls_token"
-IGNORED = re.compile(r"num_batches_tracked$")  # counts training batches; momentum is fixed
+IGNORED = re.compile(r"(^|\.)(num_batches_tracked|n_averaged)$")
+"""Counters of training batches (momentum is fixed) and of averaged weights."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Scheme:
     has_stream: bool = False
     layer_scale: str = "layer_scale"
     """The leaf that scales a ConvNeXt block's branch."""
+    root: str = ""
+    """What stands before the names of the trunk, and is missing where the trunk was saved alone."""
 
     def key(self, path: tuple[Any, ...]) -> str | None:
         """Return the key of one of our arrays, given its path; None for the stream where this scheme has none."""
@@ -153,6 +156,75 @@ SCHEMES = (
         ),
         layer_scale="gamma",
     ),
+    Scheme(
+        "transformers",
+        "resnet",
+        (
+            (r"backbone.stem", "kernel", lambda: "resnet.embedder.embedder.convolution"),
+            (r"backbone.stem", NORM, lambda: "resnet.embedder.embedder.normalization"),
+            (
+                r"backbone.stages.(\d+).(\d+).convs.(\d+)",
+                "kernel",
+                lambda s, b, c: f"resnet.encoder.stages.{s}.layers.{b}.layer.{c}.convolution",
+            ),
+            (
+                r"backbone.stages.(\d+).(\d+).convs.(\d+)",
+                NORM,
+                lambda s, b, c: f"resnet.encoder.stages.{s}.layers.{b}.layer.{c}.normalization",
+            ),
+            (
+                r"backbone.stages.(\d+).(\d+).shortcut",
+                "kernel",
+                lambda s, b: f"resnet.encoder.stages.{s}.layers.{b}.shortcut.convolution",
+            ),
+            (
+                r"backbone.stages.(\d+).(\d+).shortcut",
+                NORM,
+                lambda s, b: f"resnet.encoder.stages.{s}.layers.{b}.shortcut.normalization",
+            ),
+            (r"classifier.linear", LINEAR, lambda: "classifier.1"),
+        ),
+        root="resnet.",
+    ),
+    Scheme(
+        "transformers",
+        "convnext",
+        (
+            (r"backbone.stem", LINEAR, lambda: "convnext.embeddings.patch_embeddings"),
+            (r"backbone.stem_norm", NORM, lambda: "convnext.embeddings.layernorm"),
+            (
+                r"backbone.downsample_norms.(\d+)",
+                NORM,
+                lambda i: f"convnext.encoder.stages.{i + 1}.downsampling_layer.0",
+            ),
+            (r"backbone.downsamples.(\d+)", LINEAR, lambda i: f"convnext.encoder.stages.{i + 1}.downsampling_layer.1"),
+            (
+                r"backbone.stages.(\d+).(\d+)",
+                LINEAR,
+                lambda s, b: f"convnext.encoder.stages.{s}.layers.{b}.dwconv",
+            ),
+            (
+                r"backbone.stages.(\d+).(\d+).norm",
+                NORM,
+                lambda s, b: f"convnext.encoder.stages.{s}.layers.{b}.layernorm",
+            ),
+            (
+                r"backbone.stages.(\d+).(\d+).expand",
+                LINEAR,
+                lambda s, b: f"convnext.encoder.stages.{s}.layers.{b}.pwconv1",
+            ),
+            (
+                r"backbone.stages.(\d+).(\d+).project",
+                LINEAR,
+                lambda s, b: f"convnext.encoder.stages.{s}.layers.{b}.pwconv2",
+            ),
+            (r"backbone.stages.(\d+).(\d+)", "layer_scale", lambda s, b: f"convnext.encoder.stages.{s}.layers.{b}"),
+            (r"classifier.norm", NORM, lambda: "convnext.layernorm"),
+            (r"classifier.linear", LINEAR, lambda: "classifier"),
+        ),
+        layer_scale="layer_scale_parameter",
+        root="convnext.",
+    ),
     *(OwnScheme("castream_jax", family, (), has_stream=True) for family in ("resnet", "convnext")),
 )
 
@@ -166,22 +238,3 @@ def find_scheme(name: str, architecture: str) -> Scheme:
     """Return the scheme of that name for an architecture; `InputError` if its family has none."""
     schemes = {scheme.name: scheme for scheme in SCHEMES if scheme.family == find_family(architecture)}
     return schemes[choose(f"naming scheme of {architecture}", name, schemes)]
-
-
-def recognise(keys: Iterable[str], architecture: str, paths: Iterable[tuple[Any, ...]]) -> Scheme:
-    """Return the scheme of the architecture's family that names most of its arrays among `keys`.
-
-    Raises:
-      InputError: no scheme names any.
-    """
-    present, paths = set(keys), list(paths)
-    schemes = [scheme for scheme in SCHEMES if scheme.family == find_family(architecture)]
-    found = {scheme: sum(scheme.key(path) in present for path in paths) for scheme in schemes}
-    best = max(schemes, key=lambda scheme: found[scheme])
-    if not found[best]:
-        raise InputError(
-            f"these weights do not fit {architecture}: none of their {len(present)} keys is known "
-            f"(first {', '.join(sorted(present)[:3])}). Expected {find_family(architecture)} weights in the names of "
-            f"{', '.join(scheme.name for scheme in schemes)}, as {schemes[0].key(paths[0])}."
-        )
-    return best

@@ -1,7 +1,8 @@
 """Reads PyTorch's `.pth` files without torch, and without running anything that they say.
 
-A `.pth` file is a zip archive of uncompressed entries below one folder: `data.pkl`, a pickle that describes nested
-containers and, as views of storages, tensors; `data/<key>`, the bytes of each storage; `byteorder`.
+Since torch 1.6 a `.pth` file is a zip archive of uncompressed entries below one folder: `data.pkl`, a pickle that
+describes nested containers and, as views of storages, tensors; `data/<key>`, the bytes of each storage; `byteorder`.
+Older ones are in the format of `legacy`.
 
 Source: torch.serialization (`_save`, `_load`) of torch 2.13.
 """
@@ -11,10 +12,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from castream_jax.errors import InputError
-from castream_jax.weights.unpickler import DOWNLOAD_AGAIN, SAVE_AGAIN, Unpickler
+import numpy as np
 
-LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+from castream_jax.errors import InputError
+from castream_jax.weights.labels import DOWNLOAD_AGAIN
+from castream_jax.weights.legacy import read_legacy
+from castream_jax.weights.regular import check_regular
+from castream_jax.weights.unpickler import SAVE_AGAIN, Unpickler
+
 NO_ZIP = (
     zipfile.BadZipFile,
     EOFError,
@@ -27,55 +32,47 @@ NO_ZIP = (
 """What reading a broken zip archive raises."""
 
 
-def read_pickled(path: Path) -> dict[str, Any]:
-    """Return what a zip-format `.pth` file holds: nested dicts, lists, tuples, scalars, strings and arrays.
+def read_pickled(path: Path) -> Any:
+    """Return what a `.pth` file holds: nested dicts, lists, tuples, scalars, strings and arrays.
 
     Tensors and parameters become read-only arrays of the same shape, dtype (bfloat16 is `ml_dtypes.bfloat16`) and
-    values; those that share a storage share memory. An OrderedDict becomes a dict, torch.Size a tuple.
+    values; those that share a storage share memory. An OrderedDict becomes a dict, torch.Size a tuple. Anything else is
+    an `Opaque`: nothing of it is run.
 
     Raises:
-      InputError: no such file; no whole archive of torch's; a TorchScript, legacy, tar, big-endian or compressed one;
-        a pickle that is damaged or names anything but tensors (nothing of it is run); not a dict with names as keys.
+      InputError: no such file; no whole file of torch's; a TorchScript, tar, big-endian or compressed one; a pickle
+        that is damaged or forged.
     """
-    if not path.is_file():
-        raise InputError(f"there is no weight file {str(path)!r}.")
+    size = check_regular(path)
     try:
-        _check_head(path)
-        with zipfile.ZipFile(path) as opened:
-            archive = Archive(opened, path.stat().st_size)
-            found = Unpickler(archive.read_storage).load(archive.read("data.pkl"))
+        if _is_zip(path):
+            with zipfile.ZipFile(path) as opened:
+                archive = Archive(opened, size)
+                return Unpickler(archive.read_storage).load(archive.read("data.pkl"))
+        return read_legacy(path, size)
     except InputError as error:
         raise InputError(f"cannot read {str(path)!r}: {error}") from error
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error}. Check the disk and the permissions.") from error
+    except MemoryError as error:
+        raise InputError(f"cannot read {str(path)!r}: its {size} bytes do not fit into memory.") from error
     except NO_ZIP as error:
-        cause = error or type(error).__name__
+        cause = str(error)[:200] or type(error).__name__
         raise InputError(
             f"cannot read {str(path)!r}: expected a whole zip archive of torch ({cause}). {DOWNLOAD_AGAIN}"
         ) from error
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
-        what = "a dict whose keys are not all names" if isinstance(found, dict) else type(found).__name__
-        raise InputError(
-            f"cannot read {str(path)!r}: it holds {what}: expected a dict of tensors by name. "
-            "Save a state dict with torch: torch.save(model.state_dict(), path)."
-        )
-    return found
 
 
-def _check_head(path: Path) -> None:
-    """Raise `InputError` if a file does not begin as torch's zip archives do."""
+def _is_zip(path: Path) -> bool:
+    """Return whether a file begins as a zip archive, or else as a pickle; `InputError` if it begins as neither."""
     with path.open("rb") as file:
         head = file.read(512)
-    if head.startswith(b"PK\x03\x04"):
-        return
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return head.startswith(b"P")
     if not head:
         raise InputError(f"it is empty: expected a .pth file of torch. {DOWNLOAD_AGAIN}")
-    if head.startswith(LEGACY_MAGIC):
-        raise InputError(f"it is in the format that torch wrote before 1.6: expected the zip format. {SAVE_AGAIN}")
     if head[257:262] == b"ustar":
-        raise InputError(f"it is a tar archive, as torch wrote before 0.1.10: expected the zip format. {SAVE_AGAIN}")
-    if head.startswith(b"\x80"):
-        raise InputError(f"it is a bare pickle: expected the zip format of torch. {SAVE_AGAIN}")
+        raise InputError(f"it is a tar archive, as torch wrote before 0.1.10: expected a later format. {SAVE_AGAIN}")
     raise InputError(f"it begins with {head[:16]!r}: expected the zip format of torch. {DOWNLOAD_AGAIN}")
 
 
@@ -123,8 +120,11 @@ class Archive:
             )
         return root
 
-    def read_storage(self, key: str, size: int) -> bytes:
-        """Return the bytes of a storage: `size`, or more."""
+    def read_storage(self, key: str, length: int, dtype: np.dtype) -> bytes:
+        """Return the bytes of a storage: `length` numbers, or more."""
+        size = length * dtype.itemsize
+        if not size:
+            return b""
         if key not in self._storages:
             if f"{self._root}data/{key}" not in self._entries:
                 raise InputError(f"its entry data/{key[:80]}, the values of a tensor, is missing. {DOWNLOAD_AGAIN}")

@@ -1,196 +1,101 @@
 """Reads the pickle of a `.pth` file as data: a stack machine for the operations that torch writes, and no others.
 
 It stands in for Python's unpickler, which imports and calls what a pickle names. Here names are looked up in a table
-of labels (`ALLOWED`), values are plain containers, scalars and read-only arrays, and nothing is imported or called
-but the constructors in that table.
+of labels, values are plain containers, scalars and read-only arrays, and nothing is imported or called but the
+constructors in that table. Whatever else a pickle names or makes is an `Opaque`: its arguments and state are dropped.
 """
 
+import io
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from castream_jax.errors import InputError
+from castream_jax.weights.labels import (
+    DOWNLOAD_AGAIN,
+    LONGEST,
+    Constructor,
+    Opaque,
+    Storage,
+    StorageType,
+    check_key,
+    find_label,
+)
 
 SAVE_AGAIN = (
-    "Save it again with torch, torch.save(torch.load(path, weights_only=True), path), or convert it to .safetensors."
+    "Save it again with torch, torch.save(torch.load(path, map_location='cpu', weights_only=True), path), or convert "
+    "it to .safetensors."
 )
-DOWNLOAD_AGAIN = "Download or copy it again."
-LONGEST = 2**63
-"""Sizes, strides and offsets are below this."""
-
-
-@dataclass(frozen=True)
-class StorageType:
-    """The label of a storage class."""
-
-    dtype: np.dtype
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A flat run of numbers, of which tensors are views."""
-
-    data: memoryview
-    dtype: np.dtype
-
-
-@dataclass(frozen=True)
-class Constructor:
-    """The label of a class or function that a pickle may call, and what is called in its place."""
-
-    construct: Callable[..., Any]
-
-
-def build_dict(pairs: Any = ()) -> dict[Any, Any]:
-    """Return an OrderedDict as a dict."""
-    if type(pairs) not in (list, tuple):
-        raise ValueError("an OrderedDict of no list")
-    return {check_key(key): value for key, value in pairs}
-
-
-def build_size(numbers: Any = ()) -> tuple[Any, ...]:
-    """Return a torch.Size as a tuple."""
-    if type(numbers) not in (list, tuple):
-        raise ValueError("a torch.Size of no tuple")
-    return tuple(numbers)
-
-
-def build_tensor(
-    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, metadata: Any = None
-) -> np.ndarray:
-    """Return the array for a tensor: a read-only view of its storage; offset and strides count elements.
-
-    Raises:
-      InputError: a view beyond its storage; metadata, which says that values are to be conjugated or negated.
-    """
-    if type(storage) is not Storage or type(size) is not tuple or type(stride) is not tuple or len(size) != len(stride):
-        raise ValueError("a tensor without storage, size or strides")
-    if not all(type(number) is int and 0 <= number < LONGEST for number in (offset, *size, *stride)):
-        raise ValueError("a tensor whose offset, size or strides are no whole numbers")
-    if metadata:
-        raise InputError("one of its tensors is a conjugated or negated view: resolve it in torch and save it again.")
-    item = storage.dtype.itemsize
-    if 0 in size:
-        return np.ndarray(size, storage.dtype, b"")
-    available = len(storage.data) // item
-    needed = 1 + offset + sum((side - 1) * step for side, step in zip(size, stride))
-    if needed > available:
-        raise InputError(
-            f"one of its tensors, of {len(size)} dimensions, needs {needed} numbers of a storage of {available}: the "
-            f"file is damaged or forged. {DOWNLOAD_AGAIN}"
-        )
-    return np.ndarray(size, storage.dtype, storage.data, offset * item, tuple(step * item for step in stride))
-
-
-def build_tensor_of_dtype(
-    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, dtype: Any, metadata: Any = None
-) -> np.ndarray:
-    """Return the array for a tensor whose dtype has no storage class: its storage is of bytes."""
-    if type(storage) is not Storage or not isinstance(dtype, np.dtype):
-        raise ValueError("a tensor without storage or dtype")
-    return build_tensor(Storage(storage.data, dtype), offset, size, stride, requires_grad, hooks, metadata)
-
-
-def build_parameter(tensor: Any, requires_grad: Any, hooks: Any, state: Any = None) -> np.ndarray:
-    """Return the array of a parameter; attributes that somebody set on it are dropped."""
-    if not isinstance(tensor, np.ndarray):
-        raise ValueError("a parameter without tensor")
-    return tensor
-
-
-STORAGES = {
-    "BoolStorage": "bool",
-    "ByteStorage": "<u1",
-    "CharStorage": "<i1",
-    "ShortStorage": "<i2",
-    "IntStorage": "<i4",
-    "LongStorage": "<i8",
-    "HalfStorage": "<f2",
-    "BFloat16Storage": ml_dtypes.bfloat16,
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "ComplexFloatStorage": "<c8",
-    "ComplexDoubleStorage": "<c16",
-}
-ALLOWED: dict[tuple[str, str], Constructor | StorageType | np.dtype] = {
-    ("collections", "OrderedDict"): Constructor(build_dict),
-    ("torch", "Size"): Constructor(build_size),
-    ("torch._utils", "_rebuild_tensor_v2"): Constructor(build_tensor),
-    ("torch._utils", "_rebuild_tensor_v3"): Constructor(build_tensor_of_dtype),
-    ("torch._utils", "_rebuild_parameter"): Constructor(build_parameter),
-    ("torch._utils", "_rebuild_parameter_with_state"): Constructor(build_parameter),
-    ("torch.storage", "UntypedStorage"): StorageType(np.dtype("<u1")),
-    **{("torch", name): StorageType(np.dtype(dtype)) for name, dtype in STORAGES.items()},
-    **{("torch", name): np.dtype(name).newbyteorder("<") for name in ("uint16", "uint32", "uint64")},
-}
-"""What a pickle may name, by module and name; the last three have no storage class."""
-
-
-def check_key(key: Any) -> Any:
-    """Return a dict's key; `ValueError` if it is no string, number or None (others may not even hash safely)."""
-    if key is not None and type(key) not in (str, int, float, bool):
-        raise ValueError(f"a key of type {type(key).__name__}")
-    return key
+MOST_OPERATIONS = 2**22
+"""A checkpoint of ResNet-152 with its optimizer has about a hundred thousand."""
 
 
 class Unpickler:
     """The stack machine.
 
     Args:
-      read_storage: returns at least so many bytes of the storage with that key.
+      read_storage: returns the bytes of the storage with that key, at least so many numbers of that dtype.
     """
 
-    def __init__(self, read_storage: Callable[[str, int], bytes]):
+    def __init__(self, read_storage: Callable[[str, int, np.dtype], bytes | memoryview]):
         self._read_storage = read_storage
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._copied = 0
 
-    def load(self, pickled: bytes) -> Any:
-        """Return the value that a pickle describes.
+    def load(self, pickled: bytes | io.BufferedReader) -> Any:
+        """Return the value that a pickle describes, and leave an open file behind the pickle's end.
 
         Raises:
-          InputError: it names what `ALLOWED` does not, has operations that torch does not write, or is damaged.
+          InputError: it has operations that torch does not write, too many, or copies over and over; it is damaged.
         """
         try:
-            for operation, argument, _ in pickletools.genops(pickled):
+            for count, (operation, argument, position) in enumerate(pickletools.genops(pickled)):
                 if operation.name == "STOP":
                     return self._stack.pop()
+                if count > MOST_OPERATIONS:
+                    raise InputError(
+                        f"its pickle has more than {MOST_OPERATIONS} operations. Save the state dict alone."
+                    )
                 self._run(operation.name, argument)
+                if self._copied > (position or 0):
+                    raise InputError(f"its pickle copies the same lists over and over: it is forged. {DOWNLOAD_AGAIN}")
         except InputError:
             raise
         except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
-            raise InputError(f"its pickle is damaged ({type(error).__name__}: {error}). {DOWNLOAD_AGAIN}") from error
+            cause = f"{type(error).__name__}: {str(error)[:200]}"
+            raise InputError(f"its pickle is damaged ({cause}). {DOWNLOAD_AGAIN}") from error
         raise InputError(f"its pickle has no end. {DOWNLOAD_AGAIN}")
 
-    def find_class(self, module: str, name: str) -> Constructor | StorageType | np.dtype:
-        """Return the label of a class or function; `InputError` if a file of tensors has no use for it."""
-        try:
-            return ALLOWED[module, name]
-        except KeyError:
-            raise InputError(
-                f"it refers to {module[:80]}.{name[:80]}: expected tensors, numbers, strings, lists and "
-                "dicts alone. Nothing of it was run. If you trust where it is from, open it with torch and save the "
-                "state dict alone: torch.save(state_dict, new_path)."
-            ) from None
+    def persistent_load(self, identity: Any) -> Any:
+        """Return the storage that ("storage", type, key, device, length[, view]) stands for.
 
-    def persistent_load(self, identity: Any) -> Storage:
-        """Return the storage that ("storage", type, key, device, length) stands for."""
-        if type(identity) is not tuple or len(identity) != 5:
+        A storage of an unknown type is opaque. Before 1.6, ("module", class, file, source) stood for a class.
+        """
+        kind, *rest = identity if type(identity) is tuple and identity else (None,)
+        if kind == "module" and rest and isinstance(rest[0], Opaque):
+            return rest[0]
+        if kind != "storage" or len(rest) not in (4, 5):
             raise ValueError("a persistent id of another form")
-        kind, storage_type, key, _, length = identity
-        if kind != "storage" or type(storage_type) is not StorageType or type(key) is not str:
+        storage_type, key, _, length, view = (*rest, None)[:5]
+        if type(storage_type) is Opaque:
+            return storage_type
+        if type(storage_type) is not StorageType or type(key) is not str:
             raise ValueError("a persistent id that is no storage's")
-        if type(length) is not int or not 0 <= length < LONGEST:
-            raise ValueError("a storage without length")
-        size = length * storage_type.dtype.itemsize
-        return Storage(memoryview(self._read_storage(key, size) if size else b"")[:size], storage_type.dtype)
+        item = storage_type.dtype.itemsize
+        data = memoryview(self._read_storage(key, _check_length(length), storage_type.dtype))[: length * item]
+        if view is not None:  # of a part of it, before 0.4
+            _, start, count = view
+            if _check_length(start) + _check_length(count) > length:
+                raise ValueError("a view beyond its storage")
+            data = data[start * item : (start + count) * item]
+        return Storage(data, storage_type.dtype)
 
     def _run(self, operation: str, argument: Any) -> None:
+        """Run an operation on scalars, containers or the memo."""
         stack = self._stack
         match operation:
             case "PROTO" | "FRAME":
@@ -201,6 +106,8 @@ class Unpickler:
                 stack.append(argument)
             case "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8":
                 stack.append(argument)
+            case "BINSTRING" | "SHORT_BINSTRING":  # Python 2's strings, which pickletools reads as latin-1
+                stack.append(argument.encode("latin-1").decode())
             case "EMPTY_TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3":
                 self._gather(len(stack) - (0 if operation == "EMPTY_TUPLE" else int(operation[-1])))
             case "MARK":
@@ -214,36 +121,76 @@ class Unpickler:
             case "APPEND" | "APPENDS":
                 self._gather(len(stack) - 1 if operation == "APPEND" else self._marks.pop())
                 values = stack.pop()
-                self._top(list).extend(values)
+                if (top := self._top(list)) is not None:
+                    top.extend(values)
             case "SETITEM" | "SETITEMS":
                 self._gather(len(stack) - 2 if operation == "SETITEM" else self._marks.pop())
                 values = stack.pop()
-                self._top(dict).update(zip(map(check_key, values[::2]), values[1::2], strict=True))
+                if (top := self._top(dict)) is not None:
+                    top.update(zip(map(check_key, values[::2]), values[1::2], strict=True))
             case "BINPUT" | "LONG_BINPUT":
                 self._memo[argument] = stack[-1]
             case "MEMOIZE":
                 self._memo[len(self._memo)] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(self._memo[argument])
+            case _:
+                self._run_on_labels(operation, argument)
+
+    def _run_on_labels(self, operation: str, argument: Any) -> None:
+        """Run an operation that names something, makes something of a name, or makes what is not read."""
+        stack = self._stack
+        match operation:
             case "GLOBAL":
-                stack.append(self.find_class(*argument.split(" ", 1)))
+                stack.append(find_label(*argument.split(" ", 1)))
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
                 if type(module) is not str or type(name) is not str:
                     raise ValueError("a name that is no string")
-                stack.append(self.find_class(module, name))
+                stack.append(find_label(module, name))
             case "BINPERSID":
                 stack.append(self.persistent_load(stack.pop()))
             case "REDUCE":
                 arguments, called = stack.pop(), stack.pop()
-                if type(called) is not Constructor or type(arguments) is not tuple:
-                    raise ValueError(f"a call of a {type(called).__name__}")
-                stack.append(called.construct(*arguments))
+                stack.append(self._call(called, arguments))
+            case "NEWOBJ" | "NEWOBJ_EX":
+                del stack[-1 if operation == "NEWOBJ" else -2 :]
+                stack.append(_make_opaque(stack.pop()))
+            case "OBJ":
+                self._gather(self._marks.pop())
+                stack.append(_make_opaque(stack.pop()[0]))
+            case "INST":
+                self._gather(self._marks.pop())
+                stack[-1] = Opaque(find_label(*argument.split(" ", 1)).name)
             case "BUILD":  # a state dict's `_metadata`, the versions of its modules: not needed
                 stack.pop()
                 self._top(dict)
+            case "EMPTY_SET":
+                stack.append(Opaque("set"))
+            case "ADDITEMS":
+                self._gather(self._marks.pop())
+                stack.pop()
+                self._top(Opaque)
+            case "FROZENSET":
+                self._gather(self._marks.pop())
+                stack[-1] = Opaque("frozenset")
+            case "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8" | "BYTEARRAY8":
+                stack.append(Opaque("bytes"))
             case _:
-                self._refuse(operation, argument)
+                raise InputError(
+                    f"its pickle has the operation {operation}, which torch.save does not write. Nothing of it was "
+                    f"run. {SAVE_AGAIN}"
+                )
+
+    def _call(self, called: Any, arguments: Any) -> Any:
+        """Return what a known constructor makes of its arguments; of an unknown one, an opaque value."""
+        if type(called) is Opaque:
+            return Opaque(called.name)
+        if type(called) is not Constructor or type(arguments) is not tuple:
+            raise ValueError(f"a call of a {type(called).__name__}")
+        # A list that is memoised can be given again for a few bytes: all that is copied must have been in the file.
+        self._copied += sum(len(given) for given in arguments if type(given) in (list, tuple))
+        return called.construct(*arguments)
 
     def _gather(self, start: int) -> None:
         """Replace the stack's values from `start` on by one tuple of them."""
@@ -252,15 +199,24 @@ class Unpickler:
         self._stack[start:] = [tuple(self._stack[start:])]
 
     def _top(self, kind: type) -> Any:
-        """Return the list or dict on top of the stack."""
-        if type(self._stack[-1]) is not kind:
-            raise ValueError(f"a {type(self._stack[-1]).__name__} in place of a {kind.__name__}")
-        return self._stack[-1]
+        """Return the container on top of the stack; None for one that is opaque, whose content is dropped."""
+        top = self._stack[-1]
+        if type(top) is Opaque:
+            return None
+        if type(top) is not kind:
+            raise ValueError(f"a {type(top).__name__} in place of a {kind.__name__}")
+        return top
 
-    def _refuse(self, operation: str, argument: Any) -> None:
-        if operation == "INST":
-            self.find_class(*argument.split(" ", 1))
-        raise InputError(
-            f"its pickle has the operation {operation}, which torch.save does not write for tensors, numbers, strings, "
-            f"lists and dicts. Nothing of it was run. {SAVE_AGAIN}"
-        )
+
+def _check_length(length: Any) -> int:
+    """Return a number of elements; `ValueError` if it can be none."""
+    if type(length) is not int or not 0 <= length < LONGEST:
+        raise ValueError("a storage without length")
+    return length
+
+
+def _make_opaque(label: Any) -> Opaque:
+    """Return an opaque value of a class."""
+    if not isinstance(label, Opaque):
+        raise ValueError(f"an instance of a {type(label).__name__}")
+    return Opaque(label.name)

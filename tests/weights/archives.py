@@ -1,10 +1,13 @@
-"""Writes `.pth` files without torch: a small pickler for torch's conventions, and the zip archive around it."""
+"""Writes `.pth` files without torch: a small pickler for torch's conventions, and both formats around it."""
 
 import struct
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -98,4 +101,49 @@ def write(
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in ({"data.pkl": pickle, "byteorder": b"little", "version": b"3\n"} | entries).items():
             archive.writestr(f"archive/{name}", data)
+    return path
+
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+MACHINE = {
+    "protocol_version": PROTOCOL,
+    "little_endian": True,
+    "type_sizes": {"short": 2, "int": 4, "long": 4},
+}
+NUMBERS = {"0": (24, struct.pack("<24f", *range(24)))}
+"""The storage that `tensor` views: elements and bytes by key."""
+KINDS = {"float32": "FloatStorage", "int64": "LongStorage", "float16": "HalfStorage", "float64": "DoubleStorage"}
+
+
+def legacy(
+    pickle: bytes,
+    storages: Mapping[str, tuple[int, bytes]] = NUMBERS,
+    head: tuple[Any, ...] = (MAGIC, PROTOCOL, MACHINE),
+    keys: Any = None,
+) -> bytes:
+    """Return a file in the format that torch wrote before 1.6."""
+    keys = list(storages) if keys is None else keys
+    values = (struct.pack("<q", length) + data for length, data in storages.values())
+    return b"".join([*map(pickled, head), pickle, pickled(keys), *values])
+
+
+def of_arrays(value: Any, storages: dict[str, tuple[int, bytes]]) -> Any:
+    """Return what `encode` takes for a value with arrays; their bytes are put into `storages`."""
+    if isinstance(value, np.ndarray):
+        key = str(len(storages))
+        storages[key] = value.size, value.tobytes()
+        strides = tuple(stride // value.itemsize for stride in np.empty(value.shape, value.dtype).strides)
+        return tensor(value.shape, strides, of=storage(value.size, KINDS[value.dtype.name], key))
+    if isinstance(value, dict):
+        return {key: of_arrays(item, storages) for key, item in value.items()}
+    return value
+
+
+def save(path: Path, value: Any, is_legacy: bool = False) -> Path:
+    """Write nested dicts of arrays, and whatever `encode` takes, as torch.save does; return the path."""
+    storages: dict[str, tuple[int, bytes]] = {}
+    pickle = pickled(of_arrays(value, storages))
+    if not is_legacy:
+        return write(path, pickle, {f"data/{key}": data for key, (_, data) in storages.items()})
+    path.write_bytes(legacy(pickle, storages))
     return path

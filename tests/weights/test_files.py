@@ -15,7 +15,7 @@ from castream_jax import InputError, Normalisation, create_model, export_weights
 from castream_jax.checkpoints import Checkpoints
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights import known
-from castream_jax.weights.files import read_file, unwrap
+from castream_jax.weights.formats import read_file
 from tests import goldens
 from tests.networks import small_convnext, small_resnet
 
@@ -77,7 +77,8 @@ def test_the_hub(weight_file, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert_same_weights(load_weights(zeros_like(model), "hf://owner/repo"), model)
-    assert asked == [("owner/repo", "model.safetensors"), ("owner/repo", "pytorch_model.bin")]
+    names = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"]
+    assert asked == [("owner/repo", name) for name in names]
     with pytest.raises(InputError, match="holds no folder/other.safetensors: name its file"):
         load_weights(model, "hf://owner/repo/folder/other.safetensors")
     assert asked[-1] == ("owner/repo", "folder/other.safetensors")
@@ -159,16 +160,6 @@ def test_a_truncated_file(weight_file, tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="cut.safetensors' is no whole .safetensors file"):
         read_file(tmp_path / "cut.safetensors")
-
-
-def test_wrapped_state_dicts(tmp_path):
-    arrays = {"a": np.zeros(1)}
-    for content in ({"model": arrays}, {"state_dict": arrays, "epoch": 3}, {"model_sdict": arrays}, arrays):
-        assert unwrap(content, tmp_path) == arrays
-    with pytest.raises(InputError, match="no state dict: epoch, lr in it is no array"):
-        unwrap({"epoch": 3, "lr": 0.1}, tmp_path)
-    with pytest.raises(InputError, match="nothing in it"):
-        unwrap({}, tmp_path)
 
 
 def test_the_table_is_of_networks_that_exist():

@@ -7,7 +7,8 @@ from flax import nnx
 
 from castream_jax import InputError, create_model
 from castream_jax.models.classifier import ARCHITECTURES
-from castream_jax.weights.names import IGNORED, SCHEMES, find_family, find_scheme, recognise
+from castream_jax.weights.matching import recognise
+from castream_jax.weights.names import IGNORED, SCHEMES, find_family, find_scheme
 from tests import goldens
 
 GOLDEN = [
@@ -47,7 +48,7 @@ def test_no_two_arrays_share_a_key(name):
 def test_a_scheme_is_recognised_by_its_keys(name):
     for scheme in (scheme for scheme in SCHEMES if scheme.family == find_family(name)):
         keys = {scheme.key(path) for path in arrays(name) if path[0] == "backbone"}
-        assert recognise(keys, name, arrays(name)) is scheme
+        assert recognise(keys, name, arrays(name)).scheme is scheme
 
 
 def test_keys_that_nothing_names():
@@ -68,6 +69,8 @@ def test_an_array_without_a_rule_is_an_error(architecture, path):
         find_scheme("torchvision", architecture).key(path)
 
 
-def test_only_batch_counters_are_ignored():
+def test_only_counters_are_ignored():
     assert IGNORED.search("layer1.0.bn1.num_batches_tracked")
+    assert IGNORED.search("n_averaged")
+    assert not IGNORED.search("layer1.0.bn1.not_n_averaged")
     assert not any(IGNORED.search(key) for keys in goldens.state_dict_keys().values() for key in keys)

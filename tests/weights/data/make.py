@@ -66,6 +66,8 @@ def main() -> None:
     torch.save(checkpoint(), HERE / "checkpoint.pth")
     torch.save(checkpoint(), HERE / "protocol4.pth", pickle_protocol=4)
     torch.save({"weight": torch.ones(2)}, HERE / "legacy.pth", _use_new_zipfile_serialization=False)
+    for make in (views, dtypes, checkpoint):
+        torch.save(make(), HERE / f"legacy_{make.__name__}.pth", _use_new_zipfile_serialization=False)
     torch.save(torch.nn.Linear(1, 1), HERE / "module.pth")
     torch.save({"conjugated": torch.ones(2, dtype=torch.complex64).conj()}, HERE / "conjugated.pth")
     torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), HERE / "torchscript.pth")
