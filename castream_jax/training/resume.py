@@ -18,7 +18,7 @@ PACE = tuple(
 )
 PLACE = (
     *("name", "evaluation", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
-    *("data.boxes", "data.classes"),  # the classes themselves are the dataset's
+    *("data.boxes", "data.boxes_of", "data.classes"),  # the classes themselves are the dataset's
 )
 FREE = {BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", STREAM), STREAM: (*PACE, *PLACE)}
 """Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them."""
