@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from castream_jax import command
 from castream_jax.config import Experiment
 from castream_jax.data.pipeline import training_batches
-from castream_jax.data.source import open_source
+from castream_jax.data.source import open_split
 from castream_jax.models.classifier import create_model
 from castream_jax.sharding import create_mesh
 from castream_jax.training.checks import check_trainable
@@ -32,7 +32,7 @@ MANY = settings(
 
 def prepare_training(experiment: Experiment, _: Path) -> None:
     """Do all that comes before the first step of training, but the weights' own numbers."""
-    source = open_source(experiment.data.name, experiment.data.train_split, experiment.data.directory)
+    source = open_split(experiment.data, experiment.data.train_split)
     check_trainable(experiment, source, create_mesh())
     model = experiment.model
     network = nnx.eval_shape(lambda: create_model(model.name, model.pooling, 10, model.heads, 0, model.dtype))
@@ -40,7 +40,7 @@ def prepare_training(experiment: Experiment, _: Path) -> None:
     settle_preprocessing(network, experiment)
     network_resize(network)
     experiment = settled(experiment, network)
-    open_source(experiment.data.name, experiment.data.validation_split, experiment.data.directory)
+    open_split(experiment.data, experiment.data.validation_split)
     for stage in (experiment.backbone, experiment.stream):
         if stage.epochs:
             create_optimizer(stage, stage.epochs * (len(source) // stage.batch_size))

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from castream_jax.command import run
 from castream_jax.config import Experiment
-from castream_jax.data.source import open_source
+from castream_jax.data.source import open_split
 from castream_jax.errors import InputError, choose
 from castream_jax.models.description import describe_network
 from castream_jax.training.network import load_trained
@@ -31,7 +31,7 @@ def main(experiment: Experiment, workdir: Path, output: str, names: str, pooling
     if Path(output).exists():
         raise InputError(f"--output {output} exists already: choose another name, or remove it first.")
     find_scheme(names or "torchvision", experiment.model.name)
-    source = open_source(experiment.data.name, experiment.evaluation.split, experiment.data.directory)
+    source = open_split(experiment.data, experiment.evaluation.split)
     model = load_trained(experiment, workdir, source.num_classes)
     networks = model.poolings()
     chosen = networks[choose("--pooling", pooling or model.pooling, networks)]

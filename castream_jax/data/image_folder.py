@@ -1,6 +1,7 @@
 """Reads pictures as they lie in folders: `<root>/<split>/<class>/<picture>`."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,11 @@ from typing import Any, SupportsIndex
 import numpy as np
 from PIL import Image
 
+from castream_jax.data.class_names import LIST, find_list, order_folders, read_class_list, word_names
+from castream_jax.data.notices import say_once
 from castream_jax.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,24 +40,27 @@ class ImageFolder:
         """Return a picture's file, for messages."""
         return str(self.directory / self.names[index].decode())
 
-    def sizes(self) -> list[int]:
-        """Return the bytes of every picture."""
-        return [os.path.getsize(self.locate(index)) for index in range(len(self))]
-
     def list_files(self) -> list[tuple[str, int]]:
         """Return name and bytes of every picture; -1 for one that is not there."""
         paths = [(name.decode(), self.directory / name.decode()) for name in self.names]
         return [(name, path.stat().st_size if path.exists() else -1) for name, path in paths]
 
 
-def open_folder(root: Path, split: str) -> ImageFolder:
+def open_folder(root: Path, split: str, classes: str = "") -> ImageFolder:
     """List the pictures of a split, once.
 
     Each visible sub-folder of `root` is a split, each visible sub-folder of a split is a class; a class's pictures may
     lie in folders of their own. Files that are no pictures by their suffix are passed over.
 
+    Args:
+      root: the folder of the splits.
+      split: one of them.
+      classes: a file that lists all classes, one in each line, by label; empty: `classes.txt` in `root`, and where that
+        is not either, the folders' names in their order (`order_folders`).
+
     Raises:
-      InputError: no such folder or split, a class without pictures, splits with different classes.
+      InputError: no such folder or split, a list that cannot be read or lacks a class; without a list, a class without
+        pictures, or splits with different classes.
     """
     if not root.is_dir():
         raise InputError(f"image folder {str(root)!r} does not exist: expected {root}/{split}/<class>/<picture>.")
@@ -62,23 +70,24 @@ def open_folder(root: Path, split: str) -> ImageFolder:
             f"image folder {root} has no split {split!r}: its sub-folders are its splits "
             f"({', '.join(splits) or 'there are none'}); expected {root}/{split}/<class>/<picture>."
         )
-    class_names = list_folders(root / split)
-    if not class_names:
+    folders = list_folders(root / split)
+    if not folders:
         raise InputError(f"{root / split} has no classes: expected one sub-folder for each, with its pictures.")
-    for other in splits:
-        _check_same_classes(root, split, class_names, other)
+    listed = read_class_list(classes) if classes else find_list(root)
+    if listed:
+        _check_listed(root / split, folders, listed)
+    else:
+        for other in splits:
+            _check_same_classes(root, split, folders, other)
+    class_names = listed or order_folders(folders, root)
     suffixes = picture_suffixes()
-    names: list[bytes] = []
-    labels: list[int] = []
-    for label, class_name in enumerate(class_names):
-        found = sorted(list_pictures(root / split / class_name, suffixes))
-        if not found:
-            raise InputError(f"{root / split / class_name} has no pictures: add some, or remove the class everywhere.")
-        names += [_encode(f"{class_name}/{name}", root / split) for name in found]
-        labels += [label] * len(found)
+    found = {name: sorted(list_pictures(root / split / name, suffixes)) for name in folders}
+    _check_pictures(root, split, {name: len(found.get(name, ())) for name in class_names}, bool(listed))
+    names = [_encode(f"{name}/{picture}", root / split) for name in class_names for picture in found.get(name, ())]
+    labels = [label for label, name in enumerate(class_names) for _ in found.get(name, ())]
     # By a digest of the name: the first pictures are a fair sample of all, wherever the folder lies.
     order = sorted(range(len(names)), key=lambda index: hashlib.md5(names[index]).digest())
-    return ImageFolder(root / split, tuple(class_names), np.array(names)[order], np.array(labels)[order])
+    return ImageFolder(root / split, class_names, np.array(names)[order], np.array(labels)[order])
 
 
 def list_folders(directory: Path) -> list[str]:
@@ -110,17 +119,41 @@ def _check_same_classes(root: Path, split: str, class_names: list[str], other: s
     if not others or others == class_names:
         return
     missing, extra = sorted(set(class_names) - set(others)), sorted(set(others) - set(class_names))
-    wrong = [f"{word} {_shorten(names)}" for word, names in (("lacks", missing), ("adds", extra)) if names]
+    wrong = [f"{word} {word_names(names)}" for word, names in (("lacks", missing), ("adds", extra)) if names]
     raise InputError(
         f"the splits of image folder {root} have different classes: compared with {split!r}, {other!r} "
-        f"{' and '.join(wrong)}. Labels are places in the sorted list of classes, so all splits need the same ones; "
-        f"move folders that are no splits elsewhere."
+        f"{' and '.join(wrong)}. Labels are places in the sorted list of classes, so all splits need the same ones: "
+        f"move folders that are no splits elsewhere, or list all classes by label, one in each line, in {root / LIST} "
+        "or a file that data.classes names."
     )
 
 
-def _shorten(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+def _check_listed(split: Path, folders: list[str], listed: tuple[str, ...]) -> None:
+    """Raise `InputError` if a split has classes that the list lacks."""
+    known = set(listed)
+    if extra := [name for name in folders if name not in known]:
+        raise InputError(
+            f"{split} has {len(extra)} folders that the list of classes lacks: {word_names(extra)}. The list has "
+            f"{len(listed)} classes, {word_names(listed)}: expected the name of every class's folder, one in each line."
+        )
+
+
+def _check_pictures(root: Path, split: str, counts: dict[str, int], is_listed: bool) -> None:
+    """Raise `InputError` for a class without pictures; where a list says that the class is there, only say so."""
+    without = [name for name, count in counts.items() if not count]
+    if without and not is_listed:
+        raise InputError(
+            f"{root / split / without[0]} has no pictures: add some, or remove the class everywhere, or list all "
+            f"classes by label, one in each line, in {root / LIST} or a file that data.classes names."
+        )
+    if len(without) == len(counts):
+        raise InputError(f"{root / split} has no pictures of any of its {len(counts)} classes.")
+    if without:
+        say_once(
+            log,
+            f"{root / split} has no pictures of {len(without)} of the {len(counts)} classes of the list: "
+            f"{word_names(without)}.",
+        )
 
 
 def _encode(name: str, directory: Path) -> bytes:

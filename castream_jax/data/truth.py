@@ -10,16 +10,21 @@ Known features, of which the first that a record has is taken:
 The box of a part, as `head_bbox`, says nothing about the object.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from PIL import Image
 
 from castream_jax.data import preprocess
+from castream_jax.data.box_frames import UPRIGHT, fit_boxes, turn_boxes
+from castream_jax.data.notices import say_once
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
+
+log = logging.getLogger(__name__)
 
 MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
 TRUTH = (*MASKS, *BOXES, "objects")
@@ -42,18 +47,23 @@ def first_records(records: Any) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def object_mask(record: Mapping[str, Any], size: tuple[int, int], resize: Resize) -> Bool[np.ndarray, "S S"] | None:
+def object_mask(
+    record: Mapping[str, Any], size: tuple[int, int], resize: Resize, orientation: int = 1, turned: bool = False
+) -> Bool[np.ndarray, "S S"] | None:
     """Return where the object is in the square that `resize` makes of the record's picture; None if not known.
 
     It may be empty: an object can lie outside of the square that is cut out.
 
     Args:
       record: pictures in it are still encoded.
-      size: width and height of the record's picture.
+      size: width and height of the record's picture, as it is used.
       resize: how that picture becomes a square. Masks take the nearest pixel, at the same places.
+      orientation: what EXIF says of the stored picture, 1 to 8.
+      turned: the picture has been turned upright by it. Boxes that the dataset holds are of the picture as stored, as
+        it is read where datasets are made; a file beside it says its picture's size, which tells (`box_frames`).
 
     Raises:
-      InputError: a mask that cannot be read or is not of the picture's size.
+      InputError: a mask that cannot be read or is not of the picture's size, boxes of a picture of another shape.
     """
     if not has_truth(record):
         return None
@@ -65,8 +75,27 @@ def object_mask(record: Mapping[str, Any], size: tuple[int, int], resize: Resize
                 f"{name} is {mask.shape[1]}x{mask.shape[0]} and the picture {size[0]}x{size[1]}: expected equal sizes."
             )
     else:
-        mask = fill_boxes(record[name] if name else record["objects"]["bbox"], size)
+        boxes = record[name] if name else record["objects"]["bbox"]
+        mask = fill_boxes(bring_boxes(record, boxes, size, orientation, turned), size)
     return np.array(resize.nearest(Image.fromarray(mask)))
+
+
+def bring_boxes(
+    record: Mapping[str, Any], boxes: Any, size: tuple[int, int], orientation: int, turned: bool
+) -> Float[np.ndarray, "n 4"]:
+    """Return a record's boxes in the frame of its picture; arguments are those of `object_mask`."""
+    if "bbox_size" not in record:
+        return turn_boxes(boxes, UPRIGHT[orientation if turned else 1])
+    file, said = record["bbox_file"], record["bbox_size"]
+    try:
+        fitted = fit_boxes(boxes, said, size, orientation, turned)
+    except InputError as error:
+        raise InputError(f"{file}: {error}.") from None
+    if sorted(said) != sorted(size):
+        sizes = f"{said[0]}x{said[1]}, {size[0]}x{size[1]}"
+        text = f"{file} is of a picture of another size and the same shape ({sizes}), as of a resized copy"
+        say_once(log, f"{text}: its boxes are taken as shares of the sides, as those of all such files.", "sizes")
+    return fitted
 
 
 def decode_mask(encoded: bytes) -> Bool[np.ndarray, "H W"]:

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from castream_jax.config import Experiment
-from castream_jax.data.source import open_source
+from castream_jax.data.source import open_split
 from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.batch import map_keys
 from castream_jax.evaluation.chunk import settle_chunk
@@ -34,7 +34,7 @@ def estimate(experiment: Experiment) -> str:
       InputError: no such dataset, weights, attribution or protocol.
     """
     config, data = experiment.evaluation, experiment.data
-    source = open_source(data.name, config.split, data.directory, data.boxes)
+    source = open_split(data, config.split, with_boxes=True)
     model = build_network(experiment, source.num_classes)
     experiment = settle_chunk(settled(experiment, model), model)
     config, chunk = experiment.evaluation, experiment.evaluation.chunk

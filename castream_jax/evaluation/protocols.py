@@ -19,7 +19,7 @@ from castream_jax.config import Experiment
 from castream_jax.cpu import use_cores_as_devices
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.records import BadRecords
-from castream_jax.data.source import open_source
+from castream_jax.data.source import open_split
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.maps import compute_maps, explained_keys, joint_labels, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
@@ -40,7 +40,7 @@ def main(experiment: Experiment, workdir: Path) -> None:
 def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
     """Return the mean of each metric in percent, by protocol and "attribution/pooling", and of how many images."""
     config = experiment.evaluation
-    source = open_source(experiment.data.name, config.split, experiment.data.directory)
+    source = open_split(experiment.data, config.split)
     model = load_trained(experiment, workdir, source.num_classes)
     explained_keys(model.poolings(), config.attributions)
     chunk = settle_chunk(settled(experiment, model), model).evaluation.chunk

@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 from castream_jax.config import Experiment
 from castream_jax.data.pipeline import Batch, evaluation_batches
 from castream_jax.data.records import BadRecords, says_where_objects_are
-from castream_jax.data.source import Source, open_source
+from castream_jax.data.source import Source, open_split
 from castream_jax.evaluation.accuracy import Accuracy, AccuracyParts, count_right
 from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
 from castream_jax.evaluation.chunk import settle_chunk
@@ -70,7 +70,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     start = time.monotonic()
     config, data = experiment.evaluation, experiment.data
     chosen_protocol(experiment)  # a mistake is said before anything is opened
-    source = open_source(data.name, config.split, data.directory, data.boxes)
+    source = open_split(data, config.split, with_boxes=True)
     model = load_trained(experiment, workdir, source.num_classes)
     protocol = evaluation_protocol(experiment, model)
     experiment = settle_chunk(settled(experiment, model), model)

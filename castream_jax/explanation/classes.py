@@ -8,8 +8,9 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from castream_jax.config import Experiment
+from castream_jax.data.class_names import name_labels, read_class_list, read_names
 from castream_jax.data.prepared import find_builder
-from castream_jax.data.source import open_source
+from castream_jax.data.source import open_split
 from castream_jax.errors import InputError
 from castream_jax.training.network import count_classes
 
@@ -25,31 +26,21 @@ def find_class_names(experiment: Experiment, file: str = "") -> tuple[str, ...]:
       InputError: no such file or dataset, or a dataset without classes.
     """
     if file:
-        return read_names(Path(file).expanduser())
+        return read_names(Path(file).expanduser(), f"--class_names={file}")
     data = experiment.data
     try:
         if data.name == "image_folder":
-            return open_source(data.name, experiment.evaluation.split, data.directory).class_names
+            if data.classes:
+                return read_class_list(data.classes)
+            return open_split(data, experiment.evaluation.split).class_names
         features = find_builder(data.name, data.directory).info.features
     except InputError as error:
         raise InputError(f"{error} Or name the classes of the network with --class_names=FILE.") from error
     label = dict(features.items()).get("label")
     if not isinstance(label, tfds.features.ClassLabel):
         raise InputError(f"dataset {data.name!r} has no class labels: give the classes with --class_names=FILE.")
-    return tuple(label.names)
-
-
-def read_names(file: Path) -> tuple[str, ...]:
-    """Return the lines of a text file, without empty ones at its end."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--class_names={file} cannot be read ({error}): expected a text file in UTF-8.") from error
-    names = tuple(line.strip() for line in lines)
-    if not names or not all(names):
-        empty = f"line {names.index('') + 1} is empty" if names else "it is empty"
-        raise InputError(f"--class_names={file}: {empty}; expected the name of a class in each line, by label.")
-    return names
+    names = tuple(label.names)
+    return name_labels(names, read_class_list(data.classes), data.classes) if data.classes else names
 
 
 @contextlib.contextmanager

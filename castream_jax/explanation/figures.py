@@ -105,7 +105,9 @@ def draw_figure(
     source = None
     if classes or not all(map(is_picture, images)):
         default = ("mit67", "test") if is_scenes else (experiment.data.name, experiment.evaluation.split)
-        source = open_source(dataset or default[0], split or default[1], experiment.data.directory)
+        name, data = dataset or default[0], experiment.data
+        listed = data.classes if name == data.name else ""
+        source = open_source(name, split or default[1], data.directory, classes=listed)
     is_own = source is not None and source.name == experiment.data.name and not is_scenes
     subjects = list(find_subjects(images, Scope(source, classes, int(count or FIRST), is_own)))
     names = find_class_names(experiment, class_names)

@@ -3,7 +3,7 @@
 from jax.sharding import Mesh
 
 from castream_jax.config import Experiment, StageConfig
-from castream_jax.data.source import Source, open_source
+from castream_jax.data.source import Source, open_split
 from castream_jax.errors import InputError
 from castream_jax.models.answers import check_probabilities
 from castream_jax.sharding import check_batch_size
@@ -23,7 +23,7 @@ def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
         pooling = experiment.model.pooling
         raise InputError(f"there is nothing to train: model.pooling is {pooling!r} and {last}.epochs is 0.")
     data = experiment.data
-    if not len(open_source(data.name, data.validation_split, data.directory)):
+    if not len(open_split(data, data.validation_split)):
         raise InputError(
             f"split {data.validation_split!r} of {data.name} is empty: name another data.validation_split."
         )

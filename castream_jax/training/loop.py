@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 
 from castream_jax.config import Experiment
-from castream_jax.data.source import open_source
+from castream_jax.data.source import open_split
 from castream_jax.locking import alone_in
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import create_mesh
@@ -35,7 +35,7 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
       Stopped: SIGTERM or Ctrl-C; the state is saved.
     """
     mesh = create_mesh()
-    source = open_source(experiment.data.name, experiment.data.train_split, experiment.data.directory)
+    source = open_split(experiment.data, experiment.data.train_split)
     check_trainable(experiment, source, mesh)
     model = build_network(experiment, source.num_classes)
     model.class_names = source.class_names

@@ -18,8 +18,8 @@ PACE = tuple(
     f"{stage}.{setting}" for stage in (BACKBONE, STREAM) for setting in ("log_every", "validate_every", "save_every")
 )
 PLACE = (
-    *("name", "evaluation", "data.directory", "data.boxes", "data.classes", "data.workers"),
-    *("data.validation_split", "data.on_bad_record"),
+    *("name", "evaluation", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
+    *("data.boxes", "data.boxes_of", "data.classes"),  # the classes themselves are the dataset's
 )
 FREE = {BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", STREAM), STREAM: (*PACE, *PLACE)}
 """Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them."""

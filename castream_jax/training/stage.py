@@ -14,7 +14,7 @@ from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import Experiment, StageConfig
 from castream_jax.data.pipeline import training_batches
 from castream_jax.data.records import BadRecords
-from castream_jax.data.source import Source, open_source
+from castream_jax.data.source import Source, open_split
 from castream_jax.errors import RunError, Stopped
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.description import describe_network
@@ -167,7 +167,7 @@ class Stage:
         """Return what measures the accuracy on the validation split, in batches that training's memory holds."""
         data, settings = self.experiment.data, self.settings
         return SplitAccuracy(
-            open_source(data.name, data.validation_split, data.directory),
+            open_split(data, data.validation_split),
             self.resize,
             settings.batch_size // settings.accumulate,
             self.graphdef,

@@ -71,7 +71,7 @@ def load_weights(
     loaded.class_names = () if replace_classifier else _take(loaded.class_names, classes)
     if len(loaded.class_names) not in (0, loaded.num_classes):
         raise InputError(
-            f"{source!r} names {len(loaded.class_names)} classes, its network has {loaded.num_classes}: export it again."
+            f"{source!r} names {len(loaded.class_names)} classes, its network has {loaded.num_classes}: export again."
         )
     return loaded
 

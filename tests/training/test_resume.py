@@ -13,8 +13,8 @@ from castream_jax.training.resume import check_same_run, decisive_settings, desc
 SOURCE = Source("pets", "train", range(100), ("cat", "dog"))
 EXPERIMENT = Experiment(name="x", weights="", backbone=StageConfig(epochs=1), stream=StageConfig(epochs=2))
 MAY_CHANGE = {
-    *("name", "data.directory", "data.boxes", "data.classes", "data.workers", "data.validation_split"),
-    "data.on_bad_record",
+    *("name", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
+    *("data.boxes", "data.boxes_of", "data.classes"),
     *(f"{stage}.{key}" for stage in ("backbone", "stream") for key in ("log_every", "validate_every", "save_every")),
 }
 

@@ -41,9 +41,9 @@ class ArchiveImages:
         label = self.class_names.index(name.partition("/")[0])
         return {"image": as_jpeg(data, f"{name} in {self.archive}"), "label": label, "id": name}
 
-    def sizes(self) -> list[int]:
-        """Return the bytes of every image."""
-        return [size for _, size in self.places]
+    def list_files(self) -> list[tuple[str, int]]:
+        """Return name and bytes of every image."""
+        return [(name, size) for name, (_, size) in zip(self.names, self.places, strict=True)]
 
 
 def open_archive(manual: Path) -> dict[str, ArchiveImages]:

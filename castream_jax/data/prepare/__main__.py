@@ -2,6 +2,7 @@
 
   castream_jax.data.prepare NAME [--manual=DIR]     a TFDS dataset, castream_demo, or mit67
   castream_jax.data.prepare NAME --images=ROOT      pictures in ROOT/<split>/<class>/, as a dataset called NAME
+                                 [--classes=FILE]   with labels in the order of a list
   castream_jax.data.prepare NAME --tfrecords=DIR    TFRecords that TFDS wrote, as a dataset called NAME
 
 It may be interrupted at any time; the same command goes on. See docs/data.md.
@@ -59,11 +60,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--directory", metavar="DIR", default="", help="where datasets are kept (as TFDS does)")
     parser.add_argument("--manual", metavar="DIR", default="", help="the folder with what you downloaded yourself")
     parser.add_argument("--images", metavar="ROOT", default="", help="copy an image folder")
+    parser.add_argument("--classes", metavar="FILE", default="", help="the classes of --images by label, one a line")
     parser.add_argument("--tfrecords", metavar="DIR", default="", help="convert TFRecords: the folder of one version")
     options = parser.parse_args(argv)
     given = [flag for flag in ("manual", "images", "tfrecords") if getattr(options, flag)]
     if len(given) > 1:
         raise InputError(f"--{given[0]} and --{given[1]} are two ways to make {options.name}: give one of them.")
+    if options.classes and not options.images:
+        raise InputError("--classes lists the classes of an image folder: give --images=ROOT too.")
     return options
 
 
@@ -75,7 +79,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
         if not re.fullmatch(form, name, re.ASCII) or name in ("image_folder", *OWN_ARCHIVES, *OWN_BUILDERS):
             raise InputError(f"{name!r} cannot be the name of a dataset of yours: expected small letters, digits, _.")
     if options.images:
-        return plan_folder_copy(name, Path(options.images).expanduser(), directory)
+        return plan_folder_copy(name, Path(options.images).expanduser(), directory, options.classes)
     if options.tfrecords:
         return plan_conversion(name, Path(options.tfrecords).expanduser(), directory)
     if name == "mit67":

@@ -45,25 +45,25 @@ class Pictures(Protocol):
 
     def __getitem__(self, index: SupportsIndex, /) -> dict[str, Any]: ...
 
-    def sizes(self) -> list[int]:
-        """Return the bytes of every picture."""
+    def list_files(self) -> list[tuple[str, int]]:
+        """Return name and bytes of every picture."""
         ...
 
 
-def plan_folder_copy(name: str, root: Path, directory: str) -> Plan:
-    """Plan to copy an image folder, each split that has classes.
+def plan_folder_copy(name: str, root: Path, directory: str, classes: str = "") -> Plan:
+    """Plan to copy an image folder, each split that has classes, which keep their labels.
 
     Raises:
       InputError: what `open_folder` says; a name that TFDS does not allow.
     """
-    return plan_copy(name, f"image folder {root.absolute()}", lambda: open_folders(root.absolute()), directory)
+    return plan_copy(name, f"image folder {root.absolute()}", lambda: open_folders(root.absolute(), classes), directory)
 
 
-def open_folders(root: Path) -> dict[str, ImageFolder]:
+def open_folders(root: Path, classes: str = "") -> dict[str, ImageFolder]:
     """Return the pictures of every split of an image folder."""
     if not root.is_dir():
         raise InputError(f"--images={root} is no folder: expected one that holds <split>/<class>/<picture>.")
-    splits = {split: open_folder(root, split) for split in list_folders(root) if list_folders(root / split)}
+    splits = {split: open_folder(root, split, classes) for split in list_folders(root) if list_folders(root / split)}
     if not splits:
         raise InputError(f"--images={root} has no splits with classes: expected <split>/<class>/<picture>.")
     return splits
@@ -94,7 +94,7 @@ def plan_copy(name: str, origin: str, open_splits: Callable[[], Mapping[str, Pic
             "id": tfds.features.Text(),
         }
     )
-    sizes = {split: pictures.sizes() for split, pictures in splits.items()}
+    sizes = {split: [size for _, size in pictures.list_files()] for split, pictures in splits.items()}
     ranges = {split: cut(sizes[split], SHARD_BYTES) for split in splits}
     shards = [
         Shard(shard_name(name, split, index, len(ranges[split])), len(part), partial(encode, pictures, features, part))
