@@ -3,6 +3,7 @@
 Maps and measures of several images are computed on all of this process's devices, each with its own images.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from jaxtyping import Array
 from PIL import Image
 from tqdm import tqdm
 
+from castream_jax.data.decoding import AS_SEEN, Decoding, PictureCounts
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, choose
 from castream_jax.evaluation import maps as attribution_maps
@@ -25,6 +27,8 @@ from castream_jax.explanation.pictures import convert_picture, name_pictures, pr
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.placement import compute_on_devices
+
+log = logging.getLogger(__name__)
 
 
 def attribute(
@@ -81,7 +85,8 @@ def explain(
     Args:
       model: the network to explain; its GAP network beside it, if it has a stream.
       images: [B H W 3], normalised floats or uint8, taken as they are; or a picture or several, each squashed to
-        `size` x `size`: paths of files or pictures of Pillow, which are turned upright and put on white.
+        `size` x `size`: paths of files or pictures of Pillow, which are turned upright and put on white, or as the
+        model's `preprocessing` says.
       labels: what to explain in each image, a class or several, by label or by name; for a single image also one class.
         None, for all or for one image: the predicted class of each pooling is drawn, and the next ones are in the
         gallery.
@@ -105,7 +110,7 @@ def explain(
     if len(names) != model.num_classes:
         raise InputError(f"class_names are {len(names)}: {model.name} has {model.num_classes} classes.")
     explainer = Explainer(model, _listed(methods), target, chunk)
-    views = _prepare_arrays(model, images) if hasattr(images, "shape") else _prepare_pictures(images, size)
+    views = _prepare_arrays(model, images) if hasattr(images, "shape") else _prepare_pictures(model, images, size)
     chosen = _list_labels(labels, len(views), names)
     found: list[Explained] = []
     with tqdm(total=len(views), desc="explain", bar_format=BAR, leave=False) as bar:
@@ -130,18 +135,27 @@ def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
     return [(f"image {i}", image, ratio, normalised[i : i + 1]) for i, image in enumerate(shown)]
 
 
-def _prepare_pictures(pictures: Any, size: int) -> list[View]:
-    """Return pictures, one or many, ready to be explained."""
+def _prepare_pictures(model: Classifier, pictures: Any, size: int) -> list[View]:
+    """Return pictures, one or many, ready to be explained; say what was done about orientation and transparency."""
     many = _listed(pictures)
     if not many:
         raise InputError("there are no images to explain.")
     paths = [Path(item) if isinstance(item, str | Path) else Path(f"image {i}") for i, item in enumerate(many)]
+    known = model.preprocessing
+    decoding = Decoding(known.orientation, known.transparency) if known else AS_SEEN
     views: list[View] = []
+    counts = PictureCounts()
     for item, path, name in zip(many, paths, name_pictures(paths), strict=True):
         if not isinstance(item, str | Path | Image.Image):
             raise InputError(f"{name} is {type(item).__name__}: expected a file's path or a picture of Pillow.")
-        image = convert_picture(item, name) if isinstance(item, Image.Image) else read_picture(path)
-        views.append((name, *prepare(image, Resize(size, "squash")), None))
+        if isinstance(item, Image.Image):
+            picture = convert_picture(item, name, decoding)
+        else:
+            picture = read_picture(path, decoding)
+        counts += picture.counts
+        views.append((name, *prepare(picture.image, Resize(size, "squash")), None))
+    if said := counts.describe(decoding):
+        log.warning("%s", said)
     return views
 
 

@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
 import numpy as np
-from PIL import Image
 
+from castream_jax.data.files import read_file
+from castream_jax.data.listing import PassedOver, find_loops, is_loop, list_pictures
 from castream_jax.errors import InputError
 
 
@@ -29,7 +29,7 @@ class ImageFolder:
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
         name = self.names[index].decode()
-        return {"image": (self.directory / name).read_bytes(), "label": int(self.labels[index]), "id": name}
+        return {"image": read_file(self.directory / name), "label": int(self.labels[index]), "id": name}
 
     def locate(self, index: int) -> str:
         """Return a picture's file, for messages."""
@@ -49,7 +49,8 @@ def open_folder(root: Path, split: str) -> ImageFolder:
     """List the pictures of a split, once.
 
     Each visible sub-folder of `root` is a split, each visible sub-folder of a split is a class; a class's pictures may
-    lie in folders of their own. Files that are no pictures by their suffix are passed over.
+    lie in folders of their own. Files that are no pictures by their suffix are passed over; what may have been meant as
+    one, as HEIC, is named in a warning.
 
     Raises:
       InputError: no such folder or split, a class without pictures, splits with different classes.
@@ -67,15 +68,17 @@ def open_folder(root: Path, split: str) -> ImageFolder:
         raise InputError(f"{root / split} has no classes: expected one sub-folder for each, with its pictures.")
     for other in splits:
         _check_same_classes(root, split, class_names, other)
-    suffixes = picture_suffixes()
+    passed_over = PassedOver(loops=find_loops(root / split))
     names: list[bytes] = []
     labels: list[int] = []
     for label, class_name in enumerate(class_names):
-        found = sorted(list_pictures(root / split / class_name, suffixes))
+        found = list_pictures(root / split / class_name, passed_over)
         if not found:
+            passed_over.report(str(root / split))
             raise InputError(f"{root / split / class_name} has no pictures: add some, or remove the class everywhere.")
         names += [_encode(f"{class_name}/{name}", root / split) for name in found]
         labels += [label] * len(found)
+    passed_over.report(str(root / split))
     # By a digest of the name: the first pictures are a fair sample of all, wherever the folder lies.
     order = sorted(range(len(names)), key=lambda index: hashlib.md5(names[index]).digest())
     return ImageFolder(root / split, tuple(class_names), np.array(names)[order], np.array(labels)[order])
@@ -84,24 +87,8 @@ def open_folder(root: Path, split: str) -> ImageFolder:
 def list_folders(directory: Path) -> list[str]:
     """Return the names of a folder's visible sub-folders, sorted."""
     with os.scandir(directory) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-
-
-def list_pictures(directory: Path, suffixes: frozenset[str]) -> Iterator[str]:
-    """Yield the paths of the visible pictures in a folder and in its sub-folders, relative to it."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from (f"{entry.name}/{name}" for name in list_pictures(directory / entry.name, suffixes))
-            elif os.path.splitext(entry.name)[1].lower() in suffixes:
-                yield entry.name
-
-
-def picture_suffixes() -> frozenset[str]:
-    """Return the suffixes of every format that Pillow reads, in lower case."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+        folders = [entry for entry in entries if not entry.name.startswith(".") and os.path.isdir(entry)]
+        return sorted(entry.name for entry in folders if not is_loop(entry))
 
 
 def _check_same_classes(root: Path, split: str, class_names: list[str], other: str) -> None:

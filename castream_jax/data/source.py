@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, SupportsIndex
 
 from castream_jax.data.boxes import add_boxes
+from castream_jax.data.decoding import AS_SEEN, Decoding
 from castream_jax.data.image_folder import open_folder
 from castream_jax.data.prepared import OWN_BUILDERS, command, find_builder, open_records
 from castream_jax.errors import InputError
@@ -25,6 +26,8 @@ class Source:
     split: str
     records: Any
     class_names: tuple[str, ...]
+    decoding: Decoding = AS_SEEN
+    """How its pictures are to be decoded."""
 
     @property
     def num_classes(self) -> int:
@@ -58,7 +61,7 @@ class Source:
         return found.hexdigest()
 
 
-def open_source(name: str, split: str, directory: str = "", boxes: str = "") -> Source:
+def open_source(name: str, split: str, directory: str = "", boxes: str = "", decoding: Decoding = AS_SEEN) -> Source:
     """Open a split of a dataset; our own demo is made first if it is not there yet.
 
     Args:
@@ -67,12 +70,14 @@ def open_source(name: str, split: str, directory: str = "", boxes: str = "") -> 
       directory: the folder of `image_folder`; else where datasets are kept, empty for TFDS's default
         (`TFDS_DATA_DIR`, or the home directory).
       boxes: a folder of PASCAL VOC files, from which records get their `bbox`; empty: none.
+      decoding: how its pictures are to be decoded.
 
     Raises:
       InputError: an unknown dataset or split, a dataset that is not prepared or has no labels, no boxes where said.
     """
     records, class_names = _open(name, split, directory)
-    return Source(name, split, add_boxes(records, Path(boxes).expanduser()) if boxes else records, class_names)
+    records = add_boxes(records, Path(boxes).expanduser()) if boxes else records
+    return Source(name, split, records, class_names, decoding)
 
 
 def _open(name: str, split: str, directory: str) -> tuple[Any, tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 Known features, of which the first that a record has is taken:
 
-    mask, segmentation_mask   an encoded picture of the image's size: the object is what is not zero. Without zeros and
+    mask, segmentation_mask   an encoded picture of the image's size, as it is stored or, where the image is turned
+                              upright, as that is: the object is what is not zero, of any depth. Without zeros and
                               up to 3 it is a trimap of oxford_iiit_pet, 1 object, 2 background, 3 the border between
                               them, which counts as object: it holds the outline, where a good map may well peak
     box, bbox, objects/bbox   (ymin, xmin, ymax, xmax) as shares of the height and width: all boxes together
@@ -17,7 +18,8 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from castream_jax.data import preprocess
+from castream_jax.data.decoding import SIDEWAYS, arrange, attempt, load, turn
+from castream_jax.data.depth import values_of
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
 
@@ -42,24 +44,30 @@ def first_records(records: Any) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def object_mask(record: Mapping[str, Any], size: tuple[int, int], resize: Resize) -> Bool[np.ndarray, "S S"] | None:
+def object_mask(
+    record: Mapping[str, Any], size: tuple[int, int], resize: Resize, orientation: int | None = None
+) -> Bool[np.ndarray, "S S"] | None:
     """Return where the object is in the square that `resize` makes of the record's picture; None if not known.
 
     It may be empty: an object can lie outside of the square that is cut out.
 
     Args:
       record: pictures in it are still encoded.
-      size: width and height of the record's picture.
+      size: width and height of the record's picture, decoded.
       resize: how that picture becomes a square. Masks take the nearest pixel, at the same places.
+      orientation: the picture's EXIF orientation, by which it was turned upright; None: pictures stay as stored.
 
     Raises:
-      InputError: a mask that cannot be read or is not of the picture's size.
+      InputError: a mask that cannot be read, is not of the picture's size, or may be upright or not.
     """
     if not has_truth(record):
         return None
     name = next((name for name in (*MASKS, *BOXES) if name in record), "")
     if name in MASKS:
-        mask = decode_mask(record[name])
+        try:
+            mask = decode_mask(record[name], size, orientation)
+        except InputError as error:
+            raise InputError(f"cannot read its {name}: {error}") from error
         if mask.shape != (size[1], size[0]):
             raise InputError(
                 f"{name} is {mask.shape[1]}x{mask.shape[0]} and the picture {size[0]}x{size[1]}: expected equal sizes."
@@ -69,12 +77,33 @@ def object_mask(record: Mapping[str, Any], size: tuple[int, int], resize: Resize
     return np.array(resize.nearest(Image.fromarray(mask)))
 
 
-def decode_mask(encoded: bytes) -> Bool[np.ndarray, "H W"]:
-    """Return where the object is in an encoded mask or trimap; `InputError` if it cannot be read."""
-    values = np.asarray(preprocess.decode(encoded)).max(2)
-    if values.min() >= 1 and values.max() <= 3:
-        return values != 2
-    return values > 0
+def decode_mask(
+    encoded: bytes, size: tuple[int, int] = (0, 0), orientation: int | None = None
+) -> Bool[np.ndarray, "H W"]:
+    """Return where the object is in an encoded mask or trimap of a picture; its arguments are those of `object_mask`.
+
+    Of a picture that was turned, a mask that has no orientation of its own is turned with it if it has the size of the
+    picture as stored, and stays if it has the size of the upright one.
+
+    Raises:
+      InputError: it cannot be read, or has both sizes.
+    """
+    loaded = attempt(lambda: load(encoded))
+    values = attempt(lambda: values_of(loaded.image))
+    is_trimap = values.min() >= 1 and values.max() <= 3
+    mask = Image.fromarray(values != 2 if is_trimap else values > 0)
+    if orientation is None:
+        return np.array(arrange(mask, loaded, "stored"))
+    if loaded.orientation != 1 or orientation == 1:
+        return np.array(arrange(mask, loaded, "upright"))
+    stored = size[::-1] if orientation in SIDEWAYS else size
+    if mask.size == stored == size:
+        raise InputError(
+            f"the picture is turned by its EXIF orientation, {orientation}, and the mask, of the same size, does not "
+            "say whether it is of the upright picture or of the stored one. Save the picture upright, or set "
+            "data.orientation=stored if the mask is of the stored one."
+        )
+    return np.array(turn(mask, orientation) if mask.size == stored else mask)
 
 
 def fill_boxes(boxes: Any, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:

@@ -8,11 +8,14 @@ Each stage resumes from its newest whole checkpoint.
 """
 
 import contextlib
+import logging
 from pathlib import Path
 
 import jax
 
 from castream_jax.config import Experiment
+from castream_jax.data.decoding import Decoding
+from castream_jax.data.records import sample_pictures
 from castream_jax.data.source import open_source
 from castream_jax.locking import alone_in
 from castream_jax.models.classifier import Classifier
@@ -21,6 +24,8 @@ from castream_jax.training.checks import check_trainable
 from castream_jax.training.network import BACKBONE, STREAM, build_network
 from castream_jax.training.stage import Stage
 from castream_jax.training.stopping import StopRequest
+
+log = logging.getLogger(__name__)
 
 
 def train(experiment: Experiment, workdir: Path) -> Classifier:
@@ -34,8 +39,13 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
       Stopped: SIGTERM or Ctrl-C; the state is saved.
     """
     mesh = create_mesh()
-    source = open_source(experiment.data.name, experiment.data.train_split, experiment.data.directory)
+    decoding = Decoding(experiment.data.orientation, experiment.data.transparency)
+    source = open_source(
+        experiment.data.name, experiment.data.train_split, experiment.data.directory, decoding=decoding
+    )
     check_trainable(experiment, source, mesh)
+    if jax.process_index() == 0 and (said := sample_pictures(source).describe(decoding)):
+        log.info("training: %s", said)
     model = build_network(experiment, source.num_classes)
     with contextlib.ExitStack() as stack:
         if jax.process_index() == 0:

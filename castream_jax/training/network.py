@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from castream_jax.checkpoints import Checkpoints
-from castream_jax.config import Experiment
+from castream_jax.config import DataConfig, Experiment
+from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
 from castream_jax.metrics.protocol import Protocol, get_protocol
@@ -29,14 +30,30 @@ def build_network(experiment: Experiment, num_classes: int) -> Classifier:
     return load_weights(model, experiment.weights, experiment.replace_classifier, experiment.classes)
 
 
-def evaluation_protocol(experiment: Experiment) -> Protocol:
-    """Return the protocol that the experiment is evaluated under.
+def with_decoding(protocol: Protocol, data: DataConfig, met: PictureCounts | None = None) -> Protocol:
+    """Return a protocol with the config's orientation and transparency.
+
+    Args:
+      protocol: a named one.
+      data: says how pictures are decoded.
+      met: the pictures that were measured. If none is oriented, or none transparent, the protocol's own choice stands,
+        and so its hash: the numbers are the same bits. None: not known yet.
+    """
+    if met is None or met.oriented:
+        protocol = dataclasses.replace(protocol, orientation=data.orientation)
+    if met is None or met.transparent:
+        protocol = dataclasses.replace(protocol, transparency=data.transparency)
+    return protocol
+
+
+def evaluation_protocol(experiment: Experiment, met: PictureCounts | None = None) -> Protocol:
+    """Return the protocol that the experiment is evaluated under, `with_decoding`.
 
     Raises:
       InputError: no such protocol, or `preprocessing="weights"` with weights whose preprocessing is not known.
     """
     config = experiment.evaluation
-    protocol = get_protocol(config.protocol)
+    protocol = with_decoding(get_protocol(config.protocol), experiment.data, met)
     if config.preprocessing == "protocol":
         return protocol
     known = find_known(experiment.weights, experiment.model.name)

@@ -163,7 +163,7 @@ class Stage:
         """Return what measures the accuracy on the validation split, in batches that training's memory holds."""
         data, settings = self.experiment.data, self.settings
         return SplitAccuracy(
-            open_source(data.name, data.validation_split, data.directory),
+            open_source(data.name, data.validation_split, data.directory, decoding=self.source.decoding),
             evaluation_resize(self.experiment),
             settings.batch_size // settings.accumulate,
             self.graphdef,
@@ -186,6 +186,8 @@ class Stage:
         self, accuracy: dict[str, float], training_log: TrainingLog, feed: Feed, validation: SplitAccuracy
     ) -> None:
         """Write what this stage was; the next stage replaces it."""
+        if jax.process_index() == 0 and (said := validation.pictures.describe(self.source.decoding)):
+            log.info("validation: %s", said)
         gap_or_ca = "ca" if "ca" in accuracy else "gap"
         summary.write_summary(
             self.workdir,
