@@ -181,7 +181,7 @@ def find_alpha(image: Image.Image, stored: str) -> Image.Image | None:
     if image.mode in ("RGBA", "LA"):
         return image.getchannel("A")
     if image.mode in ("1", "L") and isinstance(key, int):
-        hidden = key * KEY_SCALES.get(stored, 1)
+        hidden = min(255, key * KEY_SCALES.get(stored, 1))
         return image.convert("L").point([0 if value == hidden else 255 for value in range(256)])
     if image.mode == "RGB" and ";16" in stored:
         raise InputError("it has colours of 16 bits, of which one is transparent: save it as 8 bits with an alpha.")

@@ -64,7 +64,7 @@ def to_8_bits(image: Image.Image, stored: str) -> Image.Image:
     return Image.fromarray(255 - grey if is_inverted(image) else grey)
 
 
-def find_whites(image: Image.Image, stored: str) -> tuple[tuple[float, ...], bool]:
+def find_whites(image: Image.Image, stored: str) -> tuple[tuple[int, ...], bool]:
     """Return the values that may be white, the lowest first, and whether the file itself says so."""
     kind = getattr(image, "format", None)
     if kind == "PPM" and image.mode == "I":
