@@ -17,8 +17,8 @@ from castream_jax.errors import InputError
 
 Result = TypeVar("Result")
 
-MAX_PIXELS = 120_000_000
-"""Of a picture: what cameras and phones make, and less than a gigabyte while it is decoded."""
+MAX_PIXELS = 110_000_000
+"""Of a picture: what nearly all cameras and phones make, and a gigabyte while it is decoded."""
 MAX_SIDE = 1_000_000
 """Of a picture: the memory of resizing grows with its sides."""
 ORIENTATION, REDUCED, DNG = 0x0112, 0x00FE, 0xC612
@@ -130,7 +130,7 @@ def decode(source: bytes | Image.Image, decoding: Decoding = AS_SEEN) -> Picture
     Raises:
       InputError: no picture, one of a format that is not read, damaged or too large, or values whose white is unknown.
     """
-    return attempt(lambda: convert(load(source), decoding))
+    return attempt(lambda: convert(source, decoding))
 
 
 def attempt(read: Callable[[], Result]) -> Result:
@@ -147,14 +147,16 @@ def attempt(read: Callable[[], Result]) -> Result:
     raise InputError(reason)
 
 
-def convert(loaded: Loaded, decoding: Decoding) -> Picture:
-    """Return a loaded picture as RGB of 8 bits."""
+def convert(source: bytes | Image.Image, decoding: Decoding) -> Picture:
+    """Return a picture as RGB of 8 bits; raises whatever the decoders do."""
+    loaded = load(source)
+    orientation, is_upright = loaded.orientation, loaded.is_upright
     colours, alpha = separate(loaded.image, loaded.stored)
+    del loaded  # of a large picture, each form takes much memory
     is_transparent = alpha is not None and alpha.getextrema() != (255, 255)
     if alpha is not None and is_transparent and decoding.transparency == "white":
         colours.paste((255, 255, 255), mask=ImageChops.invert(alpha))
-    image = arrange(colours, loaded, decoding.orientation)
-    return Picture(image, loaded.orientation, is_transparent)
+    return Picture(arrange(colours, orientation, is_upright, decoding.orientation), orientation, is_transparent)
 
 
 def separate(image: Image.Image, stored: str) -> tuple[Image.Image, Image.Image | None]:
@@ -188,11 +190,11 @@ def find_alpha(image: Image.Image, stored: str) -> Image.Image | None:
     return image.convert("RGBA").getchannel("A")
 
 
-def arrange(image: Image.Image, loaded: Loaded, wanted: str) -> Image.Image:
+def arrange(image: Image.Image, orientation: int, is_upright: bool, wanted: str) -> Image.Image:
     """Return what was made of a loaded picture, pixel by pixel, "upright" or as it is "stored"."""
-    if loaded.is_upright == (wanted == "upright"):
+    if is_upright == (wanted == "upright"):
         return image
-    return turn(image, BACK.get(loaded.orientation, loaded.orientation) if loaded.is_upright else loaded.orientation)
+    return turn(image, BACK.get(orientation, orientation) if is_upright else orientation)
 
 
 def turn(image: Image.Image, orientation: int) -> Image.Image:

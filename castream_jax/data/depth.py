@@ -3,6 +3,8 @@
 A picture of 12 bits in a file of 16 is all but black as it stands, and a network has an answer to black pictures too.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Shaped
 from PIL import Image, TiffImagePlugin
@@ -15,6 +17,8 @@ SIGNED = 2
 FEWEST = 0.25
 """The share of white that the brightest pixel reaches at least, unless the file says what is white: data of 14 bits
 and fewer stay below that in 16 bits, photographs do not, as a rule."""
+STRIP = 2**20
+"""Pixels that are scaled at once."""
 ADVICE = "Save it as 8 bits, scaled as you mean it: Image.fromarray((255 * (values / white)).round().astype('uint8'))."
 
 
@@ -44,9 +48,11 @@ def to_8_bits(image: Image.Image, stored: str) -> Image.Image:
     Raises:
       InputError: values below 0, NaN or above all these, or all below a quarter of white where the file does not say.
     """
-    values = np.asarray(image)
     whites, is_said = find_whites(image, stored)
-    lowest, highest = float(values.min()), float(values.max())
+    lowest, highest = (
+        float(reduce([reduce(strip) for strip in cut_strips(image)]))
+        for reduce in (np.min, np.max)  # NaN stays
+    )
     white = next((white for white in whites if highest <= white), None)
     if white is None or not lowest >= 0:
         raise InputError(
@@ -58,10 +64,15 @@ def to_8_bits(image: Image.Image, stored: str) -> Image.Image:
             f"its grey values end at {highest:g} of {white:g}, and it does not say what is white: data of fewer "
             f"bits than the file's? It would be all but black. {ADVICE}"
         )
-    grey = np.empty(values.shape, np.uint8)
-    for row, out in zip(values, grey):  # by rows: in float64, a large picture takes much memory
-        np.rint(row * (255 / white), out=out, casting="unsafe")
+    grey = np.concatenate([np.rint(strip * (255 / white)).astype(np.uint8) for strip in cut_strips(image)])
     return Image.fromarray(255 - grey if is_inverted(image) else grey)
+
+
+def cut_strips(image: Image.Image) -> Iterator[Shaped[np.ndarray, "_ W"]]:
+    """Yield the numbers of some rows after the other: all at once, a large picture takes much memory."""
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
 
 
 def find_whites(image: Image.Image, stored: str) -> tuple[tuple[int, ...], bool]:

@@ -59,7 +59,7 @@ def warn_once(message: str) -> None:
 
 def shorten(names: list[str]) -> str:
     """Return the first names, and that there are more."""
-    return ", ".join(map(repr, names[:SHOWN])) + ", …" * (len(names) > SHOWN)
+    return ", ".join(map(repr, sorted(names)[:SHOWN])) + ", …" * (len(names) > SHOWN)
 
 
 def list_pictures(directory: Path, passed_over: PassedOver) -> list[str]:

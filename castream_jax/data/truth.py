@@ -93,9 +93,9 @@ def decode_mask(
     is_trimap = values.min() >= 1 and values.max() <= 3
     mask = Image.fromarray(values != 2 if is_trimap else values > 0)
     if orientation is None:
-        return np.array(arrange(mask, loaded, "stored"))
+        return np.array(arrange(mask, loaded.orientation, loaded.is_upright, "stored"))
     if loaded.orientation != 1 or orientation == 1:
-        return np.array(arrange(mask, loaded, "upright"))
+        return np.array(arrange(mask, loaded.orientation, loaded.is_upright, "upright"))
     stored = size[::-1] if orientation in SIDEWAYS else size
     if mask.size == stored == size:
         raise InputError(

@@ -81,12 +81,16 @@ def test_floats(white):
 
 @hypothesis.settings(deadline=None, max_examples=80)
 @hypothesis.given(
-    bits=strategies.integers(1, 14), file_format=strategies.sampled_from(["PNG", "TIFF"]), seed=strategies.integers(0, 9)
+    bits=strategies.integers(1, 14),
+    file_format=strategies.sampled_from(["PNG", "TIFF"]),
+    seed=strategies.integers(0, 9),
 )
 def test_data_of_fewer_bits_are_refused(bits, file_format, seed):
     values = np.random.default_rng(seed).integers(0, 2**bits, (4, 5), dtype=np.uint16)
     values[0, 0] = 2**bits - 1
-    with pytest.raises(InputError, match=f"grey values end at {2**bits - 1} of 65535.*all but black. Save it as 8 bits"):
+    with pytest.raises(
+        InputError, match=f"grey values end at {2**bits - 1} of 65535.*all but black. Save it as 8 bits"
+    ):
         decode(encode(Image.fromarray(values), file_format))
 
 
