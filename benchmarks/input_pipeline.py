@@ -27,6 +27,7 @@ from PIL import Image
 from benchmarks.train_step import measure
 from castream_jax.config import DataConfig
 from castream_jax.data import preprocess
+from castream_jax.data.decoding import decode
 from castream_jax.data.pipeline import training_batches
 from castream_jax.data.source import Source
 
@@ -52,14 +53,14 @@ def make_jpegs(count: int) -> list[bytes]:
 def decode_all(jpegs: list[bytes]) -> None:
     """Decode."""
     for jpeg in jpegs:
-        preprocess.decode(jpeg)
+        decode(jpeg)
 
 
 def augment_all(jpegs: list[bytes]) -> None:
     """Decode and augment."""
     rng = np.random.default_rng(0)
     for jpeg in jpegs:
-        pixels = np.asarray(preprocess.random_resized_crop(preprocess.decode(jpeg), SIZE, 0.08, rng))
+        pixels = np.asarray(preprocess.random_resized_crop(decode(jpeg).image, SIZE, 0.08, rng))
         preprocess.jitter_brightness(pixels, 0.4, rng)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from castream_jax.arrays import check_images, check_labels, check_maps, check_pixels
+from castream_jax.data.decoding import Decoding, PictureCounts
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, choose
 from castream_jax.evaluation import maps as attribution_maps
@@ -176,17 +177,25 @@ def settle_size(model: Classifier, size: int | None) -> Preprocessing:
 
 
 def _prepare_pictures(pictures: Any, preprocessing: Preprocessing) -> list[View]:
-    """Return pictures, one or many, ready to be explained."""
+    """Return pictures, one or many, ready to be explained; say what was done about orientation and transparency."""
     many = _listed(pictures)
     if not many:
         raise InputError("there are no images to explain.")
     paths = [Path(item) if isinstance(item, str | Path) else Path(f"image {i}") for i, item in enumerate(many)]
+    decoding, resize = Decoding.of(preprocessing), Resize.of(preprocessing)
     views: list[View] = []
+    counts = PictureCounts()
     for item, path, name in zip(many, paths, name_pictures(paths), strict=True):
         if not isinstance(item, str | Path | Image.Image):
             raise InputError(f"{name} is {type(item).__name__}: expected a file's path or a picture of Pillow.")
-        image = convert_picture(item, name) if isinstance(item, Image.Image) else read_picture(path)
-        views.append((name, *prepare(image, Resize.of(preprocessing)), None))
+        if isinstance(item, Image.Image):
+            picture = convert_picture(item, name, decoding)
+        else:
+            picture = read_picture(path, decoding)
+        counts += picture.counts
+        views.append((name, *prepare(picture.image, resize), None))
+    if said := counts.describe(decoding):
+        log.warning("%s", said)
     return views
 
 

@@ -3,15 +3,15 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
 import numpy as np
-from PIL import Image
 
 from castream_jax.data.class_names import LIST, find_list, order_folders, read_class_list, word_names
+from castream_jax.data.files import read_file
+from castream_jax.data.listing import PassedOver, find_loops, is_loop, list_pictures
 from castream_jax.data.notices import say_once
 from castream_jax.errors import InputError
 
@@ -34,7 +34,7 @@ class ImageFolder:
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
         name = self.names[index].decode()
-        return {"image": (self.directory / name).read_bytes(), "label": int(self.labels[index]), "id": name}
+        return {"image": read_file(self.directory / name), "label": int(self.labels[index]), "id": name}
 
     def locate(self, index: int) -> str:
         """Return a picture's file, for messages."""
@@ -50,7 +50,8 @@ def open_folder(root: Path, split: str, classes: str = "") -> ImageFolder:
     """List the pictures of a split, once.
 
     Each visible sub-folder of `root` is a split, each visible sub-folder of a split is a class; a class's pictures may
-    lie in folders of their own. Files that are no pictures by their suffix are passed over.
+    lie in folders of their own. Files that are no pictures by their suffix are passed over; what may have been meant as
+    one, as HEIC, is named in a warning.
 
     Args:
       root: the folder of the splits.
@@ -80,8 +81,9 @@ def open_folder(root: Path, split: str, classes: str = "") -> ImageFolder:
         for other in splits:
             _check_same_classes(root, split, folders, other)
     class_names = listed or order_folders(folders, root)
-    suffixes = picture_suffixes()
-    found = {name: sorted(list_pictures(root / split / name, suffixes)) for name in folders}
+    passed_over = PassedOver(loops=find_loops(root / split))
+    found = {name: list_pictures(root / split / name, passed_over) for name in folders}
+    passed_over.report(str(root / split))
     _check_pictures(root, split, {name: len(found.get(name, ())) for name in class_names}, bool(listed))
     names = [_encode(f"{name}/{picture}", root / split) for name in class_names for picture in found.get(name, ())]
     labels = [label for label, name in enumerate(class_names) for _ in found.get(name, ())]
@@ -93,24 +95,8 @@ def open_folder(root: Path, split: str, classes: str = "") -> ImageFolder:
 def list_folders(directory: Path) -> list[str]:
     """Return the names of a folder's visible sub-folders, sorted."""
     with os.scandir(directory) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-
-
-def list_pictures(directory: Path, suffixes: frozenset[str]) -> Iterator[str]:
-    """Yield the paths of the visible pictures in a folder and in its sub-folders, relative to it."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from (f"{entry.name}/{name}" for name in list_pictures(directory / entry.name, suffixes))
-            elif os.path.splitext(entry.name)[1].lower() in suffixes:
-                yield entry.name
-
-
-def picture_suffixes() -> frozenset[str]:
-    """Return the suffixes of every format that Pillow reads, in lower case."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+        folders = [entry for entry in entries if not entry.name.startswith(".") and os.path.isdir(entry)]
+        return sorted(entry.name for entry in folders if not is_loop(entry))
 
 
 def _check_same_classes(root: Path, split: str, class_names: list[str], other: str) -> None:

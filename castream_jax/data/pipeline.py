@@ -16,6 +16,7 @@ import numpy as np
 from castream_jax.config import DataConfig
 from castream_jax.cpu import count_cores
 from castream_jax.data import preprocess
+from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.records import BadRecords, read_picture, record_id
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
@@ -23,6 +24,8 @@ from castream_jax.errors import InputError
 Batch = dict[str, np.ndarray]
 NONE = -1
 """In place of the index of a bad record."""
+MET = ("oriented", "transparent")
+"""What is told of each picture of an evaluation."""
 NEIGHBOURS = 100
 """Bad records in a row after which the storage is to blame."""
 
@@ -81,14 +84,14 @@ def load_augmented(source: Source, data: DataConfig, index: int, rng: np.random.
     bad = NONE
     for candidate in range(index, index + min(NEIGHBOURS, len(source))):
         try:
-            image, record, _ = read_picture(source, candidate % len(source))
+            picture, record, _ = read_picture(source, candidate % len(source))
             break
         except InputError:
             bad = index
     else:
         first = f"records {index} and following of {source.name}, split {source.split}"
         raise InputError(f"{first}, cannot be read, {NEIGHBOURS} or all that there are. Is the storage there?")
-    pixels = np.asarray(preprocess.random_resized_crop(image, data.image_size, data.crop_scale, rng))
+    pixels = np.asarray(preprocess.random_resized_crop(picture.image, data.image_size, data.crop_scale, rng))
     if data.flip and rng.random() < 0.5:
         pixels = pixels[:, ::-1]
     if data.brightness:
@@ -118,7 +121,8 @@ def evaluation_batches(
 
     Yields:
       `images` uint8 [B S S 3], `labels` int32 [B], `indices` int32 [B], the images' places in the split, `ids` str [B],
-      `valid` bool [B], false for what never counts: padding, which is black, and records that could not be read.
+      `valid` bool [B], false for what never counts: padding, which is black, and records that could not be read;
+      `oriented` and `transparent` bool [B], what was met in a picture, whatever was done about it.
     """
     bad_records = bad_records or BadRecords(source, "stop", resize if with_truth else None)
     images = range(len(source)) if images is None else images
@@ -136,22 +140,29 @@ def evaluation_batches(
             if record["bad"] != NONE:
                 bad_records.report(int(record["bad"]))
         records += [blank(resize.size)] * (local - len(records))
-        keys = ("images", "labels", "indices", "ids", "valid", *(("truth",) if with_truth else ()))
+        keys = ("images", "labels", "indices", "ids", "valid", *MET, *(("truth",) if with_truth else ()))
         yield {key: np.stack([record[key] for record in records]) for key in keys}
+
+
+def count_pictures(batch: Batch) -> PictureCounts:
+    """Return what was met in the images of a batch of `evaluation_batches`."""
+    return PictureCounts(*(int(batch[name].sum()) for name in ("valid", *MET)))
 
 
 def load_resized(source: Source, resize: preprocess.Resize, with_truth: bool, index: SupportsIndex) -> Batch:
     """Return record `index` as a square; a blank that is not valid if it cannot be read."""
     try:
-        image, record, truth = read_picture(source, int(index), resize if with_truth else None)
+        picture, record, truth = read_picture(source, int(index), resize if with_truth else None)
     except InputError:
         return blank(resize.size, int(index))
     return {
-        "images": np.asarray(resize(image)),
+        "images": np.asarray(resize(picture.image)),
         "labels": np.asarray(record["label"], np.int32),
         "indices": np.asarray(index, np.int32),
         "ids": np.asarray(record_id(record, int(index))),
         "valid": np.asarray(True),
+        "oriented": np.asarray(picture.is_oriented),
+        "transparent": np.asarray(picture.is_transparent),
         "bad": np.asarray(NONE),
         "truth": np.zeros((resize.size, resize.size), bool) if truth is None else truth,
     }
@@ -165,6 +176,8 @@ def blank(size: int, bad: int = NONE) -> Batch:
         "indices": np.zeros((), np.int32),
         "ids": np.asarray(""),
         "valid": np.asarray(False),
+        "oriented": np.asarray(False),
+        "transparent": np.asarray(False),
         "bad": np.asarray(bad),
         "truth": np.zeros((size, size), bool),
     }

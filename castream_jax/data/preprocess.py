@@ -1,6 +1,5 @@
-"""From encoded bytes to a uint8 square: Pillow's antialiased resizing, as torchvision does by default."""
+"""From a decoded picture to a uint8 square: Pillow's antialiased resizing, as torchvision does by default."""
 
-import io
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from castream_jax.data.decoding import MAX_PIXELS
 from castream_jax.errors import InputError, choose
 from castream_jax.models.inputs import Preprocessing
 
@@ -16,44 +16,6 @@ Pixels = UInt8[np.ndarray, "H W 3"]
 Mode = Literal["squash", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-
-
-def decode(encoded: bytes) -> Image.Image:
-    """Return an encoded picture as RGB.
-
-    Alpha and transparency are dropped, whatever colour they hide. 16-bit grey is scaled to 8 bits (65535 becomes
-    255), where Pillow's own conversion would clip it at 255. The orientation that EXIF tells is ignored, as
-    evaluations on ImageNet with torchvision and with TensorFlow do.
-
-    Args:
-      encoded: a file of any format that Pillow reads; of an animation, the first picture counts.
-
-    Raises:
-      InputError: the bytes are no picture, or not all of one.
-    """
-    try:
-        return to_rgb(Image.open(io.BytesIO(encoded)))
-    except Exception as error:  # decoders raise whatever their parsing hits: OSError, SyntaxError, struct.error, ...
-        raise InputError(
-            f"cannot decode a picture of {len(encoded)} bytes that begin with {encoded[:8]!r} "
-            f"({type(error).__name__}: {error}): expected a whole JPEG, PNG or other file that Pillow reads. "
-            "Download or convert it again, or take it out of the dataset."
-        ) from error
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an opened picture as RGB, as `decode` does; what it knew of its transparency is lost to it."""
-    image.load()
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        image = _scale_to_8_bits(image)
-    image.info.pop("transparency", None)  # changes no pixel: Pillow only warns that RGB cannot hold it
-    return image.convert("RGB")
-
-
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Return grey of 0 to 65535 as grey of 0 to 255, rounded to the nearest."""
-    grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-    return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
 
 
 @dataclass(frozen=True)
@@ -101,9 +63,15 @@ class Resize:
     def _square(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
         if self.mode == "squash":
             return image.resize((self.size, self.size), resampling)
-        resized = image.resize(self._scaled(*image.size), resampling)
-        left, top = (round((side - self.size) / 2) for side in resized.size)
-        return resized.crop((left, top, left + self.size, top + self.size))
+        scaled = self._scaled(*image.size)
+        left, top = (round((side - self.size) / 2) for side in scaled)
+        box = (left, top, left + self.size, top + self.size)
+        if math.prod(scaled) <= MAX_PIXELS:
+            return image.resize(scaled, resampling).crop(box)
+        # Of a picture this narrow, only the square is resized: it differs at the square's edges, by what lies beyond.
+        across, down = image.width / scaled[0], image.height / scaled[1]
+        part = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+        return image.resize((self.size, self.size), resampling, box=part)
 
     def _scaled(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) after `crop`'s resizing; the longer side is rounded down."""

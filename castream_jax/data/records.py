@@ -1,13 +1,13 @@
-"""One record as a picture; where it cannot be read, its name, and what is done about it."""
+"""One record as a picture, decoded as its source says; where it cannot be read, its name, and what is done about it."""
 
+import contextlib
 import logging
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image
 
-from castream_jax.data import preprocess
+from castream_jax.data.decoding import Picture, PictureCounts, decode
 from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import Source
 from castream_jax.data.truth import first_records, has_truth, object_mask
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 def read_picture(
     source: Source, index: int, square: Resize | None = None
-) -> tuple[Image.Image, dict[str, Any], Bool[np.ndarray, "S S"] | None]:
-    """Return a record's picture as RGB, the record, and where its object is in the picture's `square`, if asked for.
+) -> tuple[Picture, dict[str, Any], Bool[np.ndarray, "S S"] | None]:
+    """Return a record's picture, the record, and where its object is in the picture's `square`, if asked for.
 
     Raises:
       InputError: the record, its picture or its mask cannot be read; names file, index, and id where there is one.
@@ -27,8 +27,10 @@ def read_picture(
     record: dict[str, Any] = {}
     try:
         record = source[index]
-        image = preprocess.decode(record["image"])
-        return image, record, object_mask(record, image.size, square) if square else None
+        picture = decode(record["image"], source.decoding)
+        turned = source.decoding.orientation == "upright"
+        truth = object_mask(record, picture.image.size, square, picture.orientation, turned) if square else None
+        return picture, record, truth
     except Exception as error:  # storage and decoders raise whatever they stumble on
         what = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         named = f" ({record_id(record, index)})" if record else ""
@@ -41,6 +43,15 @@ def record_id(record: dict[str, Any], index: int) -> str:
     """Return a record's stable name: its id or file name where the dataset has one, else its index."""
     name = record.get("id", record.get("file_name", index))
     return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def sample_pictures(source: Source) -> PictureCounts:
+    """Return what the first pictures that can be read are like, which a folder's digests mix and datasets shuffle."""
+    counts = PictureCounts()
+    for record in first_records(source):
+        with contextlib.suppress(InputError):
+            counts += decode(record["image"], source.decoding).counts
+    return counts
 
 
 def says_where_objects_are(source: Source) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Literal, SupportsIndex
 from castream_jax.config import DataConfig
 from castream_jax.data.boxes import BoxedRecords, add_boxes
 from castream_jax.data.class_names import check_label, name_labels, read_class_list
+from castream_jax.data.decoding import AS_SEEN, Decoding
 from castream_jax.data.image_folder import open_folder
 from castream_jax.data.prepared import OWN_BUILDERS, command, find_builder, open_records
 from castream_jax.errors import InputError
@@ -28,6 +29,8 @@ class Source:
     split: str
     records: Any
     class_names: tuple[str, ...]
+    decoding: Decoding = AS_SEEN
+    """How its pictures are to be decoded."""
 
     @property
     def num_classes(self) -> int:
@@ -73,6 +76,7 @@ def open_source(
     boxes: str = "",
     boxes_of: Literal["class", "all"] = "class",
     classes: str = "",
+    decoding: Decoding = AS_SEEN,
 ) -> Source:
     """Open a split of a dataset; our own demo is made first if it is not there yet.
 
@@ -85,6 +89,7 @@ def open_source(
       boxes_of: whose boxes count: of objects of the picture's class, or of all.
       classes: a file that lists the classes, one in each line, by label. An image folder's get their labels from it; to
         another dataset's it only gives names. Empty: the dataset's own (`image_folder.open_folder`).
+      decoding: how its pictures are to be decoded.
 
     Raises:
       InputError: an unknown dataset or split, a dataset that is not prepared or has no labels, no boxes where said, a
@@ -96,13 +101,13 @@ def open_source(
     if boxes:
         names = [(mine, given) for mine, given in zip(own, class_names, strict=True)]
         records = add_boxes(records, Path(os.path.expanduser(boxes)), split, names, boxes_of == "all")
-    return Source(name, split, records, class_names)
+    return Source(name, split, records, class_names, decoding)
 
 
 def open_split(data: DataConfig, split: str, with_boxes: bool = False) -> Source:
     """Open a split of an experiment's dataset; `InputError` as `open_source` raises it."""
     boxes = data.boxes if with_boxes else ""
-    return open_source(data.name, split, data.directory, boxes, data.boxes_of, data.classes)
+    return open_source(data.name, split, data.directory, boxes, data.boxes_of, data.classes, Decoding.of(data))
 
 
 def _open(name: str, split: str, directory: str, classes: str) -> tuple[Any, tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 Known features, of which the first that a record has is taken:
 
-    mask, segmentation_mask   an encoded picture of the image's size: the object is what is not zero. Without zeros and
+    mask, segmentation_mask   an encoded picture of the image's size, as it is stored or, where the image is turned
+                              upright, as that is: the object is what is not zero, of any depth. Without zeros and
                               up to 3 it is a trimap of oxford_iiit_pet, 1 object, 2 background, 3 the border between
                               them, which counts as object: it holds the outline, where a good map may well peak
     box, bbox, objects/bbox   (ymin, xmin, ymax, xmax) as shares of the height and width: all boxes together
@@ -18,8 +19,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from castream_jax.data import preprocess
 from castream_jax.data.box_frames import UPRIGHT, fit_boxes, turn_boxes
+from castream_jax.data.decoding import SIDEWAYS, arrange, attempt, load, turn
+from castream_jax.data.depth import values_of
 from castream_jax.data.notices import say_once
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
@@ -63,13 +65,17 @@ def object_mask(
         it is read where datasets are made; a file beside it says its picture's size, which tells (`box_frames`).
 
     Raises:
-      InputError: a mask that cannot be read or is not of the picture's size, boxes of a picture of another shape.
+      InputError: a mask that cannot be read, is not of the picture's size, or may be upright or not; boxes of a picture
+        of another shape.
     """
     if not has_truth(record):
         return None
     name = next((name for name in (*MASKS, *BOXES) if name in record), "")
     if name in MASKS:
-        mask = decode_mask(record[name])
+        try:
+            mask = decode_mask(record[name], size, orientation if turned else None)
+        except InputError as error:
+            raise InputError(f"cannot read its {name}: {error}") from error
         if mask.shape != (size[1], size[0]):
             raise InputError(
                 f"{name} is {mask.shape[1]}x{mask.shape[0]} and the picture {size[0]}x{size[1]}: expected equal sizes."
@@ -98,12 +104,38 @@ def bring_boxes(
     return fitted
 
 
-def decode_mask(encoded: bytes) -> Bool[np.ndarray, "H W"]:
-    """Return where the object is in an encoded mask or trimap; `InputError` if it cannot be read."""
-    values = np.asarray(preprocess.decode(encoded)).max(2)
-    if values.min() >= 1 and values.max() <= 3:
-        return values != 2
-    return values > 0
+def decode_mask(
+    encoded: bytes, size: tuple[int, int] = (0, 0), orientation: int | None = None
+) -> Bool[np.ndarray, "H W"]:
+    """Return where the object is in an encoded mask or trimap of a picture.
+
+    Of a picture that was turned, a mask that has no orientation of its own is turned with it if it has the size of the
+    picture as stored, and stays if it has the size of the upright one.
+
+    Args:
+      encoded: the mask.
+      size: of the picture, as it is used.
+      orientation: by which the picture was turned upright; None: pictures stay as stored.
+
+    Raises:
+      InputError: it cannot be read, or has both sizes.
+    """
+    loaded = attempt(lambda: load(encoded))
+    values = attempt(lambda: values_of(loaded.image))
+    is_trimap = values.min() >= 1 and values.max() <= 3
+    mask = Image.fromarray(values != 2 if is_trimap else values > 0)
+    if orientation is None:
+        return np.array(arrange(mask, loaded.orientation, loaded.is_upright, "stored"))
+    if loaded.orientation != 1 or orientation == 1:
+        return np.array(arrange(mask, loaded.orientation, loaded.is_upright, "upright"))
+    stored = size[::-1] if orientation in SIDEWAYS else size
+    if mask.size == stored == size:
+        raise InputError(
+            f"the picture is turned by its EXIF orientation, {orientation}, and the mask, of the same size, does not "
+            "say whether it is of the upright picture or of the stored one. Save the picture upright, or set "
+            "data.orientation=stored if the mask is of the stored one."
+        )
+    return np.array(turn(mask, orientation) if mask.size == stored else mask)
 
 
 def fill_boxes(boxes: Any, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:

@@ -12,13 +12,14 @@ import jax
 from flax import nnx
 
 from castream_jax.config import Experiment
+from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.source import Source
 from castream_jax.evaluation.cost import Cost, accuracy_cost
 from castream_jax.evaluation.parts import Parts
 from castream_jax.models.classifier import Classifier, Features
 from castream_jax.replacement import replacing
 from castream_jax.sharding import create_local_mesh, replicate
-from castream_jax.training.accuracy import SplitAccuracy
+from castream_jax.training.accuracy import SplitAccuracy, take_pictures
 from castream_jax.training.network import load_start
 from castream_jax.training.preprocessing import network_resize
 
@@ -38,10 +39,12 @@ class Accuracy:
     images: int
     """Those that could be read."""
     cost: Cost
+    pictures: PictureCounts
+    """What was met in them."""
 
 
 class AccuracyParts(Parts[Counter[str]]):
-    """The right answers: how many images could be read ("images"), and how many each network had right."""
+    """The right answers: how many images could be read, what was met in them, and how many each network had right."""
 
     name = "accuracy-{0.start:08d}-{0.stop:08d}.json"
 
@@ -63,11 +66,12 @@ class AccuracyParts(Parts[Counter[str]]):
         right: Counter[str] = Counter()
         for part in self.ranges:
             right.update(self.read(part))
-        images = right.pop("images")
+        pictures = take_pictures(right)
+        images = pictures.images
         cost = accuracy_cost(images, len(right))
         shares = {name: count / max(images, 1) for name, count in right.items()}
         untrained = {"ca": shares.pop(UNTRAINED)} if UNTRAINED in shares else {}
-        return Accuracy(shares, untrained, images, cost)
+        return Accuracy(shares, untrained, images, cost, pictures)
 
 
 class WithUntrained(nnx.Module):

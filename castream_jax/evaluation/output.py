@@ -1,6 +1,7 @@
 """Everything an evaluation leaves on disk, under `<workdir>/evaluation/<protocol>/`."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
         accuracy_num_images=evaluation.accuracy.images,
         untrained_accuracy=to_percent(evaluation.accuracy.untrained),
         settings=evaluation.settings,
+        pictures=describe_pictures(evaluation, experiment),
         seconds=evaluation.seconds,
         passes=evaluation.cost.report(),
     )
@@ -48,6 +50,16 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
             path.write_text(render_html(report, evaluation.rows, figures, selection), encoding="utf-8")
         shutil.rmtree(evaluation.parts, ignore_errors=True)
     return report, directory
+
+
+def describe_pictures(evaluation: Evaluation, experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """Return for the report what was met in the pictures of the rows and of the accuracies, and what was done."""
+    data = experiment.data
+    return {
+        "measured": asdict(evaluation.pictures),
+        "accuracy": asdict(evaluation.accuracy.pictures),
+        "decoding": {"orientation": data.orientation, "transparency": data.transparency},
+    }
 
 
 def to_percent(fractions: dict[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from castream_jax.config import Experiment
+from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.evaluation.cost import Cost
@@ -78,30 +79,56 @@ class Parts(ABC, Generic[Result]):
         return True
 
 
-class RowParts(Parts[tuple[pa.Table, Cost, list[int]]]):
-    """The rows: tables, what they cost, and the places in the dataset of the images that could be read."""
+@dataclass(frozen=True)
+class Measured:
+    """The rows of some images."""
+
+    rows: pa.Table
+    cost: Cost
+    indices: list[int]
+    """The places in the dataset of the images that could be read."""
+    pictures: PictureCounts
+    """What was met in them."""
+
+
+class RowParts(Parts[Measured]):
+    """The rows, with what they cost and are of."""
 
     name = "{0.start:08d}-{0.stop:08d}.parquet"
 
     def __init__(self, directory: Path, images: int, batch_size: int):
         super().__init__(directory, images, IMAGES, batch_size)
 
-    def write(self, images: range, rows: pa.Table, cost: Cost, indices: list[int]) -> None:
+    def write(self, images: range, measured: Measured) -> None:
         """Keep a part; its rows come last, so that a part that is there is whole."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with replacing(self.path(images).with_suffix(".json")) as path:
-            path.write_text(json.dumps({"cost": asdict(cost), "indices": indices}))
-        write_rows(rows, self.path(images))
+            path.write_text(
+                json.dumps(
+                    {
+                        "cost": asdict(measured.cost),
+                        "indices": measured.indices,
+                        "pictures": asdict(measured.pictures),
+                    }
+                )
+            )
+        write_rows(measured.rows, self.path(images))
 
-    def read(self, images: range) -> tuple[pa.Table, Cost, list[int]]:
+    def read(self, images: range) -> Measured:
         """Return what `write` kept."""
         kept = json.loads(self.path(images).with_suffix(".json").read_text())
-        return read_rows(self.path(images)), Cost(**kept["cost"]), kept["indices"]
+        pictures = PictureCounts(**kept["pictures"])
+        return Measured(read_rows(self.path(images)), Cost(**kept["cost"]), kept["indices"], pictures)
 
-    def merge(self) -> tuple[pa.Table, Cost, list[int]]:
+    def merge(self) -> Measured:
         """Return all parts as one, in order."""
-        tables, costs, indices = zip(*map(self.read, self.ranges))
-        return pa.concat_tables(tables), sum(costs[1:], start=costs[0]), [index for part in indices for index in part]
+        parts = [self.read(part) for part in self.ranges]
+        return Measured(
+            rows=pa.concat_tables(part.rows for part in parts),
+            cost=sum((part.cost for part in parts[1:]), start=parts[0].cost),
+            indices=[index for part in parts for index in part.indices],
+            pictures=sum((part.pictures for part in parts), start=PictureCounts()),
+        )
 
 
 def parts_directory(place: Path, fingerprint: str) -> Path:
@@ -137,9 +164,9 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
         "protocol": asdict(protocol),
         "image_size": experiment.data.image_size,
         "normalisation": [experiment.data.mean, experiment.data.std],
-        "data": [source.digest(), experiment.data.on_bad_record],
+        "data": [source.digest(), asdict(source.decoding), experiment.data.on_bad_record],
         "devices": [devices, jax.devices()[0].device_kind],
-        "part": ["rows", "cost", "indices"],  # what one holds: those of an older layout are not these
+        "part": ["rows", "cost", "indices", "pictures"],  # what one holds: those of an older layout are not these
         "versions": collect_versions(("jax", "jaxlib", "pillow")),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

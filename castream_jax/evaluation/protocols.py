@@ -17,18 +17,19 @@ from tqdm import tqdm
 from castream_jax.command import run
 from castream_jax.config import Experiment
 from castream_jax.cpu import use_cores_as_devices
-from castream_jax.data.pipeline import evaluation_batches
+from castream_jax.data.decoding import PictureCounts
+from castream_jax.data.pipeline import count_pictures, evaluation_batches
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import open_split
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.maps import compute_maps, explained_keys, joint_labels, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
-from castream_jax.metrics.protocol import PROTOCOLS
+from castream_jax.metrics.protocol import PROTOCOLS, Protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.names import METRICS, name_attribution, name_pooling
 from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
 from castream_jax.training.network import load_trained
-from castream_jax.training.preprocessing import network_resize, settled
+from castream_jax.training.preprocessing import network_resize, settled, with_decoding
 
 
 def main(experiment: Experiment, workdir: Path) -> None:
@@ -37,8 +38,12 @@ def main(experiment: Experiment, workdir: Path) -> None:
     print(render(*measure_protocols(experiment, workdir)))
 
 
-def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
-    """Return the mean of each metric in percent, by protocol and "attribution/pooling", and of how many images."""
+def measure_protocols(
+    experiment: Experiment, workdir: Path
+) -> tuple[dict[str, dict[str, dict[str, float]]], int, dict[str, Protocol]]:
+    """Return the mean of each metric in percent, by protocol and "attribution/pooling", of how many images, and the
+    protocols, with the config's decoding where it mattered.
+    """
     config = experiment.evaluation
     source = open_split(experiment.data, config.split)
     model = load_trained(experiment, workdir, source.num_classes)
@@ -73,19 +78,20 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
     bad_records = BadRecords(source, experiment.data.on_bad_record)
     batch_size = round_up(config.batch_size, mesh)
     batches = evaluation_batches(source, network_resize(model), batch_size, range(count), bad_records=bad_records)
-    results = []
+    results, pictures = [], PictureCounts()
     with tqdm(total=count, desc="protocols", unit="image") as bar:
         for batch in batches:
             found = jax.device_get(measure(state, {name: batch[name] for name in ("images", "labels")}))
             results.append(jax.tree.map(operator.itemgetter(batch["valid"]), found))
+            pictures += count_pictures(batch)
             bar.update(int(batch["valid"].sum()))
     means = jax.tree.map(lambda *parts: 100 * float(np.concatenate(parts).mean(dtype=np.float64)), *results)
-    return means, sum(len(next(iter(jax.tree.leaves(part)))) for part in results)
+    return means, pictures.images, {name: with_decoding(PROTOCOLS[name], experiment.data, pictures) for name in means}
 
 
-def render(means: dict[str, dict[str, dict[str, float]]], images: int) -> str:
+def render(means: dict[str, dict[str, dict[str, float]]], images: int, named: dict[str, Protocol] = PROTOCOLS) -> str:
     """Return the table: a line for each map, and for each protocol its metrics."""
-    protocols = [PROTOCOLS[name] for name in means]
+    protocols = [named[name] for name in means]
     titles = [f"{protocol.name} ({protocol.hash})" for protocol in protocols]
     headings = [f"{metric.heading} {protocol.name}" for protocol in protocols for metric in METRICS]
     lines = [

@@ -19,7 +19,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from castream_jax.config import Experiment
-from castream_jax.data.pipeline import Batch, evaluation_batches
+from castream_jax.data.decoding import PictureCounts
+from castream_jax.data.pipeline import MET, Batch, count_pictures, evaluation_batches
 from castream_jax.data.records import BadRecords, says_where_objects_are
 from castream_jax.data.source import Source, open_split
 from castream_jax.evaluation.accuracy import Accuracy, AccuracyParts, count_right
@@ -27,7 +28,7 @@ from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_ro
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.cost import Cost, from_array
 from castream_jax.evaluation.maps import MapKey
-from castream_jax.evaluation.parts import RowParts, parts_directory, take_fingerprint
+from castream_jax.evaluation.parts import Measured, RowParts, parts_directory, take_fingerprint
 from castream_jax.evaluation.report.pictures import explain_chosen
 from castream_jax.evaluation.report.selection import Selection, choose_images
 from castream_jax.locking import alone_in
@@ -35,7 +36,13 @@ from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import create_local_mesh, first_process, replicate, round_up
 from castream_jax.training.network import load_trained
-from castream_jax.training.preprocessing import chosen_protocol, evaluation_protocol, network_resize, settled
+from castream_jax.training.preprocessing import (
+    chosen_protocol,
+    evaluation_protocol,
+    network_resize,
+    settled,
+    with_decoding,
+)
 from castream_jax.trees import digest
 
 
@@ -49,6 +56,8 @@ class Evaluation:
     """The images that the report shows."""
     accuracy: Accuracy
     """Over the whole split."""
+    pictures: PictureCounts
+    """What was met in the images of the rows."""
     settings: dict[str, str | int | float]
     """What rows depend on beside protocol, network and data, by name."""
     cost: Cost
@@ -91,16 +100,17 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
         compute_rows(row_parts, program, source, keys)
         multihost_utils.sync_global_devices("all parts are there")
         if not jax.process_index():
-            rows, cost, indices = row_parts.merge()
+            measured = row_parts.merge()
             accuracy = accuracy_parts.merge()
-            categories = choose_images(rows, config.num_figures)
+            categories = choose_images(measured.rows, config.num_figures)
             evaluation = Evaluation(
-                protocol=protocol,
-                rows=rows,
-                selection=explain_chosen(program.measure, source, categories, rows, indices, keys),
+                protocol=with_decoding(protocol, experiment.data, measured.pictures),
+                rows=measured.rows,
+                selection=explain_chosen(program.measure, source, categories, measured.rows, measured.indices, keys),
                 accuracy=accuracy,
+                pictures=measured.pictures,
                 settings=describe_settings(experiment, arrays, target, batch_size),
-                cost=cost + accuracy.cost,
+                cost=measured.cost + accuracy.cost,
                 seconds=time.monotonic() - start,
                 parts=directory,
             )
@@ -168,7 +178,7 @@ class Program:
             bad_records=bad_records or self.watch(source),
             with_truth=self._with_truth,
         ):
-            inputs = {name: values for name, values in batch.items() if name != "ids"}
+            inputs = {name: values for name, values in batch.items() if name not in ("ids", *MET)}
             yield batch, jax.device_get(self._evaluate_batch(self._state, inputs))
 
 
@@ -180,10 +190,11 @@ def compute_rows(parts: RowParts, program: Program, source: Source, keys: tuple[
     bad_records = program.watch(source)
     with parts.progress(missing, "evaluate") as bar:
         for part in missing:
-            tables, cost, indices = [], Cost(0, 0, 0, 0, 0), []
+            tables, cost, indices, pictures = [], Cost(0, 0, 0, 0, 0), list[int](), PictureCounts()
             for batch, results in program.measure(source, part, bad_records):
                 tables.append(to_rows(keys, results, batch))
                 cost += from_array(results["cost"])
                 indices += batch["indices"][batch["valid"]].tolist()
+                pictures += count_pictures(batch)
                 bar.update(int(batch["valid"].sum()))
-            parts.write(part, pa.concat_tables(tables), cost, indices)
+            parts.write(part, Measured(pa.concat_tables(tables), cost, indices, pictures))

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from castream_jax.command import run
 from castream_jax.config import Experiment
+from castream_jax.data.decoding import Decoding
 from castream_jax.data.records import read_picture as read_record
 from castream_jax.data.records import record_id
 from castream_jax.data.source import Source, open_source
@@ -52,6 +53,8 @@ class Scope:
     """Where a figure's images come from."""
 
     source: Source | None
+    decoding: Decoding
+    """Of files, as of the source."""
     classes: str
     count: int
     """Images of each class."""
@@ -102,14 +105,14 @@ def draw_figure(
         raise InputError(f"--count is {count!r}: expected a number of images, 1 or more.")
     if not (images or classes):
         raise InputError("no images are named: give ids, places or pictures, or --classes.")
-    source = None
+    source, decoding = None, Decoding.of(experiment.data)
     if classes or not all(map(is_picture, images)):
         default = ("mit67", "test") if is_scenes else (experiment.data.name, experiment.evaluation.split)
         name, data = dataset or default[0], experiment.data
         listed = data.classes if name == data.name else ""
-        source = open_source(name, split or default[1], data.directory, classes=listed)
+        source = open_source(name, split or default[1], data.directory, classes=listed, decoding=decoding)
     is_own = source is not None and source.name == experiment.data.name and not is_scenes
-    subjects = list(find_subjects(images, Scope(source, classes, int(count or FIRST), is_own)))
+    subjects = list(find_subjects(images, Scope(source, decoding, classes, int(count or FIRST), is_own)))
     names = find_class_names(experiment, class_names)
     with naming(experiment, workdir, class_names, len(names)):
         model = load_trained(experiment, workdir, len(names))
@@ -141,16 +144,16 @@ def find_subjects(arguments: Sequence[str], scope: Scope) -> Iterator[Subject]:
     """
     paths = find_pictures(filter(is_picture, arguments))
     for path, name in zip(paths, name_pictures(paths), strict=True):
-        yield Subject(name, read_picture(path))
+        yield Subject(name, read_picture(path, scope.decoding).image)
     if scope.source is None:
         return
     wanted = [name for name in arguments if not is_picture(name)]
     labels = parse_classes(scope.classes, scope.source.class_names) if scope.classes else ()
     for index in find_records(scope.source, wanted, labels, scope.count):
-        image, record, _ = read_record(scope.source, index)
+        picture, record, _ = read_record(scope.source, index)
         label = int(record["label"])
         class_name = scope.source.class_names[label]
-        yield Subject(record_id(record, index), image, class_name, label if scope.is_own else None)
+        yield Subject(record_id(record, index), picture.image, class_name, label if scope.is_own else None)
 
 
 def is_picture(argument: str) -> bool:

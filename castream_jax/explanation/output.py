@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from castream_jax.config import Experiment
+from castream_jax.data.decoding import Decoding, PictureCounts
 from castream_jax.errors import InputError, RunError
 from castream_jax.explanation.classes import find_class_names, naming, parse_classes
 from castream_jax.explanation.figure import Explanation, describe_view
@@ -65,7 +66,8 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
     methods = tuple(filter(None, map(str.strip, request.methods.split(",")))) or evaluation.attributions
     explainer = Explainer(model, methods, evaluation.target or None, evaluation.chunk)
 
-    resize = network_resize(model)
+    resize, decoding = network_resize(model), Decoding.of(experiment.data)
+    counts = PictureCounts()
     index = request.output / "index.html"
     explained: list[Explained] = []
     skipped: list[str] = []
@@ -73,14 +75,16 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
         try:
             for path, name, output in zip(paths, name_pictures(paths), outputs, strict=True):
                 try:
-                    image = read_picture(path)
+                    picture = read_picture(path, decoding)
                 except InputError as error:
                     bar.clear()
-                    log.warning("skipped: %s", error)
+                    log.warning("skipped: %s", str(error))  # not the error, which holds the picture
                     skipped.append(str(error))
                     bar.update(1)
                     continue
-                pixels, ratio = prepare(image, resize)
+                counts += picture.counts
+                pixels, ratio = prepare(picture.image, resize)
+                del picture  # before the next one is read
                 explained.append(explainer.explain(name, pixels, ratio, classes, bar.update))
                 if len(explained) == 1:  # from now on the folder is known as ours
                     write_gallery(index, experiment, explained, names, skipped)
@@ -90,6 +94,8 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
         finally:  # of an interrupted run too
             if explained:
                 write_gallery(index, experiment, explained, names, skipped)
+    if said := counts.describe(decoding):
+        log.info("%s", said)
     if not explained:
         raise RunError("none of the pictures could be read, as said above; nothing was written.")
     if skipped:

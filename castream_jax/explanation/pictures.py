@@ -1,7 +1,6 @@
-"""A user's own pictures: found by file, folder or glob, and read whatever their size, orientation and colours."""
+"""A user's own pictures: found by file, folder or glob, and named."""
 
 import glob
-import io
 import os
 import re
 import warnings
@@ -11,24 +10,25 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
-from castream_jax.data.image_folder import list_pictures, picture_suffixes
-from castream_jax.data.preprocess import Resize, to_rgb
+from castream_jax.data.decoding import Decoding, Picture, decode
+from castream_jax.data.files import read_file
+from castream_jax.data.formats import NAMES
+from castream_jax.data.listing import PassedOver, list_pictures, walk
+from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
-
-WITH_ALPHA = ("RGBA", "LA", "PA", "P", "RGB", "L")
-"""Modes whose transparency Pillow can turn into an alpha channel."""
 
 LONGEST = 150
 """Bytes of a name, before a number and a suffix; file systems take 255."""
 
 
 def find_pictures(arguments: Iterable[str], output: Path | None = None) -> list[Path]:
-    """Return the files that arguments name, each once, in their order: files, folders (with those below), globs.
+    """Return the files that arguments name, each once, in their order: files, folders (with those below them), globs.
 
     Args:
-      arguments: a file is taken as it is; in folders and globs, what is no picture by its suffix is passed over.
+      arguments: a file is taken as it is; in folders and globs, what is no picture by its suffix is passed over, and
+        what may have been meant as one is named in a warning.
       output: a folder that is passed over too, where folders and globs find it: it holds what was made of pictures.
 
     Raises:
@@ -37,21 +37,37 @@ def find_pictures(arguments: Iterable[str], output: Path | None = None) -> list[
     found: dict[str, Path] = {}
     for argument in arguments:
         path = Path(argument).expanduser()
-        if os.path.isfile(path):
+        if os.path.exists(path) and not os.path.isdir(path):
             found.setdefault(os.path.realpath(path), path)
             continue
         is_glob = glob.has_magic(argument) and not os.path.exists(path)
         if not (is_glob or os.path.exists(path)):
             raise InputError(f"there is no file or folder {name_path(path)!r}: expected a picture that exists.")
-        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))] if is_glob else [path]
-        listed = {os.path.realpath(file): file for match in matches for file in list_files(match)}
+        passed_over = PassedOver()
+        matches = expand(str(path)) if is_glob else [path]
+        listed = {os.path.realpath(file): file for match in matches for file in list_files(match, passed_over)}
         kept = {real: file for real, file in listed.items() if not (output and is_below(real, output))}
         if not kept:
             where = "no picture matches" if is_glob else "there is no picture in the folder"
             but = f" outside of the folder to write to, {output}" if listed else ""
-            raise InputError(f"{where} {argument!r}{but}: expected pictures of a format that Pillow reads.")
+            raise InputError(f"{where} {argument!r}{but}: expected {NAMES}. {passed_over}".rstrip())
+        passed_over.report(argument)
         found |= {real: file for real, file in kept.items() if real not in found}
     return list(found.values())
+
+
+def expand(pattern: str) -> list[Path]:
+    """Return what matches a glob, sorted; `**` is any folder, each once whatever links lead to it."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return [Path(match) for match in sorted(glob.glob(pattern))]
+    place = parts.index("**")
+    head, rest = os.path.join("", *parts[:place]), parts[place + 1 :]
+    tops = [Path(match) for match in glob.glob(head) if os.path.isdir(match)] if head else [Path()]
+    if not rest:
+        return sorted(tops)
+    folders = [os.path.join(top, folder) for top in tops for folder, _ in walk(top, PassedOver())]
+    return sorted({match for folder in folders for match in expand(os.path.join(glob.escape(folder), *rest))})
 
 
 def is_below(file: str, folder: Path) -> bool:
@@ -59,35 +75,35 @@ def is_below(file: str, folder: Path) -> bool:
     return Path(file).is_relative_to(os.path.realpath(folder))
 
 
-def list_files(path: Path) -> list[Path]:
+def list_files(path: Path, passed_over: PassedOver) -> list[Path]:
     """Return the pictures in a folder and below it, or else the file itself if it is one by its suffix."""
-    if not path.is_dir():
-        return [path] if path.suffix.lower() in picture_suffixes() else []
-    try:
-        return [path / name for name in sorted(list_pictures(path, picture_suffixes()))]
-    except OSError as error:
-        raise InputError(f"cannot look into the folder {str(path)!r}: {error.strerror}.") from error
+    if path.is_dir():
+        return [path / name for name in list_pictures(path, passed_over)]
+    return [path] if passed_over.is_picture(str(path)) else []
 
 
-def read_picture(path: Path) -> Image.Image:
+def read_picture(path: Path, decoding: Decoding) -> Picture:
     """Return a file's picture as `convert_picture` does.
 
     Raises:
       InputError: no such file, or no picture.
     """
     try:
-        encoded = path.read_bytes()
+        encoded = read_file(path)
     except OSError as error:
         raise InputError(f"cannot read {name_path(path)}: {error.strerror}") from error
-    return convert_picture(io.BytesIO(encoded), name_path(path))
+    except InputError as error:
+        raise InputError(f"cannot read {name_path(path)}: {error}") from error
+    return convert_picture(encoded, name_path(path), decoding)
 
 
-def convert_picture(picture: Image.Image | io.BytesIO, name: str) -> Image.Image:
-    """Return a picture as RGB, turned upright as its EXIF orientation says, on white where it is transparent.
+def convert_picture(picture: Image.Image | bytes, name: str, decoding: Decoding) -> Picture:
+    """Return a picture as `decode` does.
 
     Args:
-      picture: opened, which is left as it is, or encoded.
+      picture: opened by Pillow, which is left as it is, or encoded.
       name: for the message.
+      decoding: what is done about orientation and transparency.
 
     Raises:
       InputError: no picture, or not all of one.
@@ -95,23 +111,9 @@ def convert_picture(picture: Image.Image | io.BytesIO, name: str) -> Image.Image
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large picture of one's own
-            opened = picture if isinstance(picture, Image.Image) else Image.open(picture)
-        return flatten(ImageOps.exif_transpose(opened))  # a copy
-    except Exception as error:  # decoders raise whatever their parsing hits: OSError, SyntaxError, struct.error, ...
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot read {name} as a picture: {reason}") from error
-
-
-def flatten(image: Image.Image) -> Image.Image:
-    """Return a picture as RGB on white: what transparency hides is often black, or anything."""
-    has_alpha = image.has_transparency_data and image.mode in WITH_ALPHA
-    alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
-    colours = to_rgb(image)
-    if alpha is None:
-        return colours
-    white = Image.new("RGB", image.size, "white")
-    white.paste(colours, mask=alpha)
-    return white
+            return decode(picture, decoding)
+    except InputError as error:
+        raise InputError(f"cannot read {name} as a picture: {error}") from error
 
 
 def prepare(image: Image.Image, resize: Resize) -> tuple[UInt8[np.ndarray, "H W 3"], float]:

@@ -8,11 +8,13 @@ Each stage resumes from its newest whole checkpoint.
 """
 
 import contextlib
+import logging
 from pathlib import Path
 
 import jax
 
 from castream_jax.config import Experiment
+from castream_jax.data.records import sample_pictures
 from castream_jax.data.source import open_split
 from castream_jax.locking import alone_in
 from castream_jax.models.classifier import Classifier
@@ -22,6 +24,8 @@ from castream_jax.training.network import BACKBONE, STREAM, build_network
 from castream_jax.training.preprocessing import settled
 from castream_jax.training.stage import Stage
 from castream_jax.training.stopping import StopRequest
+
+log = logging.getLogger(__name__)
 
 
 def train(experiment: Experiment, workdir: Path) -> Classifier:
@@ -37,6 +41,8 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
     mesh = create_mesh()
     source = open_split(experiment.data, experiment.data.train_split)
     check_trainable(experiment, source, mesh)
+    if jax.process_index() == 0 and (said := sample_pictures(source).describe(source.decoding)):
+        log.info("training: %s", said)
     model = build_network(experiment, source.num_classes)
     model.class_names = source.class_names
     experiment = settled(experiment, model)

@@ -3,7 +3,8 @@
 import dataclasses
 import logging
 
-from castream_jax.config import Experiment
+from castream_jax.config import DataConfig, Experiment
+from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
 from castream_jax.metrics.protocol import Protocol, choose_protocol
@@ -37,9 +38,6 @@ def settle_preprocessing(model: Classifier, experiment: Experiment) -> None:
         different.append(f"{word_normalisation(before)}, here {word_normalisation(model.normalisation)}")
     if different:
         log.warning("this network was trained on %s.", " and ".join(different))
-    rules = [(own.orientation, data.orientation), (own.transparency, data.transparency)]
-    if changed := [f"{there!r}, here {here!r}" for there, here in rules if there != here]:
-        log.info("pictures that are oriented or transparent were taken %s.", " and ".join(changed))
 
 
 def settled(experiment: Experiment, model: Classifier) -> Experiment:
@@ -91,6 +89,22 @@ def evaluation_protocol(experiment: Experiment, model: Classifier) -> Protocol:
             interpolation=resize.interpolation,
             shorter_side=resize.shorter_side,
         )
+    return protocol
+
+
+def with_decoding(protocol: Protocol, data: DataConfig, met: PictureCounts) -> Protocol:
+    """Return a protocol with the config's orientation and transparency, where that made a difference.
+
+    Args:
+      protocol: a named one.
+      data: says how pictures are decoded.
+      met: the pictures that were measured. If none is oriented, or none transparent, the protocol's own choice stands,
+        and so its hash: the numbers are the same bits.
+    """
+    if met.oriented:
+        protocol = dataclasses.replace(protocol, orientation=data.orientation)
+    if met.transparent:
+        protocol = dataclasses.replace(protocol, transparency=data.transparency)
     return protocol
 
 

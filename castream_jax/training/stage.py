@@ -190,6 +190,8 @@ class Stage:
         self, accuracy: dict[str, float], training_log: TrainingLog, feed: Feed, validation: SplitAccuracy
     ) -> None:
         """Write what this stage was; the next stage replaces it."""
+        if jax.process_index() == 0 and (said := validation.pictures.describe(self.source.decoding)):
+            log.info("validation: %s", said)
         gap_or_ca = "ca" if "ca" in accuracy else "gap"
         summary.write_summary(
             self.workdir,

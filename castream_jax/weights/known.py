@@ -45,8 +45,8 @@ class KnownWeights:
 
 
 def _crop(shorter_side: int, interpolation: Literal["bilinear", "bicubic"]) -> Preprocessing:
-    """Return what all publishers do: resize the shorter side, crop the centre, see what is stored."""
-    return Preprocessing(224, "crop", interpolation, shorter_side, "stored", "drop")
+    """Return what all publishers do: resize the shorter side, and crop the centre."""
+    return Preprocessing(224, "crop", interpolation, shorter_side)
 
 
 @functools.cache

@@ -42,10 +42,10 @@ def test_each_picture_gets_its_boxes(pictures):
     assert len(source) == 8
     assert says_where_objects_are(source)
     for index in range(8):
-        image, record, truth = read_picture(source, index, Resize(96, "squash"))
-        name = Path(picture_name(record)).stem
+        picture, record, truth = read_picture(source, index, Resize(96, "squash"))
+        name, size = Path(picture_name(record)).stem, picture.image.size
         assert source.locate(index).endswith(f"{name}.JPEG")
-        expected = fill_boxes(records[name]["box"], image.size) if name[-1] != "0" else np.zeros(image.size[::-1], bool)
+        expected = fill_boxes(records[name]["box"], size) if name[-1] != "0" else np.zeros(size[::-1], bool)
         assert truth is not None
         np.testing.assert_array_equal(truth, expected)
 

@@ -6,9 +6,8 @@ import shutil
 import grain.python as grain
 import numpy as np
 import pytest
-from PIL import Image
 
-from castream_jax.data.image_folder import open_folder, picture_suffixes
+from castream_jax.data.image_folder import open_folder
 from castream_jax.data.source import open_source
 from castream_jax.errors import InputError
 
@@ -66,18 +65,35 @@ def test_grain_reads_it(image_root):
     assert sorted(dataset) == ["cat/v.jpg", "dog/w.jpg", "élan/u.gif"]
 
 
-def test_every_suffix_that_pillow_reads():
-    suffixes = picture_suffixes()
-    assert {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".ppm"} <= suffixes
-    assert ".pdf" not in suffixes  # written, not read
-    assert all(Image.registered_extensions()[suffix] in Image.OPEN for suffix in suffixes)
-
-
 def test_symbolic_links_count_as_what_they_point_to(image_root, tmp_path):
     linked = tmp_path / "linked"
     linked.mkdir()
     (linked / "train").symlink_to(image_root / "train")
     assert len(open_folder(linked, "train")) == 6
+
+
+def test_links_in_a_circle_are_named_and_passed_over(image_root, caplog):
+    (image_root / "train" / "cat" / "deep" / "up").symlink_to(image_root / "train" / "cat")
+    (image_root / "train" / "dog" / "self").symlink_to("self")
+    (image_root / "train" / "again").symlink_to(image_root)
+    assert len(open_folder(image_root, "train")) == 6
+    assert "Links in a circle are not followed: 'again', 'deep/up', 'self'." in caplog.text
+
+
+def test_what_is_not_read_is_named(image_root, caplog):
+    for name in ("cat/1.HEIC", "cat/2.heic", "dog/3.mov", "dog/deep/4.heic", "dog/5.heic"):
+        path = image_root / "train" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    assert len(open_folder(image_root, "train")) == 6
+    open_folder(image_root, "train")
+    assert caplog.text.count("5 files are not read: 4 HEIC") == 1  # once for a run
+    assert "1 video ('3.mov')" in caplog.text
+    for path in (image_root / "val" / "dog").iterdir():
+        path.rename(path.with_suffix(".heif"))
+    with pytest.raises(InputError, match="val/dog has no pictures"):
+        open_folder(image_root, "val")
+    assert "1 HEIC ('w.heif'). HEIC: convert it to JPEG or PNG" in caplog.text
 
 
 @pytest.mark.parametrize(

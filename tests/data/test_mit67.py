@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from castream_jax.data import preprocess
 from castream_jax.data.builders import mit67
+from castream_jax.data.decoding import decode
 from castream_jax.data.prepare.__main__ import main
 from castream_jax.data.source import open_source
 from tests.data.conftest import encode_picture
@@ -74,7 +74,7 @@ def test_jpegs_stay_as_they_are_and_the_rest_becomes_jpeg(manual, tmp_path):
             image = Image.open(io.BytesIO(data))
             assert image.format == "JPEG"
             assert (data == IMAGES[name]) == (name not in ("airport/really_a.jpg", "bar/palette.jpg"))
-            assert preprocess.decode(data).size == (40, 30)
+            assert decode(data).image.size == (40, 30)
 
 
 def test_it_is_ready_when_the_download_is_gone(manual, tmp_path, capsys):

@@ -155,5 +155,5 @@ def test_evaluation_pads_and_marks(demo_directory, batch_size, num_images):
 
 def test_a_broken_picture_is_named():
     source = Source("pets", "test", [{"image": b"no picture", "label": 0, "file_name": b"7.jpeg"}], ("cat",))
-    with pytest.raises(InputError, match=r"record 0 .7.jpeg. of pets.*: cannot decode a picture of 10 bytes"):
+    with pytest.raises(InputError, match=r"record 0 .7.jpeg. of pets.*: there is no picture in 10 bytes"):
         next(evaluation_batches(source, Resize(32, "squash"), 1))

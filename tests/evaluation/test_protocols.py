@@ -18,7 +18,7 @@ def test_one_protocol_is_the_evaluations_and_another_differs(demo_directory, tmp
     config = dataclasses.replace(experiment.evaluation, attributions=("grad_cam", "attention"))
     experiment = dataclasses.replace(experiment, evaluation=config)
     train(experiment, tmp_path)
-    means, images = measure_protocols(experiment, tmp_path)
+    means, images, protocols = measure_protocols(experiment, tmp_path)
     assert images == 10
     assert set(means) == set(PROTOCOLS)
     rows = [row for row in evaluate(experiment, tmp_path).rows.to_pylist() if row["attribution"] == "grad_cam"]
@@ -26,6 +26,6 @@ def test_one_protocol_is_the_evaluations_and_another_differs(demo_directory, tmp
     assert means["castream"]["grad_cam/ca"]["AD"] == pytest.approx(drop, abs=0.05)
     assert means["rise"]["grad_cam/ca"]["AD"] == pytest.approx(drop, abs=0.05)  # the same class, the same masks
     assert means["rise"]["grad_cam/ca"]["I"] != means["castream"]["grad_cam/ca"]["I"]
-    table = render(means, images)
+    table = render(means, images, protocols)
     assert "castream (17fcc097)" in table
     assert len(table.splitlines()) == 4 + 3

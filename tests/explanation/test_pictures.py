@@ -1,12 +1,14 @@
 """A user's pictures: found by every kind of argument, and read whatever they are."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from castream_jax.data.decoding import AS_SEEN
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
 from castream_jax.explanation.pictures import (
@@ -82,7 +84,7 @@ def test_every_colour_mode_becomes_rgb(tmp_path, mode):
     else:
         white = {"I;16": 65535, "CMYK": (0, 0, 0, 0)}.get(mode, "white")
         path = write(tmp_path / f"a.{kind}", Image.new(mode, (6, 4), white))
-    found = read_picture(path)
+    found = read_picture(path, AS_SEEN).image
     assert (found.mode, found.size) == ("RGB", (6, 4))
     np.testing.assert_array_equal(np.asarray(found), 255)
 
@@ -91,13 +93,13 @@ def test_what_is_transparent_is_white(tmp_path):
     pixels = np.zeros((2, 3, 4), np.uint8)
     pixels[..., :3] = COLOUR
     pixels[:, 0, 3], pixels[:, 1, 3] = 255, 51
-    found = np.asarray(read_picture(write(tmp_path / "a.png", Image.fromarray(pixels))))
+    found = np.asarray(read_picture(write(tmp_path / "a.png", Image.fromarray(pixels)), AS_SEEN).image)
     np.testing.assert_array_equal(found[0, 0], COLOUR)
     np.testing.assert_allclose(found[0, 1], 255 - 0.2 * (255 - np.array(COLOUR)), atol=1)
     np.testing.assert_array_equal(found[0, 2], 255)
     white = Image.new("P", (3, 2), 1)
     white.putpalette([10, 20, 30, 40, 50, 60])
-    found = np.asarray(read_picture(write(tmp_path / "p.png", white, transparency=1)))
+    found = np.asarray(read_picture(write(tmp_path / "p.png", white, transparency=1), AS_SEEN).image)
     np.testing.assert_array_equal(found, 255)
 
 
@@ -107,14 +109,14 @@ def test_pictures_stand_upright(tmp_path, mode):
     exif[0x0112] = 6  # turn by a quarter, clockwise
     image = Image.new(mode, (6, 4), COLOUR)
     image.putpixel((0, 3), (0, 0, 0, 255)[: len(mode)])  # bottom left, which becomes top left
-    found = read_picture(write(tmp_path / "a.png", image, exif=exif))
+    found = read_picture(write(tmp_path / "a.png", image, exif=exif), AS_SEEN).image
     assert found.size == (4, 6)
     assert found.getpixel((0, 0)) == (0, 0, 0)
 
 
 def test_a_large_picture_does_not_warn(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    assert read_picture(write(tmp_path / "a.png")).size == (6, 4)
+    assert read_picture(write(tmp_path / "a.png"), AS_SEEN).image.size == (6, 4)
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
@@ -125,9 +127,9 @@ def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     for name in ("broken.jpg", "text.png"):
         with pytest.raises(InputError, match=f"cannot read .*{name} as a picture: "):
-            read_picture(tmp_path / name)
+            read_picture(tmp_path / name, AS_SEEN)
     with pytest.raises(InputError, match="missing.jpg: No such file"):
-        read_picture(tmp_path / "missing.jpg")
+        read_picture(tmp_path / "missing.jpg", AS_SEEN)
 
 
 def test_a_squashed_picture_keeps_its_shape_and_a_crop_is_square():
@@ -159,3 +161,72 @@ def test_outputs_have_different_names():
     ]
     found = name_outputs(paths)
     assert found == ["x", "X-2", "x-3", "x-2-2", "é_b_1_", "w" * 150, "写" * 50, "picture"]
+
+
+# What else lies among pictures
+
+
+def test_links_in_a_circle_end(tmp_path, caplog):
+    photos = tmp_path / "photos"
+    paths = [write(photos / name) for name in ("a.png", "deep/b.png")]
+    for name, target in (("1", "."), ("2", ".."), ("deep/3", ".."), ("deep/4", "4"), ("deep/5", tmp_path)):
+        (photos / name).symlink_to(target)
+    (tmp_path / "away").mkdir()
+    (photos / "6").symlink_to(tmp_path / "away")
+    away = write(tmp_path / "away" / "c.png")
+    (tmp_path / "away" / "back").symlink_to(photos)
+    expected = {*paths, photos / "6" / away.name}
+    assert set(find_pictures([str(photos)])) == expected
+    assert "Links in a circle are not followed: '1', '2', 'deep/3', …" in caplog.text
+    assert set(find_pictures([str(photos / "**" / "*.png")])) == expected
+    assert set(find_pictures([str(photos / "**")])) == expected
+
+
+def test_a_glob_of_folders_at_any_depth(tmp_path, monkeypatch):
+    paths = [write(tmp_path / name) for name in ("x.png", "a/x.png", "a/b/x.png", "a/b/c/x.png", "a/.b/x.png")][:-1]
+    monkeypatch.chdir(tmp_path)
+    x, ax, abx, abcx = (path.relative_to(tmp_path) for path in paths)
+    assert find_pictures(["**/x.png"]) == [abcx, abx, ax, x]
+    assert find_pictures(["a/**/*.png"]) == [abcx, abx, ax]
+    assert find_pictures(["**/b/**/*.png"]) == [abcx, abx]
+    assert find_pictures(["**/b/*.png"]) == find_pictures(["*/b/*"])[:1] == [abx]
+    assert set(find_pictures(["*/**"])) == {ax, abx, abcx}
+
+
+def test_what_is_not_read_is_named(tmp_path, caplog):
+    photos = tmp_path / "photos"
+    kept = write(photos / "a.png")
+    for name in ("1.HEIC", "2.heic", "in/3.heic", "4.heic", "scan.dcm", "logo.svg", "clip.MOV", "raw.dng", "notes.txt"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(b"")
+    assert find_pictures([str(photos)]) == [kept]
+    for said in (
+        "8 files are not read: ",
+        "4 HEIC (",
+        ", …)",
+        "1 DICOM",
+        "1 SVG",
+        "1 video",
+        "1 camera raw",
+        "develop",
+    ):
+        assert said in caplog.text
+    kept.unlink()
+    with pytest.raises(InputError, match="there is no picture in the folder .*8 files are not read: "):
+        find_pictures([str(photos)])
+    with pytest.raises(
+        InputError, match="no picture matches .*4 files are not read: 4 HEIC.*convert it to JPEG or PNG"
+    ):
+        find_pictures([str(photos / "**" / "*.[hH]*")])
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with (tmp_path / "sparse.jpg").open("wb") as file:
+        file.truncate(100 * 2**30)
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "nothing.png").symlink_to("nowhere")
+    for path in find_pictures([str(tmp_path), str(tmp_path / "pipe.png"), "/dev/zero"]):
+        with pytest.raises(InputError, match=f"cannot read .*{path.name}: (it is a|it has|No such file)"):
+            read_picture(path, AS_SEEN)

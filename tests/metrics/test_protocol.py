@@ -13,7 +13,7 @@ from castream_jax.command import parse_flags
 from castream_jax.config import EvaluationConfig, Experiment, OwnProtocol
 from castream_jax.evaluation.runner import evaluation_directory
 from castream_jax.metrics.protocol import Protocol, choose_protocol, get_protocol
-from castream_jax.training.network import evaluation_protocol
+from castream_jax.training.preprocessing import chosen_protocol
 from tests import goldens
 from tests.goldens import assert_close
 
@@ -94,18 +94,18 @@ def test_equal_numbers_have_equal_hashes():
 
 
 def test_a_protocol_of_ones_own_by_a_config():
-    assert evaluation_protocol(Experiment("x")) is CASTREAM
+    assert chosen_protocol(Experiment("x")) is CASTREAM
     assert choose_protocol("rise", {"step_rows": 1, "resize": "squash"}) is RISE  # as it is
-    own = evaluation_protocol(Experiment("x", own_protocol=OwnProtocol(step_rows=4, deletion_end="black")))
+    own = chosen_protocol(Experiment("x", own_protocol=OwnProtocol(step_rows=4, deletion_end="black")))
     assert own == dataclasses.replace(CASTREAM, name="castream-own", step_rows=4, deletion_end="black")
-    named = evaluation_protocol(Experiment("x", own_protocol=OwnProtocol(name="mine")))
+    named = chosen_protocol(Experiment("x", own_protocol=OwnProtocol(name="mine")))
     assert named == dataclasses.replace(CASTREAM, name="mine")
     assert evaluation_directory(Path("w"), own) != evaluation_directory(Path("w"), CASTREAM)
     for name in PROTOCOLS:
         with pytest.raises(InputError, match=f"is named '{name}', as another one is: give it a name of its own"):
             choose_protocol("castream", {"name": name, "step_rows": 4})
     with pytest.raises(InputError, match="has deletion_end='white': expected"):
-        evaluation_protocol(Experiment("x", own_protocol=OwnProtocol(deletion_end="white")))
+        chosen_protocol(Experiment("x", own_protocol=OwnProtocol(deletion_end="white")))
     with pytest.raises(InputError, match="own_protocol.resize is 'crop': expected none with evaluation.preprocessing"):
         Experiment("x", evaluation=EvaluationConfig(preprocessing="weights"), own_protocol=OwnProtocol(resize="crop"))
 
@@ -118,7 +118,7 @@ def test_a_config_can_make_every_choice_that_there_is():
 
 def test_a_command_line_can_make_choices():
     flags = ["x", "--config.evaluation.protocol=rise", "--config.own_protocol.mask_space=normalised"]
-    own = evaluation_protocol(parse_flags([*flags, "--config.own_protocol.blur_sigma=2"]).experiment)
+    own = chosen_protocol(parse_flags([*flags, "--config.own_protocol.blur_sigma=2"]).experiment)
     assert own == dataclasses.replace(RISE, name="rise-own", mask_space="normalised", blur_sigma=2.0)
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from PIL import Image
-
+from castream_jax.data.decoding import attempt, load
 from castream_jax.errors import InputError
 
 HOMEPAGE = "http://web.mit.edu/torralba/www/indoor.html"
@@ -108,9 +107,8 @@ def as_jpeg(data: bytes, name: str) -> bytes:
     pictures of other formats in the archive, and those are encoded anew.
     """
     try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
+        image = attempt(lambda: load(data)).image
+    except InputError as error:
         raise InputError(f"{name} cannot be decoded ({error}): download the archive again from {HOMEPAGE}.") from error
     if image.format == "JPEG":
         return data

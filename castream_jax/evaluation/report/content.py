@@ -29,6 +29,7 @@ def build_report(
     accuracy_num_images: int,
     untrained_accuracy: Mapping[str, float],
     settings: Mapping[str, str | int | float],
+    pictures: Mapping[str, Mapping[str, Any]] | None = None,
     passes: Mapping[str, int],
     seconds: float,
     resamples: int = RESAMPLES,
@@ -46,6 +47,8 @@ def build_report(
       accuracy_num_images: images that the accuracies are of.
       untrained_accuracy: percent by pooling before the stream was trained; empty for a GAP-only network.
       settings: what else the numbers depend on, by name, such as the images' size.
+      pictures: how many were "oriented" and "transparent" of those "measured" and those of the "accuracy", and how they
+        were decoded ("decoding"); None: not known.
       passes: images sent through the network: "made", those of the plain computation "without_sharing", and those that
         each of `notes.SAVINGS` saved, every pass counted once.
       seconds: time that the evaluation took.
@@ -75,6 +78,8 @@ def build_report(
         "nan_maps": count_maps(rows, "nan"),
         "all_negative_maps": count_maps(rows, "all_negative"),
     }
+    if pictures:
+        report["pictures"] = dict(pictures)
     if localised := count_localised(rows):
         report["localised_images"] = localised
     if pruning := summarise_pruning(rows):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from castream_jax.data.decoding import Decoding, PictureCounts
 from castream_jax.evaluation.report.tables import ABSENT, format_percent
 from castream_jax.names import name_attribution, name_pooling
 
@@ -40,7 +41,7 @@ def describe_numbers(report: Mapping[str, Any]) -> list[str]:
         describe_maps("Maps with a NaN or infinity (counted as zeros)", report["nan_maps"]),
         describe_maps("Maps without a positive value before ReLU (flat, therefore)", report["all_negative_maps"]),
     ]
-    return sentences + describe_localised(report) + describe_pruning(report)
+    return sentences + describe_pictures(report) + describe_localised(report) + describe_pruning(report)
 
 
 def describe_accuracies(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -69,6 +70,17 @@ def describe_maps(what: str, counts: Mapping[str, int]) -> str:
         if count:
             found.append(f"{name_attribution(attribution)} {name_pooling(pooling)} {count:,}")
     return f"{what}: {', '.join(found) or 'none'}."
+
+
+def describe_pictures(report: Mapping[str, Any]) -> list[str]:
+    """Return how many images were oriented or transparent, and what was done; of the accuracies where it differs."""
+    pictures = report.get("pictures")
+    if not pictures:
+        return []
+    decoding = Decoding(**pictures["decoding"])
+    measured, accuracy = (PictureCounts(**pictures[name]) for name in ("measured", "accuracy"))
+    told = {"Pictures": measured} | ({"Pictures of the accuracies": accuracy} if accuracy != measured else {})
+    return [f"{what}: {said}." for what, counts in told.items() if (said := counts.describe(decoding))]
 
 
 def describe_localised(report: Mapping[str, Any]) -> list[str]:
