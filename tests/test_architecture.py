@@ -41,7 +41,11 @@ MAY_IMPORT = {
     "explanation": {"models", "data", "config", "version", "command", "attribution", "masking"}
     | {"replacement", "evaluation", "training.network", "names", "drawing"},
     "api": {"models", "data", "metrics", "placement", "evaluation", "explanation"},
-    "command": {"config", "cpu", "sharding"},
+    "command": {"config", "cpu", "sharding", "compilation", "ending"},
+    "terminal": set(),
+    "failures": set(),
+    "ending": {"terminal", "failures"},
+    "compilation": {"replacement"},
     "__init__": {"api", "metrics", "models", "weights", "version"},
 }
 ONLY_IN = {"ml_collections": {"command"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
