@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -21,6 +22,7 @@ from castream_jax.compilation import keep_compiled_programs
 from castream_jax.cpu import use_onednn_for_bfloat16
 from castream_jax.ending import ends_in_a_message
 from castream_jax.errors import InputError, printable, unknown
+from castream_jax.limits import check_open_files
 from castream_jax.sharding import start_processes
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +54,7 @@ def run(
     argv = sys.argv if argv is None else argv
     with ends_in_a_message():
         show_log()
+        check_open_files()
         use_onednn_for_bfloat16()
         if set(argv[1:]) & {"--help", "-h", "-help", "--helpfull"}:
             own = [f"\n  {f'--{name}':<23}{text}" for name, text in switches.items()]
@@ -81,12 +84,20 @@ def show_log() -> None:
     """Show what the package logs, and of other packages no more than warnings."""
     handler = logging.StreamHandler()
     handler.setFormatter(Printable())
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's: what matters of it we say ourselves
+    absl = logging.getLogger("absl")
+    absl.setLevel(logging.ERROR)
+    absl.addFilter(says_no_orbax)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what Orbax leaves behind when a file is damaged
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # the same
     log = logging.getLogger("castream_jax")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
     sys.unraisablehook = hide_dropped_writes
+
+
+def says_no_orbax(record: logging.LogRecord) -> bool:
+    """Return whether a record is not of Orbax: what matters of its failures we say ourselves, once."""
+    return f"{os.sep}orbax{os.sep}" not in record.pathname
 
 
 class Printable(logging.Formatter):
@@ -99,7 +110,8 @@ class Printable(logging.Formatter):
 
 def hide_dropped_writes(unraisable: Any) -> None:
     """Print what Python cannot raise, but for the rest of a failed save: its failure is reported once, by us."""
-    if "Event loop is closed" not in str(unraisable.exc_value):
+    is_loop = getattr(unraisable.object, "__qualname__", "") == "BaseEventLoop.__del__"
+    if not is_loop and "Event loop is closed" not in str(unraisable.exc_value):
         sys.__unraisablehook__(unraisable)
 
 

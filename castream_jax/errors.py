@@ -1,6 +1,7 @@
 """What ends a run with a message instead of a traceback, and how messages are worded."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 C0_AND_C1 = (*range(0x20), *range(0x7F, 0xA0))
@@ -46,5 +47,8 @@ def escape(text: str) -> str:
 
 
 def printable(message: str) -> str:
-    """Return a message as `escape` does, but for its own list items: no name in it can forge a line of its own."""
-    return ITEM.join(map(escape, message.split(ITEM)))
+    """Return a message as `escape` does, but for its own list items: no name in it can forge a line of its own.
+
+    Names of more than 400 characters are shown by their ends.
+    """
+    return re.sub(r"(\S{120})\S{161,}(\S{120})", r"\1...\2", ITEM.join(map(escape, message.split(ITEM))))

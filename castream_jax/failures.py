@@ -34,9 +34,6 @@ OF_MACHINES = {
 """What a machine lacks, and what to do: the same command can go on then."""
 
 MEMORY = re.compile(r"RESOURCE_EXHAUSTED|bad_alloc|[Oo]ut of memory|Cannot allocate memory|start new thread")
-PLATFORM = re.compile(r"Unable to initialize backend|[Uu]nknown backend|no platforms that are instances of")
-LONGEST = 60
-"""Characters of a path that is too long, at either end."""
 
 
 def word_failure(error: BaseException) -> Failure | None:
@@ -65,15 +62,26 @@ def _word(error: BaseException) -> Failure | None:
         return RunError(f"{name_file(error)}{OF_MACHINES[number]}, and run the same command again.")
     if isinstance(error, ValueError) and "embedded null" in said:
         return InputError("a path holds a null byte, which no file system takes: see the paths in the config.")
-    if isinstance(error, RuntimeError) and PLATFORM.search(said):
+    if isinstance(error, RuntimeError | AssertionError) and (problem := find_platform_problem()) is not None:
         return InputError(
-            f"JAX cannot start on the platforms asked for (JAX_PLATFORMS={jax.config.values['jax_platforms'] or ''}): "
-            f"{said.splitlines()[0]} Unset JAX_PLATFORMS to take what there is, or install JAX for that platform."
+            f"JAX cannot start on what JAX_PLATFORMS={jax.config.values['jax_platforms']} asks for"
+            f"{problem and f' ({problem})'}: unset it to take what there is, or install JAX for that platform."
         )
     if isinstance(error, RuntimeError) and MEMORY.search(said):  # JAX's errors are RuntimeErrors
         return RunError(NO_MEMORY)
     if isinstance(error, FloatingPointError) and jax.config.values["jax_debug_nans"]:
         return RunError(f"JAX was asked to stop at values that are no numbers (JAX_DEBUG_NANS): {said.splitlines()[0]}")
+    return None
+
+
+def find_platform_problem() -> str | None:
+    """Return why JAX does not start on the platforms that the user asked for; None if it does, or nobody asked."""
+    if not jax.config.values["jax_platforms"]:
+        return None
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).partition("\n")[0].removesuffix(".")
     return None
 
 
@@ -89,10 +97,17 @@ def error_number(error: BaseException) -> int:
 
 
 def name_file(error: BaseException) -> str:
-    """Return the start of a sentence on the file that an error names, short enough to be read; "" if it names none."""
+    """Return the start of a sentence on the file that an error names; "" if it names none."""
     name = getattr(error, "filename", None)
     if name is None or isinstance(name, int):
         return ""
-    text = os.fsencode(name).decode("utf-8", "replace")
-    shown = text if len(text) <= 4 * LONGEST else f"{text[:LONGEST]}...{text[-LONGEST:]}"
-    return f"{shown} cannot be used: "
+    return f"{os.fsencode(name).decode('utf-8', 'replace')} cannot be used: "
+
+
+def shorten(error: Exception) -> str:
+    """Return what went wrong in a line: storage adds its whole configuration to its messages, and names every layer."""
+    if number := re.search(r"\[os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(number[1]))
+    text = str(error).partition(" [tensorstore_spec=")[0].splitlines()
+    said = text[0] if text else type(error).__name__
+    return said if len(said) <= 300 else f"{said[:120]} ... {said[-160:]}"

@@ -1,5 +1,6 @@
 """The standard streams of a script: whatever they are connected to, the work goes on to its end."""
 
+import codecs
 import contextlib
 import errno
 import io
@@ -10,12 +11,27 @@ from typing import Any
 
 from castream_jax.errors import RunError, escape
 
+SUBSTITUTE = "castream_jax.substitute"
+LOOKS_LIKE = {"↓": "v", "↑": "^", "—": "-", "\N{MINUS SIGN}": "-", "…": "...", "₊": "+"}
+"""What stands for the characters of our own tables where a terminal lacks them, of their width where it matters."""
+
+
+def substitute(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what stands for the characters that cannot be encoded, as `codecs.register_error` asks for it."""
+    assert isinstance(error, UnicodeEncodeError)
+    missing = error.object[error.start : error.end]
+    escaped = (LOOKS_LIKE.get(letter) or letter.encode("ascii", "backslashreplace").decode() for letter in missing)
+    return "".join(escaped), error.end
+
+
+codecs.register_error(SUBSTITUTE, substitute)
+
 
 class Stream(io.TextIOBase):
     r"""A text stream that shows what it can, and takes no work down with it.
 
-    What its encoding lacks is shown as `\u2026`. When nobody reads any more (a closed pipe, as of `| head`), or nothing
-    more can be written, the rest goes nowhere: hours of work are worth more than the lines about them.
+    What its encoding lacks is shown as what looks like it, or as `\u2026`. When nobody reads any more (a closed pipe,
+    as of `| head`), or nothing more can be written, the rest goes nowhere: hours of work are worth more than lines.
     """
 
     def __init__(self, stream: Any, escapes: bool):
@@ -24,7 +40,7 @@ class Stream(io.TextIOBase):
         self.problem: OSError | None = None
         """Why the rest went nowhere, where that is a fault and not the reader's choice."""
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=SUBSTITUTE)
 
     def write(self, text: str) -> int:
         """Write text, where it can be written."""

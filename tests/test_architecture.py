@@ -30,19 +30,20 @@ MAY_IMPORT = {
     "attribution": {"passes", "masking"},
     "metrics": {"passes"},
     "drawing": {"names", "masking", "replacement"},
-    "checkpoints": {"sharding", "trees"},
+    "checkpoints": {"failures", "limits", "sharding", "trees"},
     "weights": {"models", "checkpoints"},
-    "data": {"config", "locking", "replacement", "cpu"},
+    "data": {"config", "locking", "replacement", "cpu", "ending"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking"},
     "evaluation": {"models", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "cpu", "names", "drawing"}
-    | {"training.accuracy", "training.network"},
+    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "ending", "cpu", "names"}
+    | {"drawing", "training.accuracy", "training.network"},
     "explanation": {"models", "data", "config", "version", "command", "attribution", "masking"}
     | {"replacement", "evaluation", "training.network", "names", "drawing"},
     "api": {"models", "data", "metrics", "placement", "evaluation", "explanation"},
-    "command": {"config", "cpu", "sharding", "compilation", "ending"},
+    "command": {"config", "cpu", "sharding", "compilation", "ending", "limits"},
     "terminal": set(),
+    "limits": set(),
     "failures": set(),
     "ending": {"terminal", "failures"},
     "compilation": {"replacement"},

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from castream_jax.data.image_folder import list_pictures, picture_suffixes
 from castream_jax.data.preprocess import Resize, to_rgb
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, escape
 
 WITH_ALPHA = ("RGBA", "LA", "PA", "P", "RGB", "L")
 """Modes whose transparency Pillow can turn into an alpha channel."""
@@ -122,7 +122,7 @@ def prepare(image: Image.Image, resize: Resize) -> tuple[UInt8[np.ndarray, "H W 
 
 def name_path(path: Path) -> str:
     """Return a path as text that can be shown and written, whatever bytes it is made of."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    return escape(os.fsencode(path).decode("utf-8", "replace"))
 
 
 def name_pictures(paths: Sequence[Path]) -> list[str]:
