@@ -26,14 +26,18 @@ TIMES = "-atime"
 """What ends the name of a file that says when another one was used; nobody executes it, and it changes."""
 
 
-def keep_compiled_programs(directory: Path) -> None:
-    """Let JAX keep what it compiles, even what takes it a moment: creating a network compiles many small programs."""
+def keep_compiled_programs(directory: Path) -> "Record | None":
+    """Let JAX keep what it compiles, even what takes it a moment: creating a network compiles many small programs.
+
+    Returns what adds new files to the directory's sums, which also happens when the process ends; None if the directory
+    cannot be written to, and nothing is kept.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         whole = drop_damaged(directory)
     except OSError as error:
         log.warning("compiled programs are not kept: %s cannot be written to (%s)", directory, error.strerror)
-        return
+        return None
     # A full disk is told where it costs more than time, and files that other processes delete are compiled again.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(directory))
@@ -41,6 +45,7 @@ def keep_compiled_programs(directory: Path) -> None:
     record = Record(directory, whole)
     jax.monitoring.register_event_listener(record)
     atexit.register(record.add_new)
+    return record
 
 
 class Record:
