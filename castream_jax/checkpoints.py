@@ -4,6 +4,7 @@ A checkpoint holds two trees: `model`, every array of the network, so that it ca
 `training`, the optimizer's state. Its step is the number of steps taken.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -18,6 +19,8 @@ from etils import epath
 from orbax.checkpoint import v1 as orbax
 
 from castream_jax.errors import InputError, RunError
+from castream_jax.failures import shorten
+from castream_jax.limits import check_file_size
 from castream_jax.sharding import anywhere
 from castream_jax.trees import digest, flatten, hollow, unflatten
 
@@ -32,7 +35,7 @@ class Checkpoints:
     def __init__(self, directory: Path, writes: bool = False):
         """Open a directory; only a run that `writes` may clean up what a save that was killed has left."""
         self.directory = directory
-        self._saving, self._problem = 0, ""
+        self._saving, self._problem, self._reported = 0, "", False
         self._checkpointer = orbax.training.Checkpointer(
             epath.Path(directory.resolve()),
             preservation_policy=orbax.training.preservation_policies.LatestN(KEPT),
@@ -44,7 +47,14 @@ class Checkpoints:
 
     def __exit__(self, *_: object) -> None:
         self._wait()
-        self._checkpointer.close()
+        with contextlib.suppress(Exception):  # the rest of a failed save, which was reported
+            self._checkpointer.close()
+        if self._problem:
+            self._clear()
+
+    def check_limits(self, trees: dict[str, Any]) -> None:
+        """Raise `RunError` if this process may not write files as large as these trees are, all in one."""
+        check_file_size(sum(leaf.nbytes for leaf in jax.tree.leaves(trees)), f"checkpoints in {self.directory}")
 
     def save(self, step: int, trees: dict[str, Any], metadata: dict[str, Any]) -> None:
         """Save named trees of arrays after `step` steps, in the background; nothing if that step is there.
@@ -59,7 +69,7 @@ class Checkpoints:
         flat = {name: flatten(jax.tree.map(np.array, tree)) for name, tree in trees.items()}
         described = metadata | {"digests": {name: digest(arrays) for name, arrays in flat.items()}}
         described["digest_of_this"] = digest_text(described)
-        self._saving = step
+        self._saving, self._problem, self._reported = step, "", False
         try:
             self._checkpointer.save_checkpointables_async(step, flat, force=True, custom_metadata=described)
         except Exception as error:  # as in `_wait`
@@ -71,7 +81,7 @@ class Checkpoints:
         Raises:
           RunError: it could not be saved; names the last good one.
         """
-        self._wait()
+        self._wait(quietly=True)
         if step not in self.steps():
             raise RunError(
                 f"the checkpoint after step {step} could not be saved ({self._problem}). {self.last_good()} Make room "
@@ -85,21 +95,30 @@ class Checkpoints:
             return f"There is no checkpoint in {self.directory} yet."
         return f"The last good checkpoint is {self.directory / str(steps[-1])}."
 
-    def _wait(self) -> None:
+    def _wait(self, quietly: bool = False) -> None:
         """Wait for the save under way, and report its failure."""
         try:
             self._checkpointer.wait()
         except Exception as error:  # storage raises whatever its writer stumbles on
-            self._report(error)
+            self._report(error, quietly)
 
-    def _report(self, error: Exception) -> None:
-        """Log that the save under way failed, and free what it had written."""
-        self._problem = shorten(error)
+    def _report(self, error: Exception, quietly: bool = False) -> None:
+        """Log once that the save under way failed, and free what it had written."""
+        self._problem = self._problem or shorten(error)
+        self._clear()
+        if not (quietly or self._reported):
+            log.error(
+                "the checkpoint after step %s could not be saved (%s). %s",
+                self._saving,
+                self._problem,
+                self.last_good(),
+            )
+        self._reported = True
+
+    def _clear(self) -> None:
+        """Remove what a failed save has left."""
         for rest in self.directory.glob(f"{self._saving}.*tmp*"):
             shutil.rmtree(rest, ignore_errors=True)
-        log.error(
-            "the checkpoint after step %s could not be saved (%s). %s", self._saving, self._problem, self.last_good()
-        )
 
     def steps(self) -> list[int]:
         """Return the steps that are saved, oldest first."""
@@ -212,13 +231,6 @@ def read_model(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if restored:
             return {name: np.asarray(array) for name, array in restored[1]["model"].items()}, restored[2]
     raise InputError(f"there is no checkpoint of ours in {directory}: expected a --workdir, or its checkpoints/stream.")
-
-
-def shorten(error: Exception) -> str:
-    """Return what went wrong in a line: storage adds its whole configuration to its messages, and names every layer."""
-    text = str(error).partition(" [tensorstore_spec=")[0].splitlines()
-    said = text[0] if text else type(error).__name__
-    return said if len(said) <= 300 else f"{said[:120]} ... {said[-160:]}"
 
 
 def _check_shapes(wanted: dict[str, dict[str, Any]], found: Any, directory: Path) -> None:

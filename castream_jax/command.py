@@ -5,8 +5,10 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,8 +18,11 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from castream_jax import config
+from castream_jax.compilation import keep_compiled_programs
 from castream_jax.cpu import use_onednn_for_bfloat16
-from castream_jax.errors import InputError, RunError, Stopped, unknown
+from castream_jax.ending import ends_in_a_message
+from castream_jax.errors import InputError, printable, unknown
+from castream_jax.limits import check_open_files
 from castream_jax.sharding import start_processes
 
 ROOT = Path(__file__).parent.parent
@@ -44,14 +49,13 @@ def run(
         Empty: there are none.
       options: those with a text; one that is not given is "".
 
-    Exit codes, with a message and no traceback: 2 after an `InputError`, 1 after a `RunError`, 0 after `Stopped`,
-    130 after Ctrl-C where it was not a request to stop.
-    Other exceptions are our own mistakes and keep their traceback.
+    Mistakes and what the machine lacks end in one message (`ending`).
     """
     argv = sys.argv if argv is None else argv
-    show_log()
-    use_onednn_for_bfloat16()
-    try:
+    with ends_in_a_message():
+        show_log()
+        check_open_files()
+        use_onednn_for_bfloat16()
         if set(argv[1:]) & {"--help", "-h", "-help", "--helpfull"}:
             own = [f"\n  {f'--{name}':<23}{text}" for name, text in switches.items()]
             own += [f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items()]
@@ -66,22 +70,6 @@ def run(
             if jax.process_index():  # one process speaks for all
                 logging.getLogger("castream_jax").setLevel(logging.WARNING)
         main(line.experiment, line.workdir, **line.options, **({"arguments": line.arguments} if arguments else {}))
-    except (InputError, RunError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        leave(2 if isinstance(error, InputError) else 1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        leave(130)
-    except Stopped as stopped:
-        print(stopped)
-
-
-def leave(code: int) -> None:
-    """Exit; one of many processes at once, without waiting for the others, which wait for it."""
-    if jax.distributed.is_initialized():
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
 
 
 USAGE = """Flags:
@@ -95,18 +83,35 @@ USAGE = """Flags:
 def show_log() -> None:
     """Show what the package logs, and of other packages no more than warnings."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's: what matters of it we say ourselves
+    handler.setFormatter(Printable())
+    absl = logging.getLogger("absl")
+    absl.setLevel(logging.ERROR)
+    absl.addFilter(says_no_orbax)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what Orbax leaves behind when a file is damaged
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # the same
     log = logging.getLogger("castream_jax")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
     sys.unraisablehook = hide_dropped_writes
 
 
+def says_no_orbax(record: logging.LogRecord) -> bool:
+    """Return whether a record is not of Orbax: what matters of its failures we say ourselves, once."""
+    return f"{os.sep}orbax{os.sep}" not in record.pathname
+
+
+class Printable(logging.Formatter):
+    """Shows control characters of the names in a message as text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message."""
+        return printable(record.getMessage())
+
+
 def hide_dropped_writes(unraisable: Any) -> None:
     """Print what Python cannot raise, but for the rest of a failed save: its failure is reported once, by us."""
-    if "Event loop is closed" not in str(unraisable.exc_value):
+    is_loop = getattr(unraisable.object, "__qualname__", "") == "BaseEventLoop.__del__"
+    if not is_loop and "Event loop is closed" not in str(unraisable.exc_value):
         sys.__unraisablehook__(unraisable)
 
 
@@ -158,12 +163,6 @@ def parse_flags(
     return CommandLine(experiment, workdir, cache, values.distributed, own, rest[1:])
 
 
-def keep_compiled_programs(directory: Path) -> None:
-    """Let JAX keep what it compiles, even what takes it a moment: creating a network compiles many small programs."""
-    jax.config.update("jax_compilation_cache_dir", str(directory))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
-
 def take_config(argv: list[str]) -> tuple[Path, list[str]]:
     """Return the config file that a command line names, and the rest of the command line."""
     paths: list[str] = []
@@ -188,12 +187,11 @@ def load_config(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         known = ", ".join(sorted(f"configs/{file.name}" for file in DEFAULT_CONFIG.parent.glob("*.py")))
         raise InputError(f"there is no config file {os.fspath(path)!r}. Configs here: {known}.")
-    spec = importlib.util.spec_from_file_location("config_file", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    loader = SourceFileLoader("config_file", os.fspath(path))  # whatever its suffix is
+    module = importlib.util.module_from_spec(ModuleSpec("config_file", loader, origin=os.fspath(path)))
+    module.__file__ = os.fspath(path)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
         return ConfigDict(module.get_config()).to_dict()
     except InputError:
         raise

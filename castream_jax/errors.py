@@ -1,7 +1,16 @@
 """What ends a run with a message instead of a traceback, and how messages are worded."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+C0_AND_C1 = (*range(0x20), *range(0x7F, 0xA0))
+LINES_AND_DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+CONTROLS = {code: chr(code).encode("unicode_escape").decode() for code in C0_AND_C1 + LINES_AND_DIRECTIONS}
+"""What a terminal obeys instead of showing it, and how it is shown."""
+
+ITEM = "\n  "
+"""What begins an item in a message that lists several things."""
 
 
 class InputError(ValueError):
@@ -30,3 +39,16 @@ def unknown(what: str, value: object, options: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(value), options, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {what} {value!r}.{hint} Choose one of: {', '.join(options)}."
+
+
+def escape(text: str) -> str:
+    r"""Return a name that others chose as it can be shown: on one line, control characters as `\x1b`, `\n`."""
+    return text.translate(CONTROLS)
+
+
+def printable(message: str) -> str:
+    """Return a message as `escape` does, but for its own list items: no name in it can forge a line of its own.
+
+    Names of more than 400 characters are shown by their ends.
+    """
+    return re.sub(r"(\S{120})\S{161,}(\S{120})", r"\1...\2", ITEM.join(map(escape, message.split(ITEM))))

@@ -30,19 +30,24 @@ MAY_IMPORT = {
     "attribution": {"passes", "masking"},
     "metrics": {"passes"},
     "drawing": {"names", "masking", "replacement"},
-    "checkpoints": {"sharding", "trees"},
+    "checkpoints": {"failures", "limits", "sharding", "trees"},
     "weights": {"models", "checkpoints"},
-    "data": {"config", "locking", "replacement", "cpu", "models.inputs"},
+    "data": {"config", "locking", "replacement", "cpu", "ending", "models.inputs"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking"},
     "evaluation": {"models", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "cpu", "names", "drawing"}
-    | {"training.accuracy", "training.network", "training.preprocessing"},
+    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "ending", "cpu", "names"}
+    | {"drawing", "training.accuracy", "training.network", "training.preprocessing"},
     "explanation": {"models", "data", "config", "version", "command", "attribution", "masking"}
     | {"replacement", "evaluation", "training.network", "training.preprocessing", "names", "drawing"},
     "arrays": {"models"},
     "api": {"arrays", "models", "data", "metrics", "placement", "evaluation", "explanation"},
-    "command": {"config", "cpu", "sharding"},
+    "command": {"config", "cpu", "sharding", "compilation", "ending", "limits"},
+    "terminal": set(),
+    "limits": set(),
+    "failures": set(),
+    "ending": {"terminal", "failures"},
+    "compilation": {"replacement"},
     "__init__": {"api", "metrics", "models", "weights", "version"},
 }
 ONLY_IN = {"ml_collections": {"command"}, "torch": set(), "torchvision": set(), "tensorflow": set()}

@@ -2,15 +2,21 @@
 
 import base64
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 from PIL import Image
+
+from castream_jax.errors import escape
 
 
 def load_template(file: Path) -> jinja2.Template:
     """Return a template, which may include others of its folder; what it is given is text, and escaped.
+
+    So are control characters (`errors.escape`), in its JSON too: a name shows all that it is made of, in its order.
 
     Raises:
       jinja2.TemplateNotFound: no such file.
@@ -22,8 +28,19 @@ def load_template(file: Path) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) else show_controls(value),
     )
+    environment.policies["json.dumps_function"] = lambda value, **options: json.dumps(show_controls(value), **options)
     return environment.get_template(file.name)
+
+
+def show_controls(value: Any) -> Any:
+    """Return a value with the control characters of every text in it escaped."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {show_controls(key): show_controls(item) for key, item in value.items()}
+    return [show_controls(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def to_base64(data: bytes) -> str:

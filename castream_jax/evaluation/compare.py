@@ -4,14 +4,14 @@ A and B are work directories, evaluation directories, or the `rows.parquet` of o
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
-from castream_jax.errors import InputError
+from castream_jax.ending import ends_in_a_message
+from castream_jax.errors import InputError, escape
 from castream_jax.evaluation.pairing import Pairing, Written, load_evaluation, pair_evaluations
 from castream_jax.evaluation.report.notes import describe_source
 from castream_jax.evaluation.report.tables import excludes_zero, format_difference, format_interval, format_percent
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(name, type=Path, help="work directory, evaluation directory, or rows.parquet")
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="of the bootstrap (default: %(default)s)")
-    try:
+    with ends_in_a_message():
         arguments = parser.parse_args(argv)
         if arguments.resamples < FEWEST_RESAMPLES:
             raise InputError(f"--resamples {arguments.resamples}: expected at least {FEWEST_RESAMPLES}.")
@@ -38,9 +38,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError(f"--seed {arguments.seed}: expected 0 or more.")
         a, b = load_evaluation(arguments.A), load_evaluation(arguments.B)
         print(render_comparison(a, b, arguments.resamples, arguments.seed))
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,11 +57,11 @@ def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
     pairing = pair_evaluations(a, b)
     texts = []
     for name, written in (("A", a), ("B", b)):
-        texts += [f"{name}  {written.path}", f"   {describe_source(written.report)}"]
+        texts += [f"{name}  {escape(str(written.path))}", f"   {describe_source(written.report)}"]
     settings = [written.report["settings"] for written in (a, b)]
     if differ := [name for name in settings[0] if settings[0][name] != settings[1].get(name)]:
         told = "; ".join(f"{name} {settings[0][name]} in A, {settings[1].get(name)} in B" for name in differ)
-        texts.append(f"Settings: {told}.")
+        texts.append(escape(f"Settings: {told}."))
     counts = f"{a.report['num_images']:,} in A and {b.report['num_images']:,} in B"
     texts += [f"In percent, means of the {pairing.images:,} images in common, of {counts}.", ""]
     texts += _align(_tabulate(pairing, resamples, seed))

@@ -17,7 +17,7 @@ from castream_jax.data.files import read_file
 from castream_jax.data.formats import NAMES
 from castream_jax.data.listing import PassedOver, list_pictures, walk
 from castream_jax.data.preprocess import Resize
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, escape
 
 LONGEST = 150
 """Bytes of a name, before a number and a suffix; file systems take 255."""
@@ -124,7 +124,7 @@ def prepare(image: Image.Image, resize: Resize) -> tuple[UInt8[np.ndarray, "H W 
 
 def name_path(path: Path) -> str:
     """Return a path as text that can be shown and written, whatever bytes it is made of."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    return escape(os.fsencode(path).decode("utf-8", "replace"))
 
 
 def name_pictures(paths: Sequence[Path]) -> list[str]:

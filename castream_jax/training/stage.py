@@ -69,6 +69,7 @@ class Stage:
         with Checkpoints(checkpoint_directory(self.workdir, self.stage), writes=True) as checkpoints:
             self.restore(checkpoints)
             if int(self.state.step) < self.total_steps or self.lacks_summary():
+                checkpoints.check_limits(as_trees(self.state, self.frozen))
                 try:
                     self.run(checkpoints, stop)
                 except NotFinite as error:

@@ -11,7 +11,6 @@ It may be interrupted at any time; the same command goes on. See docs/data.md.
 import argparse
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,12 +21,13 @@ from castream_jax.data.prepare.plan import Plan, carry_out
 from castream_jax.data.prepare.shards import ORIGIN
 from castream_jax.data.prepare.tfrecords import plan_conversion
 from castream_jax.data.prepared import OWN_ARCHIVES, OWN_BUILDERS, data_directory, find_builder
+from castream_jax.ending import ends_in_a_message
 from castream_jax.errors import InputError
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command; exit code 2 and one message after a mistake, 130 after Ctrl-C."""
-    try:
+    with ends_in_a_message("interrupted; the same command goes on"):
         options = parse(argv)
         plan = make_plan(options)
         if plan.path.exists():
@@ -37,12 +37,6 @@ def main(argv: list[str] | None = None) -> None:
             carry_out(plan)
             print(f"ready: {plan.path}")
         print(f"use it with: {word_flags(plan.name, options.directory)}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
 
 
 class Parser(argparse.ArgumentParser):

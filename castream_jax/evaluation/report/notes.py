@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from castream_jax.data.decoding import Decoding, PictureCounts
+from castream_jax.errors import escape
 from castream_jax.evaluation.report.tables import ABSENT, format_percent
 from castream_jax.names import name_attribution, name_pooling
 
@@ -20,7 +21,7 @@ def describe_source(report: Mapping[str, Any]) -> str:
     """Return what the numbers are of: network, data, number of images, protocol and hash."""
     protocol = report["protocol"]
     images = "image" if report["num_images"] == 1 else "images"
-    return (
+    return escape(
         f"{report['network']} on {report['dataset']} ({report['split']}), {report['num_images']:,} {images}, "
         f"protocol {protocol['name']} (hash {protocol['hash']})"
     )
