@@ -1,0 +1,5 @@
+"""The readers by name."""
+
+from benchmarks.fuzz.weights import WEIGHTS
+
+READERS = {reader.name: reader for reader in (WEIGHTS,)}
