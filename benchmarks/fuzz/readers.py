@@ -1,5 +1,6 @@
 """The readers by name."""
 
+from benchmarks.fuzz.pictures import PICTURES
 from benchmarks.fuzz.weights import WEIGHTS
 
-READERS = {reader.name: reader for reader in (WEIGHTS,)}
+READERS = {reader.name: reader for reader in (WEIGHTS, PICTURES)}
