@@ -41,25 +41,31 @@ def main() -> int:
     failed = 0
     for name in READERS if arguments.reader == "all" else [arguments.reader]:
         numbers = arguments.only or range(READERS[name].count if arguments.count is None else arguments.count)
-        endings = list(tqdm(read_all(name, numbers, arguments.seed, arguments.keep), name, len(numbers)))
-        report(name, arguments.seed, endings, arguments.list or bool(arguments.only))
+        endings = []
+        for ending in tqdm(read_all(name, numbers, arguments.seed, arguments.keep), name, len(numbers)):
+            endings.append(ending)
+            if ending.outcome not in GOOD or arguments.list or arguments.only:
+                tqdm.write(describe(ending))
+        report(name, arguments.seed, endings)
         failed += sum(ending.outcome not in GOOD for ending in endings)
     return min(failed, 1)
 
 
-def report(name: str, seed: int, endings: list[Ending], everything: bool) -> None:
-    """Print the counts of one reader, the failures, and the most that any case took."""
+def describe(ending: Ending) -> str:
+    """Return a line about a case."""
+    took = f"{ending.seconds:.1f} s, {ending.megabytes:.0f} MB"
+    return f"  {ending.outcome:9} {ending.number:4} {ending.name} ({took}): {ascii(ending.said)[1:-1][:DIGITS]}"
+
+
+def report(name: str, seed: int, endings: list[Ending]) -> None:
+    """Print the counts of one reader, and the most that any case took."""
     counts = collections.Counter(ending.outcome for ending in endings)
-    print(f"\n{name}, seed {seed}: {len(endings)} cases")
+    print(f"{name}, seed {seed}: {len(endings)} cases")
     for outcome in (*GOOD, *sorted(counts.keys() - set(GOOD))):
         print(f"{counts[outcome]:5} {outcome}{'' if outcome in GOOD else '  FAILED'}")
     longest, largest = (max(endings, key=lambda ending: getattr(ending, key)) for key in ("seconds", "megabytes"))
     print(f"longest: {longest.seconds:.1f} s, case {longest.number} ({longest.name})")
     print(f"most memory: {largest.megabytes:.0f} MB over the start, case {largest.number} ({largest.name})")
-    for ending in sorted(endings, key=lambda ending: (ending.outcome, ending.number)):
-        if everything or ending.outcome not in GOOD:
-            said = ascii(ending.said)[1:-1][:DIGITS]
-            print(f"  {ending.outcome:9} {ending.number:4} {ending.name}: {said}")
     sys.stdout.flush()
 
 

@@ -117,7 +117,7 @@ def attempt(case: Case) -> tuple[str, str]:
         return "timeout", ""
     except MemoryError as error:
         return "memory", repr(error)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:  # also an exit, and what a panic of Rust's becomes
         return "traceback", f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE]
     return ("wrong", wrong) if wrong else ("right", "")
 

@@ -50,8 +50,8 @@ CALLS = {
 """What a pickle may say beside tensors: each must be refused, or passed over and never run."""
 
 PICKLES = {
-    "lists that double": b"\x80\x02]q\x00K\x01a" + b"".join(b"](h\x00h\x00eq\x00" for _ in range(60)) + b".",
-    "one list copied": b"\x80\x02](" + b"K\x00" * 100_000 + b"eq\x00]q\x010" + b"(h\x00t" * 100_000 + b".",
+    "lists that double": b"\x80\x02]q\x00K\x01a" + b"](h\x00h\x00eq\x00" * 60 + b".",
+    "one list in itself": b"\x80\x02](" + b"K\x00" * 100_000 + b"eq\x00" + b"(h\x00t" * 100_000 + b".",
     "tuples that double": b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 100 + b".",
     "a key that doubles": b"\x80\x02}" + encode("a") + b"q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"K\x01s.",
     "a list in itself": b"\x80\x02]q\x00h\x00a.",
@@ -77,9 +77,18 @@ PICKLES = {
     "an extension": b"\x80\x02\x82\x01.",
     "keys that are tuples": pickled({"a": 1})[:-1] + encode((1, 2)) + b"K\x01s.",
 }
-COPIED = b"\x80\x02](" + b"K\x00" * 3_000 + b"eq\x00" + b"".join(b"](h\x00h\x00e0" for _ in range(60_000))
-EXTENDED = b"\x80\x02](" + b"K\x00" * 100 + b"eq\x000" + b"h\x00(h\x00h\x00e0" * 100_000 + b"h\x00."
-"""A list put into itself over and over."""
+COPY = {
+    "torch.Size": b"ctorch\nSize\nq\x01",
+    "OrderedDict": b"ccollections\nOrderedDict\nq\x01",
+}
+"""What a pickle may call that copies a list."""
+
+
+def copies(function: bytes, is_dict: bool) -> bytes:
+    """Return a pickle of 600 kB that copies one long list over and over."""
+    entries = b"".join(b"K\x00" if not is_dict else b"J%bK\x00\x86" % struct.pack("<i", i) for i in range(40_000))
+    return b"\x80\x02](](" + entries + b"eq\x00" + function + b"h\x01h\x00\x85R" * 40_000 + b"e."
+
 
 TENSORS: dict[str, Any] = {
     "beyond its storage": tensor((25,), (1,)),
@@ -195,9 +204,36 @@ HEADERS: dict[str, Writer] = {
     "a name that is empty": raw({"": entry("F32", [6], 0, 24)}),
     "metadata of numbers": raw({"__metadata__": {"a": 1}, "a": entry("F32", [6], 0, 24)}),
     "bytes after the end": raw({"a": entry("F32", [6], 0, 24)}, bytes(100)),
+}  # fmt: skip
+NAMES_WITHOUT_END: dict[str, Writer] = {
     "a hundred thousand names": many_names(100_000),
     "names that are long": many_names(1_000, "x" * 3_000 + "{}"),
-}  # fmt: skip
+    "a long name": many_names(1, "x" * 10_000),
+    "names with escapes": many_names(3, "layer\x1b[31m\x07{}"),
+    "names of other networks": many_names(3),
+}
+
+
+def sparse_safetensors(folder: Path) -> Path:
+    """Write a file that is right in all but that its one array of 60 GB takes no space on the disk."""
+    path = write_raw(folder / "x.safetensors", {"a": entry("F32", [SPARSE // 4], 0, SPARSE)}, b"")
+    os.truncate(path, path.stat().st_size + SPARSE)
+    return path
+
+
+def sparse_legacy(folder: Path) -> Path:
+    """Write the same in torch's former format."""
+    small = {"a": np.zeros(1, np.float32)}
+    pickle = pickled({"a": tensor((SPARSE // 4,), (1,), of=storage(SPARSE // 4))})
+    path = write_legacy(folder / "x.pth", small, pickle.replace(encode(SPARSE // 4) + b"t", encode(SPARSE // 4) + b"Nt"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-12] + struct.pack("<q", SPARSE // 4))
+    os.truncate(path, len(content) - 4 + SPARSE)
+    return path
+
+
+SPARSE = 60 << 30
+SPARSE_FILES: dict[str, Writer] = {"safetensors": sparse_safetensors, "legacy": sparse_legacy}
 
 
 def indexed(change: Callable[[dict[str, Any]], object]) -> Writer:

@@ -1,6 +1,7 @@
 """The readers by name."""
 
+from benchmarks.fuzz.boxes import BOXES
 from benchmarks.fuzz.pictures import PICTURES
 from benchmarks.fuzz.weights import WEIGHTS
 
-READERS = {reader.name: reader for reader in (WEIGHTS, PICTURES)}
+READERS = {reader.name: reader for reader in (WEIGHTS, PICTURES, BOXES)}

@@ -55,7 +55,7 @@ class Watch:
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
         resource.setrlimit(resource.RLIMIT_DATA, (int(memory("VmData") * 2**20) + LIMIT, limits[1]))
         before = signal.signal(signal.SIGALRM, _stop)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again: what is raised in a callback is lost
         self._output = output
         try:
             yield

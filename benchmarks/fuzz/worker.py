@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.fuzz.case import GOOD, Ending, Reader, run_case
+from benchmarks.fuzz.readers import READERS
 from benchmarks.fuzz.watch import Watch
 
 START = 300.0
@@ -22,6 +23,7 @@ class Worker:
 
     def __init__(self, reader: str, seed: int, folder: Path):
         self._arguments = (reader, seed, folder)
+        self._names = dict(enumerate(READERS[reader].named))
         self._start()
 
     def _start(self) -> None:
@@ -47,7 +49,7 @@ class Worker:
             outcome, said = "crash", f"exit code {self._process.exitcode}"
         self.end()
         self._start()
-        return Ending(number, "", outcome, said, allowed, 0.0)
+        return Ending(number, self._names.get(number, "damage"), outcome, said, allowed, 0.0)
 
     def end(self) -> None:
         """End the process."""
@@ -57,8 +59,6 @@ class Worker:
 
 def serve(pipe: Connection, reader_name: str, seed: int, folder: Path) -> None:
     """Read the cases whose numbers come through a pipe."""
-    from benchmarks.fuzz.readers import READERS  # here: the parent needs no JAX
-
     sys.dont_write_bytecode = True
     quiet = os.open(os.devnull, os.O_RDWR)  # what decoders in C print
     for descriptor in (0, 1, 2):
