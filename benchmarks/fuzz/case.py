@@ -1,7 +1,7 @@
 """An input of a reader with what is known of it, and how reading it ends."""
 
+import re
 import time
-import unicodedata
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from castream_jax.errors import InputError
 
 Expected = Literal["right", "message", "either"]
 LONGEST_MESSAGE = 20_000
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MOST_MEGABYTES = 1_000
 """Of memory over the start of the process."""
 GOOD = ("right", "message")
@@ -125,8 +126,8 @@ def attempt(case: Case) -> tuple[str, str]:
 def find_unfit(message: str) -> str:
     """Return why a message should not be shown as it is; empty: it may be."""
     lists = message.replace("\n  ", "")  # one thing a line, indented
-    if control := [letter for letter in lists if is_control(letter)]:
-        return f"control character {control[0]!r}"
+    if control := find_control(lists):
+        return f"control character {control!r}"
     if " object at 0x" in message:
         return "an object's address"
     if len(message) > LONGEST_MESSAGE:
@@ -134,6 +135,7 @@ def find_unfit(message: str) -> str:
     return "" if message.strip() else "nothing is said"
 
 
-def is_control(letter: str) -> bool:
-    """Return whether a character is one that changes a terminal, a line's order or its end, and shows nothing."""
-    return unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs") or letter in "\u202a\u202b\u202d\u202e\u2066\u2067"
+def find_control(text: str) -> str:
+    """Return the first character that changes a terminal, a line's order or its end, or is none; empty: there is none."""
+    found = CONTROL.search(text)
+    return found[0] if found else ""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.fuzz.picture_bytes import encode, png, psd, resize_jpeg, tiff
+from benchmarks.fuzz.picture_bytes import encode, png, psd, tiff
 
 HEIGHT, WIDTH = 20, 32
 LOSSY = 14
@@ -238,7 +238,6 @@ def make_others() -> dict[str, Picture]:
         "avif": opaque(encode(RGB, "AVIF", quality=100, subsampling="4:4:4"), ".avif", tolerance=LOSSY),
         "psd": opaque(psd(WIDTH, HEIGHT, 3, COLOURS.transpose(2, 0, 1).tobytes()), ".psd"),
         "im, floats in 0..1": opaque(encode(Image.fromarray(share.astype(np.float32)), "IM"), ".im", thrice(GREY), tolerance=1),
-        "jpeg that says another size": opaque(resize_jpeg(encode(RGB, "JPEG"), 8, 8), ".jpg", tolerance=255),
     }
     return found | {name: replace(picture, must_read=False) for name, picture in rare.items()}
 

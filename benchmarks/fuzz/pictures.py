@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.fuzz import hostile_pictures as hostile
-from benchmarks.fuzz.case import Case, Expected, Maker, Reader, is_control
+from benchmarks.fuzz.case import Case, Expected, Maker, Reader, find_control
 from benchmarks.fuzz.mutation import Rng, mutate
 from benchmarks.fuzz.picture_bytes import encode
 from benchmarks.fuzz.picture_files import RGB, Picture, make_pictures, opaque
@@ -36,7 +36,7 @@ def explain(arguments: list[str]) -> Read:
     paths = find_pictures(arguments)
     shown = name_pictures(paths)
     outputs = name_outputs(paths)
-    if bad := [name for name in (*shown, *outputs) if any(map(is_control, name))]:
+    if bad := [name for name in (*shown, *outputs) if find_control(name)]:
         raise AssertionError(f"a name that is shown has a control character: {bad[0]!r}")
     if bad := [name for name in outputs if "/" in name or len(f"{name}.png".encode()) > 255]:
         raise AssertionError(f"no name for a file: {bad[0]!r}")
@@ -178,10 +178,14 @@ def classed_so(name: str, road: str) -> Maker:
 
 
 def cut_short(name: str, share: float, road: str) -> Maker:
-    """Return the maker of a case with a picture that ends too soon."""
-    return lambda folder, rng: of_bytes(
-        lambda: known()[name].content[: int(len(known()[name].content) * share)], known()[name].suffix, road, "message"
-    )(folder, rng)
+    """Return the maker of a case with a picture that ends too soon: all of it is there, or it is refused."""
+
+    def make(folder: Path, _: Rng) -> Case:
+        picture = known()[name]
+        (place(folder) / f"x{picture.suffix}").write_bytes(picture.content[: int(len(picture.content) * share)])
+        return case_of(folder, road, "either", picture)
+
+    return make
 
 
 ARGUMENTS = ("", "~nobody/x.png", "a\0b.png", "x" * 5_000, "\x1b[31mred.png", "**/" * 2_000, "[", "/proc/self/mem")
