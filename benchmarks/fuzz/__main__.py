@@ -44,7 +44,7 @@ def main() -> int:
         endings = []
         for ending in tqdm(read_all(name, numbers, arguments.seed, arguments.keep), name, len(numbers)):
             endings.append(ending)
-            if ending.outcome not in GOOD or arguments.list or arguments.only:
+            if ending.outcome not in GOOD or arguments.list:
                 tqdm.write(describe(ending))
         report(name, arguments.seed, endings)
         failed += sum(ending.outcome not in GOOD for ending in endings)

@@ -61,6 +61,8 @@ class Reader:
     """Do what is done once, before anything is measured."""
     seconds: float = 30.0
     """The longest that a case may take."""
+    runs_code: bool = False
+    """What is read is a program of the user's, and says itself that it has no memory."""
 
     def make(self, number: int, seed: int, folder: Path) -> tuple[str, Case]:
         """Write the files of a case, the same for the same number and seed, and return its name and itself."""
@@ -102,7 +104,7 @@ def run_case(reader: Reader, number: int, seed: int, folder: Path, watch: Watch)
         watch.noted.append(("write", ", ".join(sorted(new)[:5])))
     if watch.noted:
         outcome, said = watch.noted[0][0], f"{watch.noted[0][1]}; {outcome}: {said}"
-    elif watch.megabytes > MOST_MEGABYTES or "MemoryError" in said:
+    elif watch.megabytes > MOST_MEGABYTES or ("MemoryError" in said and not reader.runs_code):
         outcome = "memory"
     return Ending(number, name, outcome, said, seconds, watch.megabytes)
 
@@ -136,6 +138,6 @@ def find_unfit(message: str) -> str:
 
 
 def find_control(text: str) -> str:
-    """Return the first character that changes a terminal, a line's order or its end, or is none; empty: there is none."""
+    """Return the first character that changes a terminal, a line's order or its end, or is none; or nothing."""
     found = CONTROL.search(text)
     return found[0] if found else ""

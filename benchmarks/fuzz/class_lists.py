@@ -76,9 +76,7 @@ def list_case(folder: Path, content: bytes, **more: object) -> Case:
 
 def readable(content: bytes, names: Sequence[str]) -> Maker:
     """Return the maker of a list that is right."""
-    return lambda folder, _: list_case(
-        folder, content, check=lambda found: is_exactly(found, names), expected="right"
-    )
+    return lambda folder, _: list_case(folder, content, check=lambda found: is_exactly(found, names), expected="right")
 
 
 def of_text(content: bytes | Callable[[], bytes], expected: str) -> Maker:

@@ -176,8 +176,42 @@ def check_override(key: str, text: str) -> Callable[[Experiment | None], str]:
     return check
 
 
-VALUES = ("0", "1", "-1", "2", "007", "1_000", "1.5", "1e3", "1e-400", "1e400", "nan", "-inf", "true", "False", "no", "on")
-VALUES += ("()", "(1,)", "1,2", "[1, 2]", "(1, 2.0)", "'a'", "a", "", " ", " 7 ", "None", "0x10", "0b1", "７", "1,000", "½")
+VALUES = (
+    "0",
+    "1",
+    "-1",
+    "2",
+    "007",
+    "1_000",
+    "1.5",
+    "1e3",
+    "1e-400",
+    "1e400",
+    "nan",
+    "-inf",
+    "true",
+    "False",
+    "no",
+    "on",
+)
+VALUES += (
+    "()",
+    "(1,)",
+    "1,2",
+    "[1, 2]",
+    "(1, 2.0)",
+    "'a'",
+    "a",
+    "",
+    " ",
+    " 7 ",
+    "None",
+    "0x10",
+    "0b1",
+    "\uff17",
+    "1,000",
+    "½",
+)
 
 
 def override(folder: Path, rng: Rng) -> Case:
@@ -210,4 +244,4 @@ def damage(folder: Path, rng: Rng) -> Case:
     return kinds[rng.integers(len(kinds))](folder, rng)
 
 
-CONFIGS = Reader("configs", NAMED, damage, count=len(NAMED) + 400, prepare=lambda: len(start()))
+CONFIGS = Reader("configs", NAMED, damage, count=len(NAMED) + 400, runs_code=True)

@@ -148,7 +148,9 @@ BOMBS: dict[str, tuple[Bytes, str]] = {
     "png, exif in a loop": (lambda: exif_of(exif_loop()), ".png"),
     "png, exif without end": (lambda: exif_of(exif_huge()), ".png"),
     "png, exif that is none": (lambda: exif_of(b"x" * 1_000), ".png"),
-    "png, a chunk that says 2 GB": (lambda: png(COLOURS)[:33] + struct.pack(">I", 2**31 - 1) + b"zTXt" + bytes(99), ".png"),
+    "png, a chunk that says 2 GB": (
+        lambda: png(COLOURS)[:33] + struct.pack(">I", 2**31 - 1) + b"zTXt" + bytes(99), ".png"
+    ),
     "png without data": (lambda: png(COLOURS)[:33] + chunk(b"IEND", b""), ".png"),
     "gif of 4 billion pixels": (lambda: gif((65_535, 65_535), (1, 1)), ".gif"),
     "gif that says 169 million pixels": (lambda: gif((13_000, 13_000), (1, 1)), ".gif"),
@@ -176,7 +178,9 @@ BOMBS: dict[str, tuple[Bytes, str]] = {
     "ppm with a number without end": (lambda: b"P3 " + b"9" * 1_000_000, ".ppm"),
     "psd that says 900 million pixels": (lambda: psd(30_000, 30_000), ".psd"),
     "psd called png": (lambda: psd(13_000, 13_000, 3, bytes(1_000)), ".png"),
-    "xbm of 4 billion pixels": (lambda: b"#define a_width 65535\n#define a_height 65535\nstatic char a[] = {\n0x00};", ".xbm"),
+    "xbm of 4 billion pixels": (
+        lambda: b"#define a_width 65535\n#define a_height 65535\nstatic char a[] = {\n0x00};", ".xbm"
+    ),
     "xpm called png": (lambda: b'/* XPM */\nstatic char *a[]={"60000 60000 1 1","a c #000000",' + b'"a",' * 99, ".png"),
     "fits of a trillion pixels": (
         lambda: "".join(f"{line:80}" for line in (

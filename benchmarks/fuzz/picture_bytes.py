@@ -91,7 +91,9 @@ def gif(screen: tuple[int, int], frame: tuple[int, int]) -> bytes:
 def webp(width: int, height: int) -> bytes:
     """Return a lossless WebP file that says this size, up to 16384, and holds next to nothing."""
     data = b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + bytes(16)
-    return b"RIFF" + struct.pack("<I", 12 + len(data) + len(data) % 2) + b"WEBPVP8L" + struct.pack("<I", len(data)) + data
+    return (
+        b"RIFF" + struct.pack("<I", 12 + len(data) + len(data) % 2) + b"WEBPVP8L" + struct.pack("<I", len(data)) + data
+    )
 
 
 def bmp(width: int, height: int, compression: int = 0, data: bytes = bytes(64)) -> bytes:

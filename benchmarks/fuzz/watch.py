@@ -51,11 +51,10 @@ class Watch:
         """
         self.noted, self.megabytes = [], 0.0
         limits = resource.getrlimit(resource.RLIMIT_DATA)
-        gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
         resource.setrlimit(resource.RLIMIT_DATA, (int(memory("VmData") * 2**20) + LIMIT, limits[1]))
         before = signal.signal(signal.SIGALRM, _stop)
-        signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again: what is raised in a callback is lost
+        signal.setitimer(signal.ITIMER_REAL, seconds, 10)  # again: what is raised in a callback is lost
         self._output = output
         try:
             yield
@@ -101,8 +100,12 @@ def memory(kind: str) -> float:
 
 def list_tree(folder: Path, apart: Path) -> set[str]:
     """Return all paths below a folder, but for those below another one."""
-    found = set()
-    for parent, folders, files in os.walk(folder):
-        found |= {os.fsencode(os.path.join(parent, name)).decode(errors="replace") for name in (*folders, *files)}
-        folders[:] = [name for name in folders if Path(parent, name) != apart]
+    found: set[str] = set()
+    folders = [os.fspath(folder)]
+    while folders:  # not by calling itself: they can be deeper than Python goes
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                found.add(os.fsencode(entry.path).decode(errors="replace"))
+                if entry.is_dir(follow_symlinks=False) and Path(entry.path) != apart:
+                    folders.append(entry.path)
     return found

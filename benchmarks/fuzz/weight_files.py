@@ -1,4 +1,4 @@
-"""Writes weights as they are found: safetensors in one file and in several, torch's zip format and the one before it."""
+"""Writes weights as they are found: safetensors in one file or several, torch's zip format and the one before it."""
 
 import json
 import struct
@@ -124,5 +124,3 @@ def same_arrays(found: Mapping[str, Any], expected: Arrays) -> str:
         if other.tobytes() != array.tobytes():
             return f"{name} has other numbers"
     return ""
-
-

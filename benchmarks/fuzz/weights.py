@@ -1,73 +1,26 @@
 """Weights: files, folders and addresses, given to `read_weights` and `load_weights`."""
 
-import functools
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 import castream_jax as ca
-from benchmarks.fuzz import hostile_weights as hostile
+from benchmarks.fuzz import hostile_pickles as pickles
+from benchmarks.fuzz import hostile_tensors as tensors
 from benchmarks.fuzz import weight_files as files
 from benchmarks.fuzz.case import Case, Expected, Maker, Reader
-from benchmarks.fuzz.mutation import ON_TEXT, Rng, mutate
+from benchmarks.fuzz.damaged_weights import damage
+from benchmarks.fuzz.mutation import Rng
 from benchmarks.fuzz.special_files import NAMES, SPECIAL
-from castream_jax.weights.files import read_weights
-from tests.weights import archives
+from benchmarks.fuzz.weight_reading import empty_network, load_case, read_case, whole_state
 from tests.weights.archives import pickled
 
-REAL = Path(archives.__file__).parent / "data"
-"""Files that torch wrote."""
 KINDS = ("safetensors", "zip", "legacy", "shards")
 
 
-@functools.cache
-def empty_network() -> ca.Classifier:
-    """Return the smallest network there is, of zeros: nothing is compiled for it."""
-    abstract = nnx.eval_shape(lambda: ca.create_model("resnet18_small", pooling="gap", num_classes=4))
-    graphdef, state = nnx.split(abstract)
-    return nnx.merge(graphdef, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state))
-
-
-@functools.cache
-def whole_state() -> files.Arrays:
-    """Return weights that fit it, all of them different."""
-    rng = np.random.default_rng(1)
-    shapes = {name: array.shape for name, array in ca.export_weights(empty_network()).items()}
-    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-
-
-def has_loaded(expected: files.Arrays) -> Callable[[ca.Classifier], str]:
-    """Return the check that a network has these weights."""
-    return lambda network: files.same_arrays(ca.export_weights(network), expected)
-
-
-def are_arrays(found: Any) -> str:
-    """Return why something is no state dict; any numbers will do."""
-    if not isinstance(found, Mapping):
-        return f"a {type(found).__name__}"
-    strange = [name for name, array in found.items() if getattr(array, "dtype", np.dtype(object)).kind not in "biufcV"]
-    return f"no arrays: {strange[:5]}" if strange else ""
-
-
-def read_case(source: Path | str, expected: Expected = "either", arrays: files.Arrays | None = None) -> Case:
-    """Return the case that reads arrays by name; where they are known, those."""
-    check = are_arrays if arrays is None else lambda found: files.same_arrays(found, arrays)
-    return Case(lambda: read_weights(str(source)), check, expected)
-
-
-def load_case(source: Path | str, expected: Expected, weights: files.Arrays | None = None) -> Case:
-    """Return the case that fills the network."""
-    check = has_loaded(whole_state() if weights is None else weights)
-    return Case(lambda: ca.load_weights(empty_network(), source), check, expected)
-
-
-def of_writer(write: hostile.Writer, expected: Expected = "either", arrays: files.Arrays | None = None) -> Maker:
+def of_writer(write: pickles.Writer, expected: Expected = "either", arrays: files.Arrays | None = None) -> Maker:
     """Return the maker of a case whose file is written so."""
     return lambda folder, _: read_case(write(folder), expected, arrays)
 
@@ -155,7 +108,7 @@ def special(make_file: Callable[[Path], object], suffix: str) -> Maker:
     return make
 
 
-def loaded(write: hostile.Writer) -> Maker:
+def loaded(write: pickles.Writer) -> Maker:
     """Return the maker of a case whose file does not fit the network."""
 
     def make(folder: Path, _: Rng) -> Case:
@@ -166,100 +119,30 @@ def loaded(write: hostile.Writer) -> Maker:
 
 
 BOMBS = {
-    f"a list copied by {name}": hostile.copies(function, is_dict=name == "OrderedDict")
-    for name, function in hostile.COPY.items()
+    f"a list copied by {name}": pickles.copies(function, is_dict=name == "OrderedDict")
+    for name, function in pickles.COPY.items()
 }
 HOSTILE: dict[str, Maker] = {
-    **{f"zip pickle: {name}": of_writer(hostile.hostile_zip(name, pickle)) for name, pickle in hostile.PICKLES.items()},
-    **{f"zip pickle: {name}": of_writer(hostile.hostile_zip(name, pickle), "message") for name, pickle in BOMBS.items()},
-    **{f"legacy pickle: {name}": of_writer(hostile.hostile_legacy(pickle)) for name, pickle in hostile.PICKLES.items()},
-    **{f"zip call: {name}": of_writer(hostile.hostile_zip(name, pickled({"a": call})), "message")
-       for name, call in hostile.CALLS.items()},
-    **{f"legacy pickle: {name}": of_writer(hostile.hostile_legacy(pickle), "message") for name, pickle in BOMBS.items()},
-    **{f"legacy call: {name}": of_writer(hostile.hostile_legacy(pickled({"a": call})), "message")
-       for name, call in hostile.CALLS.items()},
-    **{f"tensor: {name}": of_writer(hostile.hostile_zip(name, pickled({"a": said})))
-       for name, said in hostile.TENSORS.items()},
-    **{f"archive: {name}": of_writer(write, "message") for name, write in hostile.ARCHIVES.items()},
-    **{f"header: {name}": of_writer(write) for name, write in hostile.HEADERS.items()},
-    **{f"not of this network: {name}": loaded(write) for name, write in hostile.NAMES_WITHOUT_END.items()},
-    **{f"sparse, {name}": of_writer(write) for name, write in hostile.SPARSE_FILES.items()},
-    **{f"index: {name}": of_writer(write, "message") for name, write in hostile.INDICES.items()},
+    **{f"zip pickle: {name}": of_writer(pickles.in_zip(name, pickle)) for name, pickle in pickles.PICKLES.items()},
+    **{f"zip pickle: {name}": of_writer(pickles.in_zip(name, pickle), "message") for name, pickle in BOMBS.items()},
+    **{f"legacy pickle: {name}": of_writer(pickles.in_legacy(pickle)) for name, pickle in pickles.PICKLES.items()},
+    **{f"zip call: {name}": of_writer(pickles.in_zip(name, pickled({"a": call})), "message")
+       for name, call in pickles.CALLS.items()},
+    **{f"legacy pickle: {name}": of_writer(pickles.in_legacy(pickle), "message") for name, pickle in BOMBS.items()},
+    **{f"legacy call: {name}": of_writer(pickles.in_legacy(pickled({"a": call})), "message")
+       for name, call in pickles.CALLS.items()},
+    **{f"tensor: {name}": of_writer(pickles.in_zip(name, pickled({"a": said})))
+       for name, said in pickles.TENSORS.items()},
+    **{f"archive: {name}": of_writer(write, "message") for name, write in pickles.ARCHIVES.items()},
+    **{f"header: {name}": of_writer(write) for name, write in tensors.HEADERS.items()},
+    **{f"not of this network: {name}": loaded(write) for name, write in tensors.NAMES_WITHOUT_END.items()},
+    **{f"sparse, {name}": of_writer(write) for name, write in tensors.SPARSE_FILES.items()},
+    **{f"index: {name}": of_writer(write, "message") for name, write in tensors.INDICES.items()},
     **{f"address {address[:40]!r}": (lambda folder, _, address=address: load_case(address, "message"))
-       for address in hostile.ADDRESSES},
+       for address in tensors.ADDRESSES},
     **{f"named {name}": named_so(text, lambda path: path.write_bytes(b"no weights")) for name, text in NAMES.items()},
-    **{f"{name}{suffix}": special(make, suffix) for name, make in SPECIAL.items() for suffix in (".pth", ".safetensors")},
+    **{f"{name}{suffix}": special(make, suffix)
+       for name, make in SPECIAL.items() for suffix in (".pth", ".safetensors")},
 }  # fmt: skip
 
-
-# Damage
-
-
-def damage_file(folder: Path, rng: Rng) -> Case:
-    """Return a case with a damaged file of a few arrays; archives have checksums, so that those must stay right."""
-    arrays = files.make_arrays()
-    kind = ("safetensors", "zip", "legacy")[rng.integers(3)]
-    path = files.write_any(folder / "x", arrays, kind)
-    content, how = mutate(path.read_bytes(), rng, files.write_any(folder / "y", hostile.SMALL, kind).read_bytes())
-    path.write_bytes(content)
-
-    def check(found: Any) -> str:
-        wrong = [files.same_arrays(found, seed) for seed in (arrays, hostile.SMALL)]
-        return wrong[0] if all(wrong) else ""
-
-    return Case(lambda: read_weights(str(path)), check if kind == "zip" else are_arrays, name=f"{kind}: {how}")
-
-
-def damage_real(folder: Path, rng: Rng) -> Case:
-    """Return a case with a damaged file of torch's own."""
-    seeds = sorted(REAL.glob("*.pth"))
-    content, how = mutate(seeds[rng.integers(len(seeds))].read_bytes(), rng, seeds[0].read_bytes())
-    path = folder / "x.pth"
-    path.write_bytes(content)
-    return Case(lambda: read_weights(str(path)), are_arrays, name=f"torch's own: {how}")
-
-
-def damage_pickle(folder: Path, rng: Rng) -> Case:
-    """Return a case whose archive is whole, and its pickle damaged."""
-    arrays = files.make_arrays()
-    legacy = bool(rng.integers(2))
-    said = pickled(files.describe(arrays, legacy))
-    pickle, how = mutate(said, rng, pickled(list(hostile.CALLS.values())[rng.integers(len(hostile.CALLS))]))
-    path = (files.write_legacy if legacy else files.write_zip)(folder / "x.pth", arrays, pickle or b".")
-    return Case(lambda: read_weights(str(path)), are_arrays, name=f"pickle, {'legacy' if legacy else 'zip'}: {how}")
-
-
-def damage_text(folder: Path, rng: Rng) -> Case:
-    """Return a case whose header or index is damaged as text, and of the length that the file says."""
-    if rng.integers(2):
-        shards = files.write_shards(folder / "x", files.make_arrays())
-        text, how = mutate((shards / files.INDEX).read_bytes(), rng, operations=ON_TEXT)
-        (shards / files.INDEX).write_bytes(text)
-        return Case(lambda: read_weights(str(shards)), are_arrays, name=f"index: {how}")
-    content = files.write_safetensors(folder / "x.safetensors", files.make_arrays()).read_bytes()
-    size = struct.unpack("<Q", content[:8])[0]
-    text, how = mutate(content[8 : 8 + size], rng, operations=ON_TEXT)
-    path = files.write_raw(folder / "x.safetensors", text, content[8 + size :])
-    return Case(lambda: read_weights(str(path)), are_arrays, name=f"header: {how}")
-
-
-def damage_whole(folder: Path, rng: Rng) -> Case:
-    """Return a case with a damaged file of the network's weights, which is loaded."""
-    kind = ("zip", "safetensors", "legacy")[rng.integers(3)]
-    path = files.write_any(folder / "x", whole_state(), kind)
-    content, how = mutate(path.read_bytes(), rng)
-    path.write_bytes(content)
-    case = load_case(path, "either")
-    check = case.check if kind == "zip" else lambda network: are_arrays(ca.export_weights(network))
-    return Case(case.read, check, name=f"whole {kind}: {how}")
-
-
-def damage(folder: Path, rng: Rng) -> Case:
-    """Return a case with some damage."""
-    kinds = (damage_file, damage_file, damage_real, damage_pickle, damage_pickle, damage_text, damage_text, damage_whole)
-    return kinds[rng.integers(len(kinds))](folder, rng)
-
-
 WEIGHTS = Reader("weights", VALID | HOSTILE, damage, count=600, prepare=lambda: len(whole_state()))
-
-
