@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from castream_jax.data.decoding import decode
 from castream_jax.data.builders import mit67
+from castream_jax.data.decoding import decode
 from castream_jax.data.prepare.__main__ import main
 from castream_jax.data.source import open_source
 from tests.data.conftest import encode_picture

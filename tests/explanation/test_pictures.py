@@ -93,7 +93,7 @@ def test_what_is_transparent_is_white(tmp_path):
     pixels = np.zeros((2, 3, 4), np.uint8)
     pixels[..., :3] = COLOUR
     pixels[:, 0, 3], pixels[:, 1, 3] = 255, 51
-    found = np.asarray(read_picture(write(tmp_path / "a.png", Image.fromarray(pixels)), AS_SEEN).image))
+    found = np.asarray(read_picture(write(tmp_path / "a.png", Image.fromarray(pixels)), AS_SEEN).image)
     np.testing.assert_array_equal(found[0, 0], COLOUR)
     np.testing.assert_allclose(found[0, 1], 255 - 0.2 * (255 - np.array(COLOUR)), atol=1)
     np.testing.assert_array_equal(found[0, 2], 255)
