@@ -1,6 +1,7 @@
 """An evaluation from checkpoint to files: its rows are the public functions' numbers, padding never counts."""
 
 import dataclasses
+import io
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import castream_jax as ca
 from castream_jax.config import ModelConfig
@@ -19,6 +21,7 @@ from castream_jax.errors import InputError
 from castream_jax.evaluation import accuracy, estimate, parts, runner
 from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.output import write_evaluation
+from castream_jax.evaluation.report.notes import describe_all
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.locking import alone_in
 from castream_jax.masking import upsample
@@ -254,6 +257,63 @@ def test_a_part_of_other_data_is_not_taken_up(trained, tmp_path, monkeypatch, ca
     assert "does not go on with it" in caplog.text
     shutil.rmtree(second.parts)
     assert evaluate(runs[1], tmp_path).rows.equals(second.rows)
+
+
+def turned_copy(experiment, root, turned, **changes):
+    """Return the experiment on an image folder of demo pictures, of which the first `turned` are stored lying down."""
+    source = open_source("castream_demo", "test", experiment.data.directory)
+    for i in range(10):
+        path = root / "test" / f"class {i}" / "picture.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.open(io.BytesIO(source[i]["image"]))
+        exif = Image.Exif()
+        if i < turned:
+            image, exif[0x0112] = image.transpose(Image.Transpose.ROTATE_90), 6
+        image.save(path, exif=exif)
+    data = dataclasses.replace(experiment.data, name="image_folder", directory=str(root), **changes)
+    return dataclasses.replace(experiment, data=data)
+
+
+def test_oriented_pictures_are_counted_and_hashed(trained, tmp_path, monkeypatch):
+    """Upright, they are what they were; stored, other images; and the report says so, after a kill too."""
+    experiment, workdir = trained
+    small_parts(monkeypatch)
+    shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
+    found = {}
+    for name, turned, orientation in (("plain", 0, "upright"), ("upright", 6, "upright"), ("stored", 6, "stored")):
+        run = turned_copy(experiment, tmp_path / f"turned {turned}", turned, orientation=orientation)
+        if name == "upright":
+            kill_after_one(monkeypatch, accuracy.AccuracyParts, run, tmp_path)
+            kill_after_one(monkeypatch, parts.RowParts, run, tmp_path)
+        found[name] = evaluate(run, tmp_path)
+        report, _ = write_evaluation(found[name], run, tmp_path)
+        counts = {"images": 10, "oriented": turned, "transparent": 0}
+        assert report["pictures"]["measured"] == report["pictures"]["accuracy"] == counts
+        said = [note for note in describe_all(report) if "EXIF" in note]
+        assert len(said) == bool(turned)
+    assert said == [
+        "Pictures: of 10 pictures, 6 with an EXIF orientation taken as they are stored, not upright "
+        "(data.orientation=stored)."
+    ]
+    assert found["upright"].rows.equals(found["plain"].rows)
+    assert not found["stored"].rows.equals(found["plain"].rows)
+    hashes = {name: evaluation.protocol.hash for name, evaluation in found.items()}
+    assert hashes["plain"] == hashes["stored"] == "17fcc097"  # the protocol's own choice, and none that mattered
+    assert hashes["upright"] != "17fcc097"
+    assert report["protocol_choices"]["orientation"] == "stored"
+
+
+def test_training_says_what_it_met(trained, tmp_path, caplog):
+    experiment, _ = trained
+    run = turned_copy(experiment, tmp_path / "pictures", 6)
+    stage = dataclasses.replace(experiment.stream, epochs=1, batch_size=8)
+    data = dataclasses.replace(run.data, train_split="test", validation_split="test")
+    run = dataclasses.replace(run, data=data, backbone=stage, stream=dataclasses.replace(stage, epochs=0))
+    run = dataclasses.replace(run, model=dataclasses.replace(run.model, pooling="gap"))
+    caplog.set_level("INFO")
+    train(run, tmp_path / "run")
+    for split in ("training", "validation"):
+        assert f"{split}: of 10 pictures, 6 with an EXIF orientation turned upright" in caplog.text
 
 
 def test_two_evaluations_at_once_are_refused(trained, tmp_path):
