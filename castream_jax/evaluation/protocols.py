@@ -2,10 +2,12 @@
 
     python -m castream_jax.evaluation.protocols --config configs/demo.py [--workdir DIR]
 
-The maps are of the labelled class, and so is what is measured; images come as the config's own protocol resizes them.
+A protocol of the config's own is there too. The maps are of the labelled class, and so is what is measured; images come as the config's own protocol resizes them.
 """
 
+import dataclasses
 import operator
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -23,7 +25,7 @@ from castream_jax.data.source import open_source
 from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.maps import compute_maps, explained_keys, joint_labels, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
-from castream_jax.metrics.protocol import PROTOCOLS
+from castream_jax.metrics.protocol import PROTOCOLS, Protocol, choose_protocol
 from castream_jax.models.classifier import Classifier
 from castream_jax.names import METRICS, name_attribution, name_pooling
 from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
@@ -33,7 +35,13 @@ from castream_jax.training.network import evaluation_resize, load_trained
 def main(experiment: Experiment, workdir: Path) -> None:
     """Measure, and print a Markdown table."""
     use_cores_as_devices(experiment.evaluation.batch_size)
-    print(render(*measure_protocols(experiment, workdir)))
+    print(render(*measure_protocols(experiment, workdir), list_protocols(experiment)))
+
+
+def list_protocols(experiment: Experiment) -> dict[str, Protocol]:
+    """Return the protocols by name, and the experiment's own if it has one."""
+    own = choose_protocol(experiment.evaluation.protocol, dataclasses.asdict(experiment.own_protocol))
+    return PROTOCOLS | {own.name: own}
 
 
 def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
@@ -42,6 +50,7 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
     source = open_source(experiment.data.name, config.split, experiment.data.directory)
     model = load_trained(experiment, workdir, source.num_classes)
     explained_keys(model.poolings(), config.attributions)
+    protocols = list_protocols(experiment)
     chunk = settle_chunk(experiment, model).evaluation.chunk
     graphdef, state = nnx.split(model)
     mesh = create_local_mesh()
@@ -60,7 +69,7 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
         source = jnp.tile(jnp.arange(len(images)), len(maps))
         classes = jnp.concatenate([columns[pooling] for _, pooling in maps])
         found = {}
-        for name, protocol in PROTOCOLS.items():
+        for name, protocol in protocols.items():
             score_fn = joint_probabilities(members)
             values = measure_maps(score_fn, images, stacked, source, classes, protocol, network.normalisation, chunk)
             rows = {metric.symbol: values[metric.column].reshape(len(maps), -1) for metric in METRICS}
@@ -84,9 +93,9 @@ def measure_protocols(experiment: Experiment, workdir: Path) -> tuple[dict[str, 
     return means, sum(len(next(iter(jax.tree.leaves(part)))) for part in results)
 
 
-def render(means: dict[str, dict[str, dict[str, float]]], images: int) -> str:
+def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Mapping[str, Protocol]) -> str:
     """Return the table: a line for each map, and for each protocol its metrics."""
-    protocols = [PROTOCOLS[name] for name in means]
+    protocols = [known[name] for name in means]
     titles = [f"{protocol.name} ({protocol.hash})" for protocol in protocols]
     headings = [f"{metric.heading} {protocol.name}" for protocol in protocols for metric in METRICS]
     lines = [
