@@ -2,10 +2,11 @@
 
     python -m castream_jax.evaluation.protocols --config configs/demo.py [--workdir DIR]
 
-The maps are of the labelled class, and so is what is measured; images come as the config's own protocol resizes them.
+A protocol of the config's own is there too. The maps are of the labelled class, and so is what is measured; images come as the config's own protocol resizes them.
 """
 
 import operator
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -29,13 +30,19 @@ from castream_jax.models.classifier import Classifier
 from castream_jax.names import METRICS, name_attribution, name_pooling
 from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
 from castream_jax.training.network import load_trained
-from castream_jax.training.preprocessing import network_resize, settled, with_decoding
+from castream_jax.training.preprocessing import chosen_protocol, network_resize, settled, with_decoding
 
 
 def main(experiment: Experiment, workdir: Path) -> None:
     """Measure, and print a Markdown table."""
     use_cores_as_devices(experiment.evaluation.batch_size)
     print(render(*measure_protocols(experiment, workdir)))
+
+
+def list_protocols(experiment: Experiment) -> dict[str, Protocol]:
+    """Return the protocols by name, and the experiment's own if it has one."""
+    own = chosen_protocol(experiment)
+    return PROTOCOLS | {own.name: own}
 
 
 def measure_protocols(
@@ -48,6 +55,7 @@ def measure_protocols(
     source = open_split(experiment.data, config.split)
     model = load_trained(experiment, workdir, source.num_classes)
     explained_keys(model.poolings(), config.attributions)
+    protocols = list_protocols(experiment)
     chunk = settle_chunk(settled(experiment, model), model).evaluation.chunk
     graphdef, state = nnx.split(model)
     mesh = create_local_mesh()
@@ -66,7 +74,7 @@ def measure_protocols(
         source = jnp.tile(jnp.arange(len(images)), len(maps))
         classes = jnp.concatenate([columns[pooling] for _, pooling in maps])
         found = {}
-        for name, protocol in PROTOCOLS.items():
+        for name, protocol in protocols.items():
             score_fn = joint_probabilities(members)
             values = measure_maps(score_fn, images, stacked, source, classes, protocol, network.normalisation, chunk)
             rows = {metric.symbol: values[metric.column].reshape(len(maps), -1) for metric in METRICS}
@@ -86,12 +94,12 @@ def measure_protocols(
             pictures += count_pictures(batch)
             bar.update(int(batch["valid"].sum()))
     means = jax.tree.map(lambda *parts: 100 * float(np.concatenate(parts).mean(dtype=np.float64)), *results)
-    return means, pictures.images, {name: with_decoding(PROTOCOLS[name], experiment.data, pictures) for name in means}
+    return means, pictures.images, {name: with_decoding(protocols[name], experiment.data, pictures) for name in means}
 
 
-def render(means: dict[str, dict[str, dict[str, float]]], images: int, named: dict[str, Protocol] = PROTOCOLS) -> str:
+def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Mapping[str, Protocol]) -> str:
     """Return the table: a line for each map, and for each protocol its metrics."""
-    protocols = [named[name] for name in means]
+    protocols = [known[name] for name in means]
     titles = [f"{protocol.name} ({protocol.hash})" for protocol in protocols]
     headings = [f"{metric.heading} {protocol.name}" for protocol in protocols for metric in METRICS]
     lines = [

@@ -153,3 +153,22 @@ def test_a_png_for_print_has_more_pixels(tmp_path):
     sheet.save(tmp_path / "grid.png", PRINT_DPI)
     assert read_width(tmp_path / "grid.png") == pytest.approx(PAGE_WIDTH * PRINT_DPI, abs=2)
     assert sheet.png().startswith(b"\x89PNG")
+
+
+def test_a_remark_lies_on_its_map_and_in_its_cell(sheets, tmp_path):
+    texts = ("nothing positive for this class", "", "not a number")
+    remarks = {PAIRS[0]: texts, PAIRS[-1]: texts[::-1]}
+    draw_grid(dataclasses.replace(create_heat_maps(images=3), remarks=remarks), tmp_path / "grid.png")
+    *pictures, _ = sheets[0].figure.axes
+    renderer = sheets[0].canvas.get_renderer()
+    for (i, column), axes in zip(itertools.product(range(3), place_columns(PAIRS)[0]), pictures, strict=True):
+        expected = remarks.get(column.pair, ("",) * 3)[i]
+        assert " ".join(text.get_text().replace("\n", " ") for text in axes.texts) == expected
+        for text in axes.texts:
+            found, cell = text.get_window_extent(renderer), axes.get_window_extent()
+            assert cell.x0 <= found.x0 and found.x1 <= cell.x1 and cell.y0 <= found.y0 and found.y1 <= cell.y1  # noqa: PT018
+
+
+def test_remarks_are_one_for_each_image():
+    with pytest.raises(ValueError, match="remarks of grad_cam/gap"):
+        dataclasses.replace(create_heat_maps(), remarks={PAIRS[0]: ("",)})

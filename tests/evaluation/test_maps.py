@@ -13,6 +13,7 @@ from castream_jax.evaluation.maps import (
     METHODS,
     check_method,
     compute_maps,
+    explained_keys,
     has_map,
     head_from,
     joint_labels,
@@ -111,3 +112,9 @@ def test_raw_attention_needs_a_stream():
     for method in ("attention", "attention_scores"):
         with pytest.raises(InputError, match=f"method '{method}' needs a stream: this model has pooling=\"gap\""):
             check_method(method, gap)
+
+
+def test_one_logit_explains_nothing():
+    for pooling in ("gap", "ca"):
+        with pytest.raises(InputError, match="resnet18_small has one class: the softmax of one logit is 1"):
+            explained_keys(small_resnet(pooling, num_classes=1).poolings(), ["grad_cam"])

@@ -5,11 +5,23 @@ import dataclasses
 import numpy as np
 import pytest
 
-from castream_jax.evaluation.protocols import measure_protocols, render
+from castream_jax.config import Experiment, OwnProtocol
+from castream_jax.evaluation.protocols import list_protocols, measure_protocols, render
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.training.loop import train
 from tests.training.small import small_experiment
+
+
+def test_a_protocol_of_ones_own_has_its_columns():
+    experiment = Experiment("x", own_protocol=OwnProtocol(step_rows=4))
+    own = list_protocols(experiment)["castream-own"]
+    assert [*list_protocols(experiment)] == [*PROTOCOLS, "castream-own"]
+    assert list_protocols(Experiment("x")) == PROTOCOLS
+    means = {name: {"grad_cam/ca": dict.fromkeys(("AD", "AG", "AI", "I", "D"), 1.0)} for name in ("rise", own.name)}
+    table = render(means, 2, list_protocols(experiment))
+    assert f"protocols rise (c3c3c59a) and castream-own ({own.hash})" in table
+    assert "I ↑ castream-own" in table
 
 
 @pytest.mark.slow

@@ -8,6 +8,16 @@ PAIRS = (("grad_cam", "gap"), ("grad_cam", "ca"), ("score_cam", "gap"), ("score_
 CLASS_NAMES = ("cat", "black-and-white colobus of the old forest", "<b>dog</b> & $co$", "élan", "crane", "7")
 
 
+def create_failed() -> Explained:
+    """Return a picture of a network that CA broke, and of whose classes GAP finds nothing for the second."""
+    picture = create_explained(classes=(2, 0), drawn=2)
+    picture.probabilities["ca"][:] = np.nan
+    for pair, flags in ((("grad_cam", "ca"), picture.nan), (("grad_cam", "gap"), picture.all_negative)):
+        flags[pair][1] = True
+        picture.maps[pair][1] = 0
+    return picture
+
+
 def create_explained(name="a.jpg", size=(24, 32), ratio=0.75, classes=(2, 0, 4), drawn=1, seed=0) -> Explained:
     """Return a picture with maps of different values everywhere; CA predicts class 2, GAP too."""
     values = np.random.default_rng(seed)
@@ -30,5 +40,7 @@ def create_explained(name="a.jpg", size=(24, 32), ratio=0.75, classes=(2, 0, 4),
         classes=classes,
         drawn=drawn,
         maps=maps,
+        nan={pair: np.zeros(len(classes), bool) for pair in maps},
+        all_negative={pair: np.zeros(len(classes), bool) for pair in maps},
         blocks=tuple(values.uniform(size=(side, side)).astype(np.float32) for side in (6, 3)),
     )

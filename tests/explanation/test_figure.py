@@ -11,7 +11,7 @@ from castream_jax.drawing.sheet import PRINT_DPI
 from castream_jax.errors import InputError
 from castream_jax.explanation.figure import Explanation, describe_view, percent, save_for_print
 from tests.drawing.recorded import check_texts
-from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained
+from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained, create_failed
 
 LONG = tuple(f"black-and-white colobus of the forest {i:02d}" for i in range(6))
 
@@ -86,3 +86,14 @@ def test_probabilities_for_people():
     shown = {1.0: "100.0 %", 0.5: "50.0 %", 0.0006: "0.1 %", 0.0004: "< 0.1 %", np.inf: "—"}
     assert {probability: percent(np.float32(probability)) for probability in shown} == shown
     assert percent(float("nan")) == "—"
+
+
+def test_failed_maps_and_answers_are_said():
+    sheet = Explanation("resnet18", (create_failed(),), CLASS_NAMES).sheet()
+    found = " ".join(texts(sheet))
+    assert "CA predicts: not a number" in found
+    assert "cat (GAP" in found
+    assert found.count("CA predicts not a number)") == 2  # above each of the two classes
+    remarks = [" ".join(text.get_text().split()) for axes in sheet.figure.axes for text in axes.texts]
+    assert sorted(remarks) == ["not a number", "nothing positive for this class"]
+    check_texts(sheet)

@@ -12,7 +12,7 @@ from PIL import Image
 from castream_jax.drawing.overlay import overlay
 from castream_jax.explanation.gallery import encode_picture, render_gallery
 from castream_jax.explanation.maps import Explained
-from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained
+from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained, create_failed
 
 
 def pictures() -> list[Explained]:
@@ -83,6 +83,31 @@ def test_what_is_not_finite_is_valid_json():
 
 def test_no_pictures_is_a_page_too():
     assert read(render_gallery("resnet18", [], CLASS_NAMES))["pictures"] == []
+
+
+def test_the_page_knows_what_failed():
+    plain, failed = read(render_gallery("resnet18", [create_explained(classes=(2, 0)), create_failed()], CLASS_NAMES))[
+        "pictures"
+    ]
+    assert {remark for maps in plain["maps"].values() for remark in maps["remarks"]} == {""}
+    assert plain["answer"] == ""
+    assert failed["answer"] == "CA predicts: not a number"
+    assert failed["maps"]["grad_cam/ca"]["remarks"] == ["", "not a number"]
+    assert failed["maps"]["grad_cam/gap"]["remarks"] == ["", "nothing positive for this class"]
+    shown = [entry["probabilities"][0] for entry in failed["classes"]]
+    assert shown == sorted(shown, reverse=True)  # by the pooling that has probabilities
+
+
+def test_what_failed_is_written_below_the_picture_and_its_map(chromium_page, tmp_path):
+    (tmp_path / "a.html").write_text(render_gallery("resnet18", [create_failed()], CLASS_NAMES), encoding="utf-8")
+    chromium_page.goto((tmp_path / "a.html").as_uri())
+    chromium_page.wait_for_selector("#caption strong")
+    assert caption(chromium_page).endswith("CA predicts: not a number")
+    chromium_page.check("input[name=class][value='1']", force=True)
+    chromium_page.check("input[value='grad_cam/gap']", force=True)
+    assert "for class cat: nothing positive for this class" in caption(chromium_page)
+    notes = chromium_page.eval_on_selector_all(".map .remark", "found => found.map(one => one.textContent)")
+    assert sorted(filter(None, notes)) == ["not a number", "nothing positive for this class"]
 
 
 @pytest.fixture

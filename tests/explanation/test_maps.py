@@ -74,6 +74,21 @@ def test_classes_by_their_best_rank():
     gap, ca = np.array([0.5, 0.3, 0.2, 0.0]), np.array([0.1, 0.15, 0.15, 0.6])
     assert rank({"gap": gap, "ca": ca}) == (3, 0, 1, 2)
     assert rank({"gap": gap}) == (0, 1, 2, 3)
+    nan = np.full(4, np.nan)
+    assert rank({"gap": ca, "ca": nan}) == rank({"gap": ca})  # which ranks none
+    assert rank({"gap": nan}) == (0, 1, 2, 3)
+
+
+def test_a_pooling_that_is_not_a_number_has_no_answer():
+    model = mild_resnet()
+    model.stream.query[...] = model.stream.query[...] * jnp.nan
+    found = Explainer(model, METHODS, chunk=24).explain("a", PIXELS, 0.75, None, lambda _: None)
+    assert found.predicted == {"gap": int(found.probabilities["gap"].argmax()), "ca": -1}
+    assert found.drawn == 1
+    assert found.classes[0] == found.predicted["gap"]
+    for key in found.maps:
+        assert set(found.nan[key]) == {key[1] == "ca"}
+        assert {found.remark(key, k) for k in range(3)} <= ({"not a number"} if key[1] == "ca" else {"", "flat"})
 
 
 def test_a_network_without_a_stream():

@@ -76,6 +76,9 @@ def test_raw_maps_of_chosen_classes_and_methods(photos, tmp_path):
         assert maps["class_names"].tolist() == ["3", "7"]
         for pooling in ("gap", "ca"):
             assert maps[f"grad_cam_pp_{pooling}"].shape == (2, 3, 3)
+            assert maps[f"grad_cam_pp_{pooling}_nan"].tolist() == [False, False]
+            nothing = maps[f"grad_cam_pp_{pooling}_all_negative"]
+            assert (nothing.shape, nothing.dtype) == ((2,), bool)
             assert maps[f"probabilities_{pooling}"].sum() == pytest.approx(1)
         assert maps["image"].shape == (48, 48, 3)
         assert {f"block_{i}" for i in range(1, 6)} <= set(maps)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from castream_jax.evaluation.report.cards import build_cases, build_index
-from tests.evaluation.synthetic import create_selection
+from tests.evaluation.synthetic import create_rows, create_selection
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_a_case_has_the_numbers_of_its_rows(rows, cases):
         assert shown["average_drop"] == f"{100 * expected['average_drop']:.1f}"
         assert case.label == f"class {expected['label']}"
         assert [(answer.pooling, answer.is_right) for answer in case.answers] == [("GAP", False), ("CA", False)]
-    assert cases[0].groups["Grad-CAM"][1].odd == ["nothing positive", "flat"]
+    assert cases[0].groups["Grad-CAM"][1].odd == ["nothing positive for this class", "flat"]
 
 
 def test_each_category_is_printed_once_and_every_image_says_why_it_is_there(cases):
@@ -46,3 +46,9 @@ def test_pictures_are_small(cases):
     for case in cases:
         assert case.picture.startswith("data:image/jpeg;base64,")
         assert all(len(card.picture) < 20_000 for group in case.groups.values() for card in group)
+
+
+def test_an_answer_that_is_none():
+    rows = create_rows(predicted_class=-1)
+    case = build_cases(create_selection(rows), rows)[0]
+    assert {(answer.name, answer.is_right) for answer in case.answers} == {("not a number", False)}

@@ -33,7 +33,9 @@ def test_each_image_once_with_its_own_row():
     assert found.heat_maps.ids == ("image 0", "image 3", "image 4", "image 5", "image 6")
     assert found.heat_maps.titles[1] == "class 3 (GAP: class 4, CA: class 4)"
     assert found.heat_maps.images[:, 0, 0, 0].tolist() == [0, 5, 6, 7, 8] == [indices[place] for place in found.places]
-    assert list(found.heat_maps.maps) == list(PAIRS)
+    assert list(found.heat_maps.maps) == list(found.heat_maps.remarks) == list(PAIRS)
+    assert found.heat_maps.remarks["grad_cam", "ca"] == ("nothing positive for this class", "", "", "", "")
+    assert found.heat_maps.remarks["score_cam", "gap"] == ("not a number", "", "", "", "")
     np.testing.assert_allclose(found.heat_maps.maps[PAIRS[0]][:, 0, 0], np.array([0, 5, 6, 7, 8]) / 20)
 
 

@@ -78,7 +78,7 @@ def test_wrong_for_both_comes_before_surely_wrong_for_one():
 def test_failed_maps_are_named():
     none = [False] * 3
     found = chosen(rows_of(3, flat=[[False, True, True], none], nan=[none, [False, False, True]]))
-    assert found["Failed maps"] == {2: "Grad-CAM GAP: flat; Grad-CAM CA: a NaN", 1: "Grad-CAM GAP: flat"}
+    assert found["Failed maps"] == {2: "Grad-CAM GAP: flat; Grad-CAM CA: not a number", 1: "Grad-CAM GAP: flat"}
 
 
 def test_numbers_that_are_none_are_never_best_or_worst():
