@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from castream_jax.config import Experiment
+from castream_jax.data.class_names import check_class_names
 from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.pipeline import MET, Batch, count_pictures, evaluation_batches
 from castream_jax.data.records import BadRecords, says_where_objects_are
@@ -81,6 +82,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     chosen_protocol(experiment)  # a mistake is said before anything is opened
     source = open_split(data, config.split, with_boxes=True)
     model = load_trained(experiment, workdir, source.num_classes)
+    check_class_names(model.class_names, source.class_names, f"the network in {workdir}")
     protocol = evaluation_protocol(experiment, model)
     experiment = settle_chunk(settled(experiment, model), model)
     keys = map_keys(model, config.attributions)

@@ -12,21 +12,24 @@ from castream_jax.data.class_names import name_labels, read_class_list, read_nam
 from castream_jax.data.prepared import find_builder
 from castream_jax.data.source import open_split
 from castream_jax.errors import InputError
-from castream_jax.training.network import count_classes
+from castream_jax.training.network import count_classes, read_class_names
 
 
-def find_class_names(experiment: Experiment, file: str = "") -> tuple[str, ...]:
+def find_class_names(experiment: Experiment, file: str = "", workdir: Path | None = None) -> tuple[str, ...]:
     """Return the names of the classes in the order of the labels; no dataset needs to be on the disk if TFDS knows it.
 
     Args:
       experiment: names the dataset.
-      file: a text file with a name in each line; empty: the dataset's names.
+      file: a text file with a name in each line; empty: the network's names, or else the dataset's.
+      workdir: where the network is, which knows the classes that it was trained on.
 
     Raises:
       InputError: no such file or dataset, or a dataset without classes.
     """
     if file:
         return read_names(Path(file).expanduser(), f"--class_names={file}")
+    if workdir and (own := read_class_names(experiment, workdir)):
+        return own
     data = experiment.data
     try:
         if data.name == "image_folder":

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from castream_jax.command import run
 from castream_jax.config import Experiment
+from castream_jax.data.class_names import check_class_names
 from castream_jax.data.decoding import Decoding
 from castream_jax.data.records import read_picture as read_record
 from castream_jax.data.records import record_id
@@ -113,9 +114,10 @@ def draw_figure(
         source = open_source(name, split or default[1], data.directory, classes=listed, decoding=decoding)
     is_own = source is not None and source.name == experiment.data.name and not is_scenes
     subjects = list(find_subjects(images, Scope(source, decoding, classes, int(count or FIRST), is_own)))
-    names = find_class_names(experiment, class_names)
+    names = find_class_names(experiment, class_names, workdir)
     with naming(experiment, workdir, class_names, len(names)):
         model = load_trained(experiment, workdir, len(names))
+    check_class_names(model.class_names, names, f"the network in {workdir}")
     if blocks and model.stream is None:
         raise InputError('--blocks needs a stream: this model has pooling="gap", it must have pooling="ca".')
     default_methods = ("attention",) if is_scenes else experiment.evaluation.attributions

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from castream_jax.config import Experiment
+from castream_jax.data.class_names import check_class_names
 from castream_jax.data.decoding import Decoding, PictureCounts
 from castream_jax.errors import InputError, RunError
 from castream_jax.explanation.classes import find_class_names, naming, parse_classes
@@ -58,10 +59,11 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
     paths = find_pictures(request.arguments, request.output)
     outputs = [request.output / name for name in name_outputs(paths)]
     check_output(request.output, paths)
-    names = find_class_names(experiment, request.class_names)
+    names = find_class_names(experiment, request.class_names, workdir)
     classes = parse_classes(request.classes, names) if request.classes else None
     with naming(experiment, workdir, request.class_names, len(names)):
         model = load_trained(experiment, workdir, len(names))
+    check_class_names(model.class_names, names, f"the network in {workdir}")
     evaluation = experiment.evaluation
     methods = tuple(filter(None, map(str.strip, request.methods.split(",")))) or evaluation.attributions
     explainer = Explainer(model, methods, evaluation.target or None, evaluation.chunk)

@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 
 from castream_jax.config import Experiment
+from castream_jax.data.class_names import check_class_names
 from castream_jax.data.records import sample_pictures
 from castream_jax.data.source import open_split
 from castream_jax.locking import alone_in
@@ -44,6 +45,7 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
     if jax.process_index() == 0 and (said := sample_pictures(source).describe(source.decoding)):
         log.info("training: %s", said)
     model = build_network(experiment, source.num_classes)
+    check_class_names(model.class_names, source.class_names, f"the network of {experiment.weights}")
     model.class_names = source.class_names
     experiment = settled(experiment, model)
     with contextlib.ExitStack() as stack:
