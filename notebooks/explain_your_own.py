@@ -99,7 +99,7 @@ file = ""
 if run.experiment.data.name == "imagenet2012":
     url = "https://raw.githubusercontent.com/pytorch/hub/master/imagenet_classes.txt"
     file, _ = urllib.request.urlretrieve(url, "imagenet_classes.txt")
-names = find_class_names(run.experiment, file)
+names = find_class_names(run.experiment, file, run.workdir)
 model = load_trained(run.experiment, run.workdir, len(names))
 
 # %% [markdown]
@@ -111,7 +111,7 @@ model = load_trained(run.experiment, run.workdir, len(names))
 import castream_jax as ca
 
 labels = [CLASSES] * len(pictures) if CLASSES else None
-explanation = ca.explain(model, pictures, labels, class_names=names, size=run.experiment.data.image_size)
+explanation = ca.explain(model, pictures, labels, class_names=names)
 explanation
 
 # %% [markdown]

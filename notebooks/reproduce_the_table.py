@@ -86,16 +86,18 @@ print(published)
 # little more; it is the reading of pictures that must keep up.
 
 # %%
-from castream_jax.data.source import open_source
+from castream_jax.data.source import open_split
 from castream_jax.evaluation.estimate import estimate, measure_rate
 from castream_jax.training.network import build_network
+from castream_jax.training.preprocessing import network_resize
 
 data, settings = run.experiment.data, run.experiment.stream
 print("Evaluation:", estimate(run.experiment))
-source = open_source(data.name, data.train_split, data.directory)
+source = open_split(data, data.train_split)
 model = build_network(run.experiment, source.num_classes)
 share = max(settings.batch_size // jax.device_count(), 1)
-rate = measure_rate(model, (data.image_size, data.image_size), share) * jax.process_count()
+size = network_resize(model).size
+rate = measure_rate(model, (size, size), share) * jax.process_count()
 passes = settings.epochs * len(source)
 print(f"\nTraining the stream: {settings.epochs} x {len(source):,} images = {passes:,} passes,")
 print(f"{rate:,.0f} a second: {passes / rate / 3600:,.2f} hours.")

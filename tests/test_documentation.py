@@ -25,6 +25,7 @@ from castream_jax import command as command_line
 from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.cost import predict_passes
 from castream_jax.models import resnet
+from castream_jax.models.inputs import USUAL_SIZE
 from castream_jax.weights import hub
 from tests.documented import BLOCKS, COMMANDS, PARSED, ROOT, RUN, SMALL, TESTED_ELSEWHERE, Command, find_rule
 from tests.networks import fill, random_images
@@ -170,7 +171,7 @@ def test_what_a_config_says_it_costs(path):
         config = command_line.parse_flags(["evaluate.py", "--config", str(path)]).experiment
         poolings = 1 + (config.model.pooling == "ca")
         maps = sum(1 if method == "attention" else poolings for method in config.evaluation.attributions)
-        size = (config.data.image_size, config.data.image_size)
+        size = (config.data.image_size or USUAL_SIZE,) * 2
         assert total == predict_passes(ca.PROTOCOLS["castream"], size, maps + len(NULL_MAPS), channels, True)
 
 
