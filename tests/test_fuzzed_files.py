@@ -32,7 +32,10 @@ def test_files(name, watch, tmp_path, monkeypatch):
     named = len(reader.named)
     numbers = [*range(0, named, 7), *range(named, named + DAMAGED)]
     endings = [read_in(reader, number, 0, tmp_path / str(number), watch) for number in numbers]
-    assert [ending for ending in endings if ending.outcome not in GOOD] == []
+    failures = [
+        f"{each.outcome} {each.number} {each.name}: {each.said}" for each in endings if each.outcome not in GOOD
+    ]
+    assert not failures, "\n".join(failures)
     assert {ending.outcome for ending in endings} == set(GOOD)
 
 

@@ -31,6 +31,10 @@ GOOD = ("right", "message")
 """
 
 
+class Wrong(Exception):
+    """What a reader has done on the way is wrong: its message says what."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One input."""
@@ -120,6 +124,8 @@ def attempt(case: Case) -> tuple[str, str]:
         return ("unfit", f"{unfit}: {error}"[:LONGEST_MESSAGE]) if unfit else ("message", str(error))
     except OutOfTime:
         raise
+    except Wrong as error:
+        return "wrong", str(error)
     except MemoryError as error:
         return "memory", repr(error)
     except BaseException as error:  # also an exit, and what a panic of Rust's becomes
