@@ -1,5 +1,6 @@
 """An input of a reader with what is known of it, and how reading it ends."""
 
+import contextlib
 import re
 import time
 import zlib
@@ -28,6 +29,10 @@ GOOD = ("right", "message")
     traceback   another exception than the one that a user's mistake raises
     memory, timeout, crash, process, network, write   what it did
 """
+
+
+class Wrong(Exception):
+    """What a reader has done on the way is wrong: its message says what."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +99,11 @@ def run_case(reader: Reader, number: int, seed: int, folder: Path, watch: Watch)
     out.mkdir(parents=True)
     name, case = reader.make(number, seed, folder)
     before = list_tree(folder, out)
-    with watch.over(out, reader.seconds):
-        start = time.monotonic()
+    start = time.monotonic()
+    outcome, said = "timeout", ""
+    with contextlib.suppress(OutOfTime), watch.over(out, reader.seconds):
         outcome, said = attempt(case)
-        seconds = time.monotonic() - start
+    seconds = time.monotonic() - start
     if outcome in GOOD and case.expected not in ("either", outcome):
         outcome = "accepted" if outcome == "right" else "refused"
     if new := list_tree(folder, out) - before:
@@ -117,7 +123,9 @@ def attempt(case: Case) -> tuple[str, str]:
         unfit = find_unfit(str(error))
         return ("unfit", f"{unfit}: {error}"[:LONGEST_MESSAGE]) if unfit else ("message", str(error))
     except OutOfTime:
-        return "timeout", ""
+        raise
+    except Wrong as error:
+        return "wrong", str(error)
     except MemoryError as error:
         return "memory", repr(error)
     except BaseException as error:  # also an exit, and what a panic of Rust's becomes

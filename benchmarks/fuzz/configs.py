@@ -61,11 +61,16 @@ def differ(found: Experiment | None, expected: Mapping[str, Any]) -> str:
     defaults = flat(Experiment(name="x").to_dict())
     for name, value in flat(found.to_dict()).items():
         wanted = expected.get(name, defaults[name])
-        wanted = tuple(wanted) if isinstance(value, tuple) and not isinstance(wanted, str) else wanted
-        wanted = float(wanted) if isinstance(value, float) and type(wanted) is int else wanted
-        if repr(wanted) != repr(value):
+        if repr(like(wanted, value)) != repr(value):
             return f"{name} is {value!r}: {wanted!r} was said"
     return ""
+
+
+def like(said: Any, taken: Any) -> Any:
+    """Return what was said as what was taken may be: whole numbers for fractions, a list for a tuple."""
+    if isinstance(taken, tuple) and isinstance(said, list | tuple) and len(said) == len(taken):
+        return tuple(map(like, said, taken))
+    return float(said) if isinstance(taken, float) and type(said) is int else said
 
 
 def of_file(content: str | bytes | Callable[[], bytes], expected: Expected = "either", suffix: str = ".py") -> Maker:
@@ -154,7 +159,7 @@ def parse(text: str, like: Any) -> Any:
     if isinstance(like, bool):
         return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
     if isinstance(like, int):
-        return int(text, 0)
+        return int(text) if text.strip().lstrip("+-").isdecimal() else int(text, 0)
     if isinstance(like, float):
         return float(text)
     found = ast.literal_eval(text)

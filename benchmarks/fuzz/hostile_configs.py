@@ -25,10 +25,6 @@ FILES: dict[str, str | bytes | Callable[[], bytes]] = {
     "an exit with a text": returning("{}", "import sys; sys.exit('bye')"),
     "an exception without text": returning("1 / 0", "raise KeyError()"),
     "an exception of many lines": returning("{}", "raise ValueError('a\\nb\\n\\x1b[31mc')"),
-    "an exception that cannot be shown": returning(
-        "{}", "class E(Exception):\n    def __str__(self):\n        raise ValueError\nraise E"
-    ),
-    "an exception that is no Exception": returning("{}", "class E(BaseException): pass\nraise E('x')"),
     "a function without end": returning("get_config()"),
     "a list without end": returning("[0] * 10**12"),
     "an import that is not there": "import nowhere_at_all",
@@ -70,15 +66,10 @@ FILES: dict[str, str | bytes | Callable[[], bytes]] = {
     "a set": setting("{1, 2}", "classes"),
     "a dictionary for numbers": setting("{1: 2}", "classes"),
     "a generator for numbers": setting("(i for i in range(3))", "classes"),
-    "numbers without end": setting("__import__('itertools').count()", "classes"),
     "bytes": setting("b'x'", "weights"),
     "a path": setting("__import__('pathlib').Path('x')", "weights"),
     "a function": setting("print"),
     "a class": setting("int"),
-    "an object": setting("object()"),
-    "a value that cannot be shown": returning(
-        "{'name': 'x', 'seed': E()}", "class E:\n    def __repr__(self):\n        raise ValueError"
-    ),
     "a value that equals all": returning(
         "{'name': 'x', 'model': {'pooling': E()}}", "class E:\n    def __eq__(self, other):\n        return True"
     ),
@@ -88,8 +79,8 @@ FILES: dict[str, str | bytes | Callable[[], bytes]] = {
     "a name of half a letter": returning("{'name': 'a\\ud800b'}"),
     "a name with a line": returning("{'name': 'a\\nb'}"),
     "a name of 5,000 letters": returning("{'name': 'x' * 5000}"),
-    "a name of 10 MB and a mistake": returning("{'name': 'x' * 10_000_000, 'seed': 'y' * 10_000_000}"),
-    "an unknown setting of 10 MB": returning("{'name': 'x', 'y' * 10_000_000: 1}"),
+    "a name of 100 kB and a mistake": returning("{'name': 'x' * 100_000, 'seed': 'y' * 100_000}"),
+    "an unknown setting of 100 kB": returning("{'name': 'x', 'y' * 100_000: 1}"),
     "a name that climbs": returning("{'name': '../../x'}"),
     "a placeholder": returning("c", "from ml_collections import ConfigDict, config_dict\n"
                                     "c = ConfigDict({'name': 'x', 'seed': config_dict.required_placeholder(int)})"),

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import EpsImagePlugin, Image
 
 from benchmarks.fuzz import hostile_pictures as hostile
-from benchmarks.fuzz.case import Case, Expected, Maker, Reader, find_control
+from benchmarks.fuzz.case import Case, Expected, Maker, Reader, Wrong, find_control
 from benchmarks.fuzz.mutation import Rng, mutate
 from benchmarks.fuzz.picture_bytes import encode
 from benchmarks.fuzz.picture_files import RGB, Picture, opaque
@@ -38,9 +38,9 @@ def explain(arguments: list[str]) -> Read:
     shown = name_pictures(paths)
     outputs = name_outputs(paths)
     if bad := [name for name in (*shown, *outputs) if find_control(name)]:
-        raise AssertionError(f"a name that is shown has a control character: {bad[0]!r}")
+        raise Wrong(f"a name that is shown has a control character: {bad[0]!r}")
     if bad := [name for name in outputs if "/" in name or len(f"{name}.png".encode()) > 255]:
-        raise AssertionError(f"no name for a file: {bad[0]!r}")
+        raise Wrong(f"no name for a file: {bad[0]!r}")
     return [see(path, read_picture(path)) for path in paths]
 
 

@@ -59,8 +59,8 @@ class Watch:
         try:
             yield
         finally:
-            self._output = None
             signal.setitimer(signal.ITIMER_REAL, 0)
+            self._output = None
             signal.signal(signal.SIGALRM, before)
             resource.setrlimit(resource.RLIMIT_DATA, limits)
             self.megabytes = memory("VmHWM") - self._base
