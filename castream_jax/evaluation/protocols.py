@@ -2,7 +2,8 @@
 
     python -m castream_jax.evaluation.protocols --config configs/demo.py [--workdir DIR]
 
-A protocol of the config's own is there too. The maps are of the labelled class, and so is what is measured; images come as the config's own protocol resizes them.
+A protocol of the config's own is there too. The maps are of the labelled class, and so is what is measured; images come
+as the config's own protocol resizes them.
 """
 
 import dataclasses
