@@ -95,15 +95,16 @@ def settle_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"protocol {choices['name']!r} has {name}={choices[name]!r}: expected {expected}.")
 
     for field in dataclasses.fields(Protocol):
-        value, options = choices[field.name], typing.get_args(field.type)
+        kind: Any = field.type
+        value, options = choices[field.name], typing.get_args(kind)
         if options:
             expected = f"{' or '.join(map(repr, options))}; nothing else is implemented"
             require(isinstance(value, str) and value in options, field.name, expected)
-        elif field.type in (int, float):
-            numbers: tuple[Any, ...] = (int, np.integer) if field.type is int else (int, float, np.integer, np.floating)
-            is_number = isinstance(value, numbers) and not isinstance(value, bool) and abs(float(value)) < 1e9
-            require(is_number, field.name, "a whole number" if field.type is int else "a number")
-            settled[field.name] = value if isinstance(value, field.type) else field.type(value)
+        elif kind in (int, float):
+            numbers: Any = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
+            is_number = isinstance(value, numbers) and not isinstance(value, bool) and abs(value) < 1e9
+            require(is_number, field.name, "a whole number" if kind is int else "a number")
+            settled[field.name] = value if isinstance(value, kind) else kind(value)
     name, blur_size = settled["name"], settled["blur_size"]
     is_folder = isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name) and len(name.encode()) <= 100
     require(is_folder, "name", "letters, digits and _ . + - (a folder has this name), up to 100 bytes")
