@@ -154,7 +154,10 @@ def parse_flags(
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(argv[:1])  # grain's workers want the global flags parsed
     experiment = config.from_dict(values.config.to_dict())
-    workdir = Path(values.workdir or Path("runs") / experiment.name)
+    named = Path(experiment.name)
+    if not values.workdir and (named.is_absolute() or ".." in named.parts):
+        raise InputError(f"config.name is {experiment.name!r}, which leads out of runs: name a --workdir.")
+    workdir = Path(values.workdir or Path("runs") / named)
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir {workdir} is a file: expected a directory.")
     cache = workdir.absolute().parent / ".jax_cache" if values.compile_cache else None
