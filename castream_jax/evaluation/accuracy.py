@@ -18,7 +18,7 @@ from castream_jax.evaluation.parts import Parts
 from castream_jax.models.classifier import Classifier, Features
 from castream_jax.replacement import replacing
 from castream_jax.sharding import create_local_mesh, replicate
-from castream_jax.training.accuracy import SplitAccuracy
+from castream_jax.training.accuracy import SplitAccuracy, describe_chance
 from castream_jax.training.network import build_network, evaluation_resize
 
 UNTRAINED = "untrained"
@@ -37,6 +37,10 @@ class Accuracy:
     images: int
     """Those that could be read."""
     cost: Cost
+
+    def describe_chance(self, num_classes: int) -> str:
+        """Return what to say of GAP if it is hardly better than guessing, or nothing; a stream may be untrained."""
+        return describe_chance(self.trained["gap"], self.images, num_classes)
 
 
 class AccuracyParts(Parts[Counter[str]]):

@@ -34,6 +34,8 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
         settings=evaluation.settings,
         seconds=evaluation.seconds,
         passes=evaluation.cost.report(),
+        class_names=evaluation.selection.class_names,
+        warnings=evaluation.warnings,
     )
     figures = []
     selection, count = evaluation.selection, experiment.evaluation.num_figures

@@ -5,6 +5,7 @@
 Many processes share the parts, and wait for each other at the end of them only.
 """
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -36,6 +37,8 @@ from castream_jax.sharding import create_local_mesh, first_process, replicate, r
 from castream_jax.training.network import evaluation_protocol, evaluation_resize, load_trained
 from castream_jax.trees import digest
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -54,6 +57,8 @@ class Evaluation:
     """Of this run; an earlier one that was stopped had its own."""
     parts: Path
     """The directory of what all this came from, to be removed once it is written elsewhere."""
+    warnings: tuple[str, ...] = ()
+    """What makes the numbers doubtful, in sentences."""
 
 
 def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
@@ -91,6 +96,9 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
         if not jax.process_index():
             rows, cost, indices = row_parts.merge()
             accuracy = accuracy_parts.merge()
+            warnings = tuple(filter(None, [accuracy.describe_chance(source.num_classes)]))
+            for text in warnings:
+                log.warning("%s", text)
             categories = choose_images(rows, config.num_figures)
             evaluation = Evaluation(
                 protocol=protocol,
@@ -101,6 +109,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
                 cost=cost + accuracy.cost,
                 seconds=time.monotonic() - start,
                 parts=directory,
+                warnings=warnings,
             )
     multihost_utils.sync_global_devices("maps to look at are there")  # a process that ends early waits 5 minutes only
     return evaluation
