@@ -19,7 +19,7 @@ from castream_jax.evaluation.parts import Parts
 from castream_jax.models.classifier import Classifier, Features
 from castream_jax.replacement import replacing
 from castream_jax.sharding import create_local_mesh, replicate
-from castream_jax.training.accuracy import SplitAccuracy, take_pictures
+from castream_jax.training.accuracy import SplitAccuracy, describe_chance, take_pictures
 from castream_jax.training.network import load_start
 from castream_jax.training.preprocessing import network_resize
 
@@ -41,6 +41,10 @@ class Accuracy:
     cost: Cost
     pictures: PictureCounts
     """What was met in them."""
+
+    def describe_chance(self, num_classes: int) -> str:
+        """Return what to say of GAP if it is hardly better than guessing, or nothing; a stream may be untrained."""
+        return describe_chance(self.trained["gap"], self.images, num_classes)
 
 
 class AccuracyParts(Parts[Counter[str]]):

@@ -36,6 +36,8 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
         pictures=describe_pictures(evaluation, experiment),
         seconds=evaluation.seconds,
         passes=evaluation.cost.report(),
+        class_names=evaluation.selection.class_names,
+        warnings=evaluation.warnings,
     )
     figures = []
     selection, count = evaluation.selection, experiment.evaluation.num_figures

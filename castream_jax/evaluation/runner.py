@@ -5,6 +5,7 @@
 Many processes share the parts, and wait for each other at the end of them only.
 """
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -46,6 +47,8 @@ from castream_jax.training.preprocessing import (
 )
 from castream_jax.trees import digest
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -66,6 +69,8 @@ class Evaluation:
     """Of this run; an earlier one that was stopped had its own."""
     parts: Path
     """The directory of what all this came from, to be removed once it is written elsewhere."""
+    warnings: tuple[str, ...] = ()
+    """What makes the numbers doubtful, in sentences."""
 
 
 def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
@@ -104,6 +109,10 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
         if not jax.process_index():
             measured = row_parts.merge()
             accuracy = accuracy_parts.merge()
+            said = (*map(word_note, model.notes), accuracy.describe_chance(source.num_classes))
+            warnings = tuple(filter(None, said))
+            for text in warnings:
+                log.warning("%s", text)
             categories = choose_images(measured.rows, config.num_figures)
             evaluation = Evaluation(
                 protocol=with_decoding(protocol, experiment.data, measured.pictures),
@@ -115,6 +124,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
                 cost=measured.cost + accuracy.cost,
                 seconds=time.monotonic() - start,
                 parts=directory,
+                warnings=warnings,
             )
     multihost_utils.sync_global_devices("maps to look at are there")  # a process that ends early waits 5 minutes only
     return evaluation
@@ -123,6 +133,11 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
 def evaluation_directory(workdir: Path, protocol: Protocol) -> Path:
     """Return where an evaluation's files are."""
     return workdir / "evaluation" / protocol.name
+
+
+def word_note(note: str) -> str:
+    """Return what is to be known of a network's weights as a sentence."""
+    return f"{note[0].upper()}{note[1:]}."
 
 
 def describe_settings(

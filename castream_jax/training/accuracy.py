@@ -1,9 +1,11 @@
 """Classification accuracy of every pooling of a network, from one pass of its trunk over a split."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import scipy.special
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
@@ -17,6 +19,9 @@ from castream_jax.models.answers import predict
 from castream_jax.models.classifier import Classifier, Features
 from castream_jax.sharding import batched, replicated, round_up, shard_batch, split_images
 from castream_jax.training.feed import AHEAD
+
+DOUBT = 0.01
+"""Significance of the tests against guessing."""
 
 
 class SplitAccuracy:
@@ -60,6 +65,10 @@ class SplitAccuracy:
         images = self.pictures.images
         return {name: count / max(images, 1) for name, count in right.items()}
 
+    def describe_chance(self, accuracy: Mapping[str, float]) -> str:
+        """Return what to say of what `measure` found if GAP's is hardly above chance, or nothing."""
+        return describe_chance(accuracy["gap"], len(self._source), self._source.num_classes)
+
     def count(self, state: nnx.State, images: range | None = None) -> Counter[str]:
         """Return how many of these images, or of the split, could be read ("images"), how many of them are "oriented"
         and "transparent", and how many each pooling has right.
@@ -84,3 +93,34 @@ def take_pictures(counts: Counter[str]) -> PictureCounts:
 def count_correct(logits: Float[Array, "B K"], labels: Int[Array, "B"], valid: Bool[Array, "B"]) -> Int[Array, ""]:
     """Return how many of the images that are no padding are classified right; logits that are NaN never are."""
     return jnp.sum((predict(logits) == labels) & valid)
+
+
+def is_near_chance(share: float, images: int, num_classes: int) -> bool:
+    """Return whether an accuracy is hardly above that of guessing.
+
+    So it is where guessing explains it (one-sided binomial test, 1 %), or it is less than twice the share of guessing
+    (of few classes: less than ten points above), as where labels are in another order, some of which stay in place. And
+    it is not where a network halfway between guessing and perfection may be as bad by chance (1 %), as on few images.
+
+    Args:
+      share: of the images that are classified right.
+      images: how many.
+      num_classes: the share of guessing is one in as many.
+    """
+    if num_classes < 2:
+        return False
+    right, guessing = round(share * images), 1 / num_classes
+    is_guessed = right == 0 or scipy.special.bdtrc(right - 1, images, guessing) > DOUBT
+    is_low = share < guessing + min(guessing, 0.1)
+    return (is_guessed or is_low) and bool(scipy.special.bdtr(right, images, (1 + guessing) / 2) < DOUBT)
+
+
+def describe_chance(share: float, images: int, num_classes: int) -> str:
+    """Return what to say of the accuracy of a network that knows something; empty if it is clearly above chance."""
+    if not is_near_chance(share, images, num_classes):
+        return ""
+    return (
+        f"The accuracy of GAP is {100 * share:.3g} %, and guessing one of {num_classes} classes is right in "
+        f"{100 / num_classes:.3g} %: the network is not trained, or the order of the classes or the preprocessing is "
+        "not that of its weights. See data.classes, data.mean, data.std, data.image_size and data.orientation."
+    )

@@ -63,6 +63,8 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Cla
         raise InputError(_advice(directory, experiment, workdir))
     model: Classifier = nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
     recall_network(model, restored[2])
+    if decay := restored[2].get("config", {}).get(stage, {}).get("ema"):
+        model.notes += (f"the weights are a moving average over training ({stage}.ema={decay:g})",)
     settle_preprocessing(model, experiment)
     return model
 

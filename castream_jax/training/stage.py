@@ -125,7 +125,10 @@ class Stage:
 
             def validate(step: int) -> None:
                 nonlocal accuracy
+                is_first = not accuracy
                 accuracy = validation.measure(model_state(self.state, self.frozen))
+                if is_first and self.experiment.weights and (doubt := validation.describe_chance(accuracy)):
+                    log.warning("%s", doubt)
                 training_log.write_validation(step, accuracy)
 
             missed = first_step > 0 and self.is_due(first_step, settings.validate_every)

@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -32,6 +32,8 @@ def build_report(
     pictures: Mapping[str, Mapping[str, Any]] | None = None,
     passes: Mapping[str, int],
     seconds: float,
+    class_names: Sequence[str] = (),
+    warnings: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> dict[str, Any]:
@@ -52,6 +54,8 @@ def build_report(
       passes: images sent through the network: "made", those of the plain computation "without_sharing", and those that
         each of `notes.SAVINGS` saved, every pass counted once.
       seconds: time that the evaluation took.
+      class_names: by label.
+      warnings: what makes the numbers doubtful, in sentences.
       resamples, seed: of the bootstrap.
 
     Raises:
@@ -68,6 +72,8 @@ def build_report(
         "accuracy": _finite(accuracy),
         "accuracy_num_images": accuracy_num_images,
     }
+    if warnings:
+        report["warnings"] = list(warnings)
     if untrained_accuracy:
         report["untrained_accuracy"] = _finite(untrained_accuracy)
     report |= {
@@ -90,6 +96,7 @@ def build_report(
         "settings": dict(settings),
         "versions": collect_versions(LIBRARIES) | {"python": platform.python_version()},
         "seconds": seconds,
+        "class_names": list(class_names),
     }
     return report
 

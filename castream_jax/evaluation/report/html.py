@@ -63,6 +63,7 @@ def render_html(
         report=report,
         metrics=[metric for table in tables for metric in table.metrics],
         source=describe_source(report),
+        warnings=report.get("warnings", []),
         tables=tables,
         null_names=[*NULL_NAMES.values()],
         has_null=any(is_null(line["attribution"]) for line in report["rows"]),

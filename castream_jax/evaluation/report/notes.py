@@ -42,7 +42,8 @@ def describe_numbers(report: Mapping[str, Any]) -> list[str]:
         describe_maps("Maps with a NaN or infinity (counted as zeros)", report["nan_maps"]),
         describe_maps("Maps without a positive value before ReLU (flat, therefore)", report["all_negative_maps"]),
     ]
-    return sentences + describe_pictures(report) + describe_localised(report) + describe_pruning(report)
+    described = (describe_pictures, describe_localised, describe_pruning, describe_classes)
+    return sentences + [sentence for describe in described for sentence in describe(report)]
 
 
 def describe_accuracies(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -92,6 +93,15 @@ def describe_localised(report: Mapping[str, Any]) -> list[str]:
     if len(set(counts.values())) == 1:
         return [f"Images with a mask or box: {next(iter(counts.values())):,}."]
     return [f"Images with a mask or box: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
+
+
+def describe_classes(report: Mapping[str, Any]) -> list[str]:
+    """Return which classes the labels are, the first and the last by name."""
+    names = report.get("class_names", [])
+    told = [f"{label} is {name}" for label, name in enumerate(names)]
+    if len(told) > 6:
+        told[3:-1] = ["…"]
+    return [f"Classes by label: {', '.join(told)}; {len(names):,} in all."] if told else []
 
 
 def describe_pruning(report: Mapping[str, Any]) -> list[str]:

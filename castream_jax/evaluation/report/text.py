@@ -28,6 +28,8 @@ def write_report(report: Mapping[str, Any], directory: str | Path) -> None:
 def render_markdown(report: Mapping[str, Any]) -> str:
     """Return the report in Markdown: the paper's table with intervals, what stands out in bold."""
     lines = [f"{describe_source(report)}."]
+    for warning in report.get("warnings", []):
+        lines += ["", f"**Warning:** {warning}"]
     for table in tabulate(report):
         lines += ["", f"### {table.title}"]
         headings = ["attribution", "pooling", *(metric.heading for metric in table.metrics)]
@@ -45,7 +47,9 @@ def render_markdown(report: Mapping[str, Any]) -> str:
 
 def render_terminal(report: Mapping[str, Any]) -> str:
     """Return the report as aligned plain text: below each number its interval, a star at what stands out."""
-    texts = [f"{describe_source(report)}.", "In percent; below each mean its 95 % interval."]
+    warnings = (textwrap.wrap(f"Warning: {text}", WIDTH) for text in report.get("warnings", []))
+    texts = [f"{describe_source(report)}.", *(line for warning in warnings for line in warning)]
+    texts.append("In percent; below each mean its 95 % interval.")
     for table in tabulate(report):
         heading = ["attribution", "pooling", *(f"{metric.heading} " for metric in table.metrics)]
         sections = {s.title + (f" *: {s.meaning}." if s.meaning else ""): _lay_out(s) for s in table.sections}

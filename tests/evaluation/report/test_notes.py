@@ -1,14 +1,17 @@
 """The sentences of a report: each says its numbers, and is left out where there are none."""
 
+from castream_jax.evaluation.report.html import render_html
 from castream_jax.evaluation.report.notes import (
     SAVINGS,
     describe_all,
+    describe_classes,
     describe_localised,
     describe_numbers,
     describe_passes,
     describe_pruning,
     describe_source,
 )
+from castream_jax.evaluation.report.text import render_markdown, render_terminal
 from castream_jax.metrics.protocol import PROTOCOLS
 from tests.evaluation.synthetic import create_localised_rows, create_report, create_rows
 
@@ -38,6 +41,29 @@ def test_images_with_masks_are_counted():
     report["localised_images"]["PG"] = 5
     assert describe_localised(report) == ["Images with a mask or box: PG 5, EPG 3, IoU best 3, IoU fixed 3."]
     assert describe_localised(create_report(create_rows())) == []
+
+
+def test_classes_are_named(rows):
+    assert describe_classes(create_report(rows)) == []
+    names = ("cat", "dog", "fox", "hen", "pig", "rat", "yak")
+    assert describe_classes(create_report(rows, class_names=names[:2])) == [
+        "Classes by label: 0 is cat, 1 is dog; 2 in all."
+    ]
+    report = create_report(rows, class_names=names)
+    assert describe_classes(report) == ["Classes by label: 0 is cat, 1 is dog, 2 is fox, …, 6 is yak; 7 in all."]
+    assert describe_classes(report)[0] in describe_all(report)
+    assert report["class_names"] == list(names)
+
+
+def test_doubts_stand_at_the_head(rows):
+    report = create_report(rows, warnings=("Nothing <fits>.",))
+    assert render_markdown(report).splitlines()[2] == "**Warning:** Nothing <fits>."
+    assert render_terminal(report).splitlines()[1] == "Warning: Nothing <fits>."
+    head = render_html(report, rows, []).partition("<main>")[0]
+    assert '<p class="warning"><strong>Warning:</strong> Nothing &lt;fits&gt;.</p>' in head
+    for text in (render_markdown(create_report(rows)), render_terminal(create_report(rows))):
+        assert "Warning" not in text
+    assert 'class="warning"' not in render_html(create_report(rows), rows, [])
 
 
 def test_pruning_tells_its_bound(rows):
