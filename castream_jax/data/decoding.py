@@ -230,16 +230,15 @@ def open_picture(source: bytes | Image.Image) -> Image.Image:
                 f"it is {source.format}, which is not read: expected {NAMES}. Load or convert it yourself."
             )
         return source
-    foreign = recognise(source)
     try:
         image = Image.open(io.BytesIO(source), formats=readable())
     except UnidentifiedImageError as error:
-        if foreign:
+        if foreign := recognise(source):
             raise InputError(f"it is {foreign.name}, which is not read: {foreign.advice}.") from error
         begins = f"{len(source):,} bytes that begin with {source[:8]!r}" if source else "an empty file"
         raise InputError(f"there is no picture in {begins}: expected {NAMES}, whole.") from error
     if isinstance(image, TiffImagePlugin.TiffImageFile) and (
-        foreign or DNG in image.tag_v2 or read_tag(image, REDUCED) == 1
+        recognise(source) or DNG in image.tag_v2 or read_tag(image, REDUCED) == 1
     ):
         raise InputError("it is camera raw, of which only a thumbnail could be read: develop it to JPEG or PNG.")
     return image
