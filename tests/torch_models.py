@@ -1,4 +1,4 @@
-"""The real models of torchvision and timm, where they are installed (`pip install -e .[torch]`)."""
+"""The real models of torchvision, timm and transformers, where they are installed (`pip install -e .[torch]`)."""
 
 import importlib.util
 from types import ModuleType
@@ -29,3 +29,28 @@ def import_timm() -> ModuleType:
     """Return timm, or skip the test and say why."""
     import_torchvision()  # timm imports it
     return pytest.importorskip("timm", reason="timm is not installed: pip install -e .[torch]")
+
+
+SIZES = {
+    "resnet": (256, 512, 1024, 2048),
+    "convnext_base": (128, 256, 512, 1024),
+    "convnext_large": (192, 384, 768, 1536),
+}
+DEPTHS = {"18": (2, 2, 2, 2), "34": (3, 4, 6, 3), "50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
+
+
+def build_transformers(name: str, num_classes: int):
+    """Return transformers' model of an architecture with fresh weights, or skip the test and say why."""
+    import_torch()
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install transformers")
+    family, _, size = name.partition("_") if name.startswith("convnext") else (name[:6], "", name[6:])
+    if family == "convnext":
+        depths = (3, 3, 9, 3) if size == "tiny" else (3, 3, 27, 3)
+        sizes = SIZES.get(name, (96, 192, 384, 768))
+        config = transformers.ConvNextConfig(depths=depths, hidden_sizes=sizes, num_labels=num_classes)
+        return transformers.ConvNextForImageClassification(config)
+    kind, sizes = ("basic", (64, 128, 256, 512)) if size in ("18", "34") else ("bottleneck", SIZES["resnet"])
+    config = transformers.ResNetConfig(
+        depths=DEPTHS[size], hidden_sizes=sizes, layer_type=kind, num_labels=num_classes, downsample_in_bottleneck=False
+    )
+    return transformers.ResNetForImageClassification(config)

@@ -3,8 +3,8 @@
     python tools/export_weights.py --config configs/demo.py --workdir runs/demo --output demo.safetensors
 
 A CA network has torchvision's names, and the reference's for its stream; --pooling=gap leaves the stream out, and
---names=timm or --names=facebookresearch (ConvNeXt, GAP) renames. `ca.load_weights` reads the file back to the bit, and
-from its header the network's preprocessing, normalisation and class names.
+--names=timm, --names=facebookresearch (ConvNeXt, GAP) or --names=transformers (GAP) renames. `ca.load_weights` reads
+the file back to the bit, and from its header the network's preprocessing, normalisation and class names.
 """
 
 import json
@@ -46,6 +46,6 @@ if __name__ == "__main__":
         main,
         "Writes the weights of a trained network as .safetensors, for PyTorch.",
         output="the file to write",
-        names="the naming scheme: torchvision (default), timm, facebookresearch, castream_jax",
+        names="the naming scheme: torchvision (default), timm, facebookresearch, transformers, castream_jax",
         pooling="gap or ca (default: the network's own)",
     )

@@ -125,7 +125,7 @@ def _check_fit(model: Classifier, source: Mapping[str, np.ndarray], expected: Ma
     problems += [f"unused: {short(key)} {array.shape}" for key, array in source.items() if key not in expected]
     fitting = {key: source[key] for key in expected if key in source}
     problems += [
-        f"wrong shape: {short(key)} is {array.shape}, expected {expected[key]}"
+        f"wrong shape: {short(key)} is {array.shape}, expected {expected[key]}{_explain(array.shape, expected[key])}"
         for key, array in fitting.items()
         if array.shape != expected[key]
     ]
@@ -140,6 +140,13 @@ def _check_fit(model: Classifier, source: Mapping[str, np.ndarray], expected: Ma
             f"these weights do not fit {model.name} with pooling {model.pooling!r} and {model.num_classes} classes "
             f"({len(problems)} problems):\n  " + "\n  ".join([*problems[:LISTED], *rest])
         )
+
+
+def _explain(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """Return what a wrong shape is known to mean: the first convolution of a network for grey or RGBA images."""
+    if len(found) == len(expected) == 4 and expected[1] == 3 and found[1] != 3 and found[0] == expected[0]:
+        return f": they are of a network for images of {found[1]} channels instead of 3"
+    return ""
 
 
 def to_ours(array: np.ndarray, scheme: Scheme, shape: tuple[int, ...]) -> Any:

@@ -1,11 +1,16 @@
 """Weights from everywhere they may be, or one sentence that says why not."""
 
 import hashlib
+import json
+import os
+import re
+import struct
 
 import chex
 import huggingface_hub
 import huggingface_hub.errors
 import jax
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -16,8 +21,10 @@ from castream_jax.checkpoints import Checkpoints
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights import known
 from castream_jax.weights.formats import read_file
+from castream_jax.weights.shards import HUB_FILES
 from tests import goldens
 from tests.networks import small_convnext, small_resnet
+from tests.weights.archives import save
 
 
 def zeros_like(model):
@@ -178,3 +185,234 @@ def test_the_golden_networks_from_a_written_file(name, pooling, tmp_path):
     safetensors.numpy.save_file(goldens.state_dict(name, pooling), path)
     expected = goldens.network(name, pooling)
     assert_same_weights(load_weights(nnx.eval_shape(lambda: create_model(name, pooling)), path), expected)
+
+
+# Where weights may be
+
+
+def test_a_file_wins_over_a_known_name(tmp_path, monkeypatch):
+    """Whatever it is called."""
+    model = small_resnet("gap")
+    monkeypatch.chdir(tmp_path)
+    for name in ("resnet18_small.ckpt", "resnet18_small.pth.tar", "resnet18_small.best.pth", "resnet18_small.zip"):
+        save(tmp_path / name, {"state_dict": export_weights(model)})
+        assert_same_weights(load_weights(zeros_like(model), name), model)
+    with pytest.raises(InputError, match="unknown weights 'resnet18_small.best'"):
+        load_weights(model, "resnet18_small.best")
+    with pytest.raises(InputError, match="there is no weight file 'resnet18_small.pth.tar2.ckpt'"):
+        load_weights(model, "resnet18_small.pth.tar2.ckpt")
+
+
+def test_the_home_folder(weight_file, monkeypatch):
+    model, path = weight_file
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert_same_weights(load_weights(zeros_like(model), f"~/{path.name}"), model)
+
+
+@pytest.mark.parametrize("name", HUB_FILES)
+def test_a_copy_of_a_hub_s_repository(tmp_path, name):
+    model = small_resnet("gap")
+    write_repository(tmp_path, name, export_weights(model))
+    assert_same_weights(load_weights(zeros_like(model), tmp_path), model)
+    assert_same_weights(load_weights(zeros_like(model), tmp_path / name), model)
+
+
+def write_repository(folder, name: str, weights) -> None:
+    """Write weights under a name of the hub's, in three shards where it is an index."""
+
+    def write(path, part):
+        save(path, dict(part)) if path.suffix == ".bin" else safetensors.numpy.save_file(dict(part), path)
+
+    if not name.endswith(".index.json"):
+        write(folder / name, weights)
+        return
+    stem, kind = name.removesuffix(".index.json").split(".")
+    files = {}
+    for shard in range(3):
+        file = f"{stem}-0000{shard + 1}-of-00003.{kind}"
+        part = {key: array for i, (key, array) in enumerate(weights.items()) if i % 3 == shard}
+        write(folder / file, part)
+        files |= dict.fromkeys(part, file)
+    (folder / name).write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": files}))
+
+
+def test_shards_of_the_hub(tmp_path, monkeypatch):
+    model, asked = small_resnet("gap"), []
+    write_repository(tmp_path, "model.safetensors.index.json", export_weights(model))
+
+    def download(repository, name):
+        asked.append(name)
+        if not (tmp_path / name).exists():
+            raise huggingface_hub.errors.EntryNotFoundError("no such file")
+        return str(tmp_path / name)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert_same_weights(load_weights(zeros_like(model), "hf://owner/repo"), model)
+    assert asked[2:] == [f"model-0000{shard}-of-00003.safetensors" for shard in (1, 2, 3)]
+    (tmp_path / "model-00002-of-00003.safetensors").unlink()
+    with pytest.raises(
+        InputError, match="holds no model-00002-of-00003.safetensors, which model.safetensors.index.json"
+    ):
+        load_weights(model, "hf://owner/repo")
+
+
+def index_of(tmp_path, content) -> str:
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    with pytest.raises(InputError) as caught:
+        load_weights(small_resnet("gap"), path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../a.safetensors", "/etc/a.safetensors", "b/a.safetensors", "b\\a.safetensors", "a\0.safetensors"),
+        *("..", "", "a.pth", ".safetensors", "..safetensors"),
+    ],
+)
+def test_an_index_names_files_beside_it_alone(tmp_path, name):
+    assert "expected .safetensors files beside it, without a folder" in index_of(tmp_path, {"weight_map": {"a": name}})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"[" * 100_000, b"[]", b"{}", b"\xff\xfe", b"1" * 5000, b"null"),
+        *(b'{"weight_map": []}', b'{"weight_map": {}}', b'{"weight_map": {"a": 1}}', b'{"weight_map": "a"}'),
+    ],
+)
+def test_what_is_no_index(tmp_path, content):
+    assert "is no index of shards" in index_of(tmp_path, content)
+
+
+def test_shards_that_are_not_there_are_listed(tmp_path):
+    files = {"a": "a.safetensors", "b": "b.safetensors", "c": "c.safetensors"}
+    safetensors.numpy.save_file({"b": np.zeros(1)}, tmp_path / "b.safetensors")
+    assert "not beside it: a.safetensors, c.safetensors." in index_of(tmp_path, {"weight_map": files})
+
+
+@pytest.mark.parametrize("files", [{"a": 1}, {"a": 1, "b": 1, "c": 1}, {"a": 1, "b": 2}])
+def test_shards_hold_what_their_index_says(tmp_path, files):
+    for shard in (1, 2):
+        safetensors.numpy.save_file({"a": np.zeros(1), "b": np.zeros(1)}, tmp_path / f"{shard}.safetensors")
+    named = {key: f"{shard}.safetensors" for key, shard in files.items()}
+    assert "does not hold what model.safetensors.index.json says" in index_of(tmp_path, {"weight_map": named})
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("timm/resnet50.a1_in1k", "give hf://timm/resnet50.a1_in1k"),
+        ("microsoft/resnet-50", "give hf://microsoft/resnet-50"),
+        ("https://example.org/owner/repo/blob/main/a.pth", "give hf://owner/repo; else download the file"),
+        ("https://example.org/", "download the file, and give its path"),
+        ("s3://bucket/a.pth", "download the file, and give its path"),
+        ("hf://owner/repo/../../a.pth", "of letters, digits"),
+        ("hf://../repo", "of letters, digits"),
+        ("hf://owner/..", "of letters, digits"),
+        ("hf://owner/a..b", "of letters, digits"),
+        ("hf://owner/repo//a.pth", "of letters, digits"),
+        ("hf://owner/repo/a b", "of letters, digits"),
+        ("hf://owner/repo\n", "of letters, digits"),
+        ("hf://owner/répo", "of letters, digits"),
+        ("hf://owner/repo?revision=1", "of letters, digits"),
+        (f"hf://owner/{'a' * 5000}", "at most 400 characters"),
+        ("a" * 5000, "name too long"),
+        (f"{'a' * 5000}.pth", "name too long"),
+        ("a\0b.pth", "null"),
+        ("", "is a directory|no checkpoint"),
+        ("/dev/null", "'/dev/null' is a device"),
+        ("/dev/zero", "'/dev/zero' is a device"),
+    ],
+)
+def test_what_is_no_place_for_weights(source, said, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: pytest.fail("the hub was asked"))
+    with pytest.raises(InputError, match=re.compile(said, re.IGNORECASE)) as caught:
+        load_weights(small_resnet("gap"), source)
+    assert len(str(caught.value)) < 1000
+
+
+def test_offline_each_file_may_be_in_the_cache(weight_file, monkeypatch):
+    model, path = weight_file
+
+    def download(_, name):
+        if name != "pytorch_model.bin":
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not here")
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(InputError, match="the hub cannot be reached"):
+        load_weights(model, "hf://owner/repo")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert_same_weights(load_weights(zeros_like(model), "hf://owner/repo"), model)
+
+
+# Hostile files
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".safetensors.index.json"])
+def test_files_that_are_none(tmp_path, suffix):
+    pipe, sparse = tmp_path / f"pipe{suffix}", tmp_path / f"sparse{suffix}"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is a pipe"):
+        load_weights(small_resnet("gap"), pipe)
+    with sparse.open("wb") as file:
+        file.truncate(60 * 2**30)
+    with pytest.raises(InputError, match="expected at most|larger than"):
+        load_weights(small_resnet("gap"), sparse)
+
+
+def header(content: dict[str, object], data: bytes = b"") -> bytes:
+    said = json.dumps(content).encode()
+    return struct.pack("<Q", len(said)) + said + data
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("F8_E4M3", 8), ("F8_E5M2", 8), ("F8_E8M0", 8), ("F4", 4), ("F6_E2M3", 6), ("C64", 64)]
+)
+def test_numbers_without_their_scales(tmp_path, dtype, size):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(header({"a": {"dtype": dtype, "shape": [8], "data_offsets": [0, size]}}, bytes(size)))
+    with pytest.raises(InputError, match=f"holds {dtype} numbers \\(a and 0 more\\)"):
+        read_file(path)
+
+
+ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header({"a": ONE | {"shape": [2**40]}}, bytes(8)),
+        header({"a": ONE | {"shape": [2**64]}}, bytes(8)),
+        header({"a": ONE | {"shape": [-1]}}, bytes(8)),
+        header({"a": ONE | {"data_offsets": [0, 2**40]}}, bytes(8)),
+        header({"a": ONE | {"data_offsets": [8, 0]}}, bytes(8)),
+        header({"a": ONE | {"dtype": "X"}}, bytes(8)),
+        header({"a" * 5000: ONE | {"dtype": "X"}}, bytes(8)),
+        header({"a": ONE, "b": ONE}, bytes(8)),
+        header({"a": 1}),
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 100_000) + b"[" * 100_000,
+    ],
+)
+def test_forged_safetensors(tmp_path, content):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is no whole .safetensors file") as caught:
+        read_file(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_bfloat16_in_safetensors(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    values = np.arange(8, dtype=ml_dtypes.bfloat16)
+    path.write_bytes(header({"a": {"dtype": "BF16", "shape": [8], "data_offsets": [0, 16]}}, values.tobytes()))
+    np.testing.assert_array_equal(read_file(path).arrays["a"], values)
+
+
+def test_a_plain_file_has_no_average(weight_file):
+    model, path = weight_file
+    with pytest.raises(InputError, match="holds no moving average"):
+        load_weights(model, path, average=True)

@@ -195,6 +195,14 @@ def test_the_model_is_not_changed_when_arrays_are():
     chex.assert_trees_all_equal(nnx.state(loaded), nnx.state(network("resnet")))
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_network_for_other_images(channels):
+    weights = dict(exported("resnet", "torchvision"))
+    weights["conv1.weight"] = np.zeros((16, channels, 5, 5), np.float32)
+    with pytest.raises(InputError, match=f"of a network for images of {channels} channels instead of 3"):
+        assert_loads(weights)
+
+
 def test_messages_are_bounded():
     weights = exported("resnet", "torchvision") | {f"{i} {'a' * 5000}": np.zeros(1) for i in range(2000)}
     with pytest.raises(InputError, match="2000 problems") as caught:

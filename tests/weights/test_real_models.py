@@ -1,14 +1,15 @@
-"""The same numbers as torchvision's and timm's own models, with random weights, in both directions."""
+"""The same numbers as torchvision's, timm's and transformers' own models, with random weights, in both directions."""
 
 import numpy as np
 import pytest
 
 from castream_jax import create_model, export_weights, load_torch_weights, load_weights
 from tests.networks import forward
-from tests.torch_models import import_timm, import_torch, import_torchvision
+from tests.torch_models import build_transformers, import_timm, import_torch, import_torchvision
 
 RESNETS = ("resnet18", "resnet50")
-CASES = [(library, name) for library in ("torchvision", "timm") for name in (*RESNETS, "convnext_tiny")]
+LIBRARIES = ("torchvision", "timm", "transformers")
+CASES = [(library, name) for library in LIBRARIES for name in (*RESNETS, "convnext_tiny")]
 TOLERANCE = 1e-4  # of the logits' scale
 
 
@@ -18,6 +19,8 @@ def build(library: str, name: str, num_classes: int = 7):
     torch.manual_seed(0)
     if library == "timm":
         model = import_timm().create_model(name, num_classes=num_classes)
+    elif library == "transformers":
+        model = build_transformers(name, num_classes)
     else:
         model = getattr(import_torchvision().models, name)(num_classes=num_classes)
     with torch.no_grad():
@@ -26,7 +29,7 @@ def build(library: str, name: str, num_classes: int = 7):
                 tensor.uniform_(0.5, 2)
             elif key.endswith("running_mean") or key.endswith("bias"):
                 tensor.normal_(0, 0.2)
-            elif key.endswith(("layer_scale", "gamma")):
+            elif key.endswith(("layer_scale", "gamma", "layer_scale_parameter")):
                 tensor.uniform_(0.1, 0.5)
             elif tensor.ndim > 1:
                 tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5)
@@ -40,7 +43,8 @@ def pictures(size: int = 96) -> np.ndarray:
 def logits_of(model, images: np.ndarray) -> np.ndarray:
     torch = import_torch()
     with torch.no_grad():
-        return model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+        found = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    return getattr(found, "logits", found).numpy()
 
 
 def assert_close(found, expected: np.ndarray) -> None:
@@ -63,7 +67,7 @@ def test_our_weights_give_our_logits_there(library, name):
     theirs, images = build(library, name), pictures()
     weights = {key: tensor.numpy() for key, tensor in theirs.state_dict().items()}
     ours = load_torch_weights(create_model(name, "gap", num_classes=7), weights)
-    scheme = "timm" if (library, name) == ("timm", "convnext_tiny") else "torchvision"
+    scheme = "torchvision" if library == "timm" and name in RESNETS else library
     exported = {key: torch.from_numpy(array) for key, array in export_weights(ours, scheme).items()}
     fresh = build(library, name)
     for parameter in fresh.parameters():

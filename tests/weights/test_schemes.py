@@ -34,7 +34,7 @@ def abstract(name: str, pooling: str = "gap"):
 def test_names_and_shapes_are_the_publishers(published):
     scheme_name, name = published.split()
     # timm names its ResNets as torchvision does.
-    scheme = find_scheme("torchvision" if name.startswith("resnet") else scheme_name, name)
+    scheme = find_scheme("torchvision" if (scheme_name, name[:6]) == ("timm", "resnet") else scheme_name, name)
     ours = {}
     for path, variable in nnx.to_flat_state(nnx.state(abstract(name))):
         key = scheme.key(path)
@@ -68,13 +68,13 @@ def test_the_scheme_is_recognised_whatever_the_order(build):
             chex.assert_trees_all_equal(nnx.state(loaded), nnx.state(model))
 
 
-@pytest.mark.parametrize("scheme_name", ["timm", "facebookresearch"])
+@pytest.mark.parametrize("scheme_name", ["timm", "facebookresearch", "transformers"])
 def test_a_stream_has_no_name_in_timm(scheme_name):
     with pytest.raises(InputError, match=f"{scheme_name}'s naming has no stream"):
         export_weights(small_convnext("ca"), scheme_name)
 
 
-@pytest.mark.parametrize("scheme_name", ["timm", "facebookresearch", "torchvision"])
+@pytest.mark.parametrize("scheme_name", ["timm", "facebookresearch", "torchvision", "transformers"])
 def test_gap_weights_of_every_scheme_may_fill_a_ca_network(scheme_name, caplog):
     gap, ca = small_convnext("gap"), small_convnext("ca")
     with caplog.at_level("INFO", logger="castream_jax"):

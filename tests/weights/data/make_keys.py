@@ -1,4 +1,6 @@
-"""Writes keys.json: the keys and shapes of torchvision's and timm's own models. Needs the extra `torch`.
+"""Writes keys.json: the keys and shapes of torchvision's, timm's and transformers' own models.
+
+Needs the extra `torch`, and transformers.
 
 python -m tests.weights.data.make_keys
 """
@@ -7,7 +9,7 @@ import json
 from pathlib import Path
 
 from castream_jax.models.classifier import ARCHITECTURES
-from tests.torch_models import import_timm, import_torch, import_torchvision
+from tests.torch_models import build_transformers, import_timm, import_torch, import_torchvision
 
 
 def main() -> None:
@@ -19,6 +21,7 @@ def main() -> None:
             continue
         with torch.device("meta"):
             models = {"torchvision": getattr(torchvision.models, name)(), "timm": timm.create_model(name)}
+            models["transformers"] = build_transformers(name, num_classes=1000)
         for scheme, model in models.items():
             found[f"{scheme} {name}"] = {
                 key: list(value.shape) for key, value in model.state_dict().items() if "num_batches" not in key
