@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "masking": set(),
     "replacement": set(),
     "locking": set(),
+    "regular_files": set(),
     "trees": set(),
     "config": set(),
     "cpu": set(),
@@ -31,14 +32,14 @@ MAY_IMPORT = {
     "metrics": {"passes"},
     "drawing": {"names", "masking", "replacement"},
     "checkpoints": {"failures", "limits", "sharding", "trees"},
-    "weights": {"models", "checkpoints"},
-    "data": {"config", "locking", "replacement", "cpu", "ending", "models.inputs"},
+    "weights": {"models", "checkpoints", "regular_files"},
+    "data": {"config", "locking", "replacement", "cpu", "ending", "regular_files", "models.inputs"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking"},
     "evaluation": {"models", "data", "metrics", "config", "sharding", "version"}
     | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "ending", "cpu", "names"}
     | {"drawing", "training.accuracy", "training.network", "training.preprocessing"},
-    "explanation": {"models", "data", "config", "version", "command", "attribution", "masking"}
+    "explanation": {"models", "data", "config", "version", "command", "attribution", "masking", "regular_files"}
     | {"replacement", "evaluation", "training.network", "training.preprocessing", "names", "drawing"},
     "arrays": {"models"},
     "api": {"arrays", "models", "data", "metrics", "placement", "evaluation", "explanation"},

@@ -75,17 +75,27 @@ def test_a_closed_pipe_ends_nothing(output):
 def test_a_full_disk_is_told_at_the_end(output, flush):
     output(os.open("/dev/full", os.O_WRONLY))
     done = []
-    with pytest.raises(RunError, match="No space left on device"), standard_streams():
-        print("table", flush=flush)
-        done.append("all else")
+
+    def work() -> None:
+        with standard_streams():
+            print("table", flush=flush)
+            done.append("all else")
+
+    with pytest.raises(RunError, match="No space left on device"):
+        work()
     assert done == ["all else"]
 
 
 def test_another_error_is_not_hidden_by_the_outputs(output):
     output(os.open("/dev/full", os.O_WRONLY))
-    with pytest.raises(KeyError), standard_streams():
-        print("table", flush=True)
-        raise KeyError("the cause")
+
+    def work() -> None:
+        with standard_streams():
+            print("table", flush=True)
+            raise KeyError("the cause")
+
+    with pytest.raises(KeyError):
+        work()
 
 
 def test_a_process_without_streams_works(monkeypatch):

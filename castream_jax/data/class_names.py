@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from castream_jax.data.notices import say_once
-from castream_jax.data.regular_files import read_regular
 from castream_jax.errors import InputError
+from castream_jax.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 

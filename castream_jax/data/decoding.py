@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 MAX_PIXELS = 110_000_000
 """Of a picture: what nearly all cameras and phones make, and a gigabyte while it is decoded."""
+MAX_BYTES = 2**28
+"""Of a picture's file, 256 MiB: more than any within `MAX_PIXELS` is worth."""
 MAX_SIDE = 1_000_000
 """Of a picture: the memory of resizing grows with its sides."""
 ORIENTATION, REDUCED, DNG = 0x0112, 0x00FE, 0xC612

@@ -10,10 +10,11 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from castream_jax.data.class_names import LIST, find_list, order_folders, read_class_list, word_names
-from castream_jax.data.files import read_file
+from castream_jax.data.decoding import MAX_BYTES
 from castream_jax.data.listing import PassedOver, find_loops, is_loop, list_pictures
 from castream_jax.data.notices import say_once
 from castream_jax.errors import InputError
+from castream_jax.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class ImageFolder:
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
         name = self.names[index].decode()
-        return {"image": read_file(self.directory / name), "label": int(self.labels[index]), "id": name}
+        return {"image": read_regular(self.directory / name, MAX_BYTES), "label": int(self.labels[index]), "id": name}
 
     def locate(self, index: int) -> str:
         """Return a picture's file, for messages."""

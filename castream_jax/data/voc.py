@@ -9,8 +9,8 @@ from xml.parsers import expat
 import numpy as np
 from jaxtyping import Float
 
-from castream_jax.data.regular_files import read_regular
 from castream_jax.errors import InputError
+from castream_jax.regular_files import read_regular
 
 LARGEST = 4_000_000
 """Bytes of a file: those of ImageNet have less than a hundredth."""

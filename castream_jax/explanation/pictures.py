@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from castream_jax.data.decoding import Decoding, Picture, decode
-from castream_jax.data.files import read_file
+from castream_jax.data.decoding import MAX_BYTES, Decoding, Picture, decode
 from castream_jax.data.formats import NAMES
 from castream_jax.data.listing import PassedOver, list_pictures, walk
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, escape
+from castream_jax.regular_files import read_regular
 
 LONGEST = 150
 """Bytes of a name, before a number and a suffix; file systems take 255."""
@@ -89,7 +89,7 @@ def read_picture(path: Path, decoding: Decoding) -> Picture:
       InputError: no such file, or no picture.
     """
     try:
-        encoded = read_file(path)
+        encoded = read_regular(path, MAX_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {name_path(path)}: {error.strerror}") from error
     except InputError as error:

@@ -10,9 +10,9 @@ from flax import nnx
 
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
+from castream_jax.weights.bounds import short
 from castream_jax.weights.matching import LINEAR, find_outside, match
 from castream_jax.weights.names import IGNORED, Scheme, find_scheme
-from castream_jax.weights.regular import short
 from castream_jax.weights.wrappers import list_names
 
 LOG = logging.getLogger(__name__)

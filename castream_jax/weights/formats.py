@@ -9,8 +9,8 @@ import numpy as np
 import safetensors
 
 from castream_jax.errors import InputError
+from castream_jax.weights.bounds import check_regular, short
 from castream_jax.weights.pickled import read_pickled
-from castream_jax.weights.regular import check_regular, short
 from castream_jax.weights.shards import is_index, read_shards
 from castream_jax.weights.wrappers import StateDict, take_state_dict
 

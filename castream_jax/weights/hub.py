@@ -9,7 +9,7 @@ import huggingface_hub.constants
 import huggingface_hub.errors
 
 from castream_jax.errors import InputError
-from castream_jax.weights.regular import exists, short
+from castream_jax.weights.bounds import exists, short
 from castream_jax.weights.shards import HUB_FILES, is_index, list_shards
 
 HUB, TORCH = "hf://", "torchhub://"

@@ -13,7 +13,7 @@ from typing import Literal
 
 from castream_jax.errors import choose
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
-from castream_jax.weights.regular import exists
+from castream_jax.weights.bounds import exists
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".json")
 """Of weight files: what ends so is no misspelt name."""

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from castream_jax.errors import InputError
+from castream_jax.weights.bounds import check_regular
 from castream_jax.weights.labels import DOWNLOAD_AGAIN
 from castream_jax.weights.legacy import read_legacy
-from castream_jax.weights.regular import check_regular
 from castream_jax.weights.unpickler import SAVE_AGAIN, Unpickler
 
 NO_ZIP = (

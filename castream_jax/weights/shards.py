@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from castream_jax.errors import InputError
+from castream_jax.weights.bounds import LARGEST, check_regular
 from castream_jax.weights.labels import DOWNLOAD_AGAIN
-from castream_jax.weights.regular import LARGEST, check_regular
 from castream_jax.weights.wrappers import list_names
 
 INDEX = ".index.json"

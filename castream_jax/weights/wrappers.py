@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from castream_jax.errors import InputError
+from castream_jax.weights.bounds import short
 from castream_jax.weights.labels import Opaque
-from castream_jax.weights.regular import short
 
 LOG = logging.getLogger(__name__)
 WRAPPERS = ("model_sdict", "state_dict", "model", "model_state_dict", "net", "network")

@@ -156,7 +156,7 @@ def test_what_is_no_list_is_refused_at_once(tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
             read_class_list(str(tmp_path / file))
     (root / "classes.txt").symlink_to("/dev/zero")
-    with pytest.raises(InputError, match=r"classes\.txt cannot be read \(it is no regular file\)"):
+    with pytest.raises(InputError, match=r"classes\.txt cannot be read \(it is a device: expected a file"):
         open_folder(root, "val")
     (root / "classes.txt").unlink()
     (root / "classes.txt").symlink_to("nowhere")

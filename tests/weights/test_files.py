@@ -321,9 +321,9 @@ def test_shards_hold_what_their_index_says(tmp_path, files):
         ("a" * 5000, "name too long"),
         (f"{'a' * 5000}.pth", "name too long"),
         ("a\0b.pth", "null"),
-        ("", "is a directory|no checkpoint"),
-        ("/dev/null", "'/dev/null' is a device"),
-        ("/dev/zero", "'/dev/zero' is a device"),
+        ("", "it is a folder|no checkpoint"),
+        ("/dev/null", "'/dev/null': it is a device"),
+        ("/dev/zero", "'/dev/zero': it is a device"),
     ],
 )
 def test_what_is_no_place_for_weights(source, said, monkeypatch):
@@ -355,11 +355,11 @@ def test_offline_each_file_may_be_in_the_cache(weight_file, monkeypatch):
 def test_files_that_are_none(tmp_path, suffix):
     pipe, sparse = tmp_path / f"pipe{suffix}", tmp_path / f"sparse{suffix}"
     os.mkfifo(pipe)
-    with pytest.raises(InputError, match="is a pipe"):
+    with pytest.raises(InputError, match="it is a pipe"):
         load_weights(small_resnet("gap"), pipe)
     with sparse.open("wb") as file:
         file.truncate(60 * 2**30)
-    with pytest.raises(InputError, match="expected at most|larger than"):
+    with pytest.raises(InputError, match="bytes: at most"):
         load_weights(small_resnet("gap"), sparse)
 
 

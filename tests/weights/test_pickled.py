@@ -133,7 +133,7 @@ def test_other_files_of_torch_are_refused(name, said):
 def test_no_file(tmp_path):
     with pytest.raises(InputError, match="there is no weight file '.*none.pth'"):
         read_pickled(tmp_path / "none.pth")
-    with pytest.raises(InputError, match="is a directory"):
+    with pytest.raises(InputError, match="it is a folder"):
         read_pickled(tmp_path)
 
 

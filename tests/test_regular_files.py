@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from castream_jax.data import files
-from castream_jax.data.files import MAX_BYTES, read_file
+from castream_jax import regular_files
 from castream_jax.errors import InputError
+from castream_jax.regular_files import read_regular
+
+MOST = 2**28
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file of at most `MOST` bytes."""
+    return read_regular(path, MOST)
 
 
 def test_a_file_is_read(tmp_path):
@@ -40,11 +47,10 @@ def test_size_is_bounded(tmp_path, monkeypatch):
     sparse = tmp_path / "sparse.png"
     with sparse.open("wb") as file:
         file.truncate(100 * 2**30)
-    with pytest.raises(InputError, match=rf"it has 107,374,182,400 bytes: at most {MAX_BYTES:,} are read"):
+    with pytest.raises(InputError, match=rf"it has 107,374,182,400 bytes: at most {MOST:,} are read"):
         read_file(sparse)
-    monkeypatch.setattr(files, "MAX_BYTES", 10)
     grown = tmp_path / "grown"  # while it is read, as a log or one of /proc
     grown.write_bytes(bytes(11))
-    monkeypatch.setattr(files, "check_file", lambda status: None)
+    monkeypatch.setattr(regular_files, "check_status", lambda status, largest: None)
     with pytest.raises(InputError, match="more than 10 bytes"):
-        read_file(grown)
+        read_regular(grown, 10)

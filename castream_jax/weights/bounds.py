@@ -1,20 +1,12 @@
-"""Files that are safe to open: regular ones, of a size that a network's weights may have."""
+"""What a weight file may be at most, and how its names are shown."""
 
-import stat
 from pathlib import Path
 
 from castream_jax.errors import InputError
+from castream_jax.regular_files import check_status
 
 LARGEST = 2**33
 """In bytes. The largest network here has 0.8 GB of weights; with Adam's state and a moving average, four times that."""
-
-KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
 
 
 def check_regular(path: Path) -> int:
@@ -30,14 +22,12 @@ def check_regular(path: Path) -> int:
     except (OSError, ValueError) as error:  # a name that is too long, or holds a null
         said = getattr(error, "strerror", None) or error
         raise InputError(f"cannot open the weight file {short(str(path))!r}: {said}.") from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = KINDS.get(stat.S_IFMT(found.st_mode), "no file")
-        raise InputError(f"{str(path)!r} is {kind}: expected a file of weights.")
-    if found.st_size > LARGEST:
+    try:
+        check_status(found, LARGEST)
+    except InputError as error:
         raise InputError(
-            f"{str(path)!r} has {found.st_size} bytes: expected at most {LARGEST}, which is several times what the "
-            "largest network here needs. Save the network's state dict alone."
-        )
+            f"cannot read the weight file {short(str(path))!r}: {error} Expected the state dict of a network alone."
+        ) from error
     return found.st_size
 
 
