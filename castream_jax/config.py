@@ -29,8 +29,9 @@ class DataConfig:
     directory: str = ""
     """Where TFDS keeps datasets; empty: TFDS's own default."""
     boxes: str = ""
-    """For evaluation: a folder of PASCAL VOC files that say where objects are, as ImageNet has: `<class>/<picture>.xml`
-    below it, or `<picture>.xml` where no other picture or file has that name; empty: what the dataset holds."""
+    """For evaluation: a folder of PASCAL VOC files that say where objects are, as ImageNet's come:
+    `<class>/<picture>.xml` in it, or `<picture>.xml` where no other picture or file has that name; empty: what the
+    dataset holds."""
     boxes_of: Literal["class", "all"] = "class"
     """Whose boxes count, where such files name their objects: those of the picture's class, or all."""
     train_split: str = "train"

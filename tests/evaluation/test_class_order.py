@@ -26,15 +26,14 @@ def experiment(demo_directory, tmp_path_factory):
         (folder / f"{i}.png").write_bytes(source[i]["image"])
     gap = ca.create_model("resnet18_small", pooling="gap", num_classes=10)
     save_file(export_weights(gap), place / "weights.safetensors")
+    config = EvaluationConfig(split="test", num_images=8, batch_size=8, attributions=("grad_cam",), num_figures=1)
     return dataclasses.replace(
         small_experiment(str(demo_directory)),
         weights=str(place / "weights.safetensors"),
         backbone=StageConfig(epochs=0),
         model=ModelConfig(name="resnet18_small", pooling="gap"),
         data=DataConfig(name="image_folder", directory=str(place / "pictures"), image_size=32),
-        evaluation=EvaluationConfig(
-            split="test", num_images=8, batch_size=8, attributions=("grad_cam",), num_figures=1
-        ),
+        evaluation=config,
     )
 
 

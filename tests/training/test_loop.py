@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import resource
 import shutil
@@ -232,7 +233,8 @@ def test_the_average_is_the_result_and_is_resumed(demo_directory, tmp_path):
     assert state_digest(train(plain, tmp_path / "plain")) != state_digest(model)
 
 
-def test_pretrained_weights_replace_the_first_stage(demo_directory, tmp_path):
+def test_pretrained_weights_replace_the_first_stage(demo_directory, tmp_path, caplog):
+    caplog.set_level(logging.WARNING, "castream_jax")
     gap = create_model("resnet18_small", "gap", num_classes=10, seed=3)
     save_file(export_weights(gap), tmp_path / "weights.safetensors")
     experiment = small_experiment(
@@ -244,6 +246,7 @@ def test_pretrained_weights_replace_the_first_stage(demo_directory, tmp_path):
     model = train(experiment, tmp_path / "run")
     assert state_digest(model.poolings()["gap"]) == state_digest(gap)
     assert not (tmp_path / "run" / "checkpoints" / "backbone").exists()
+    assert sum("guessing one of 10 classes" in text for text in caplog.messages) == 1  # these weights know nothing
 
 
 @pytest.mark.parametrize(
