@@ -22,7 +22,7 @@ from castream_jax.compilation import keep_compiled_programs
 from castream_jax.cpu import use_onednn_for_bfloat16
 from castream_jax.ending import ends_in_a_message
 from castream_jax.errors import InputError, printable, unknown
-from castream_jax.limits import check_open_files
+from castream_jax.limits import check_address_space, check_open_files
 from castream_jax.sharding import start_processes
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +55,7 @@ def run(
     with ends_in_a_message():
         show_log()
         check_open_files()
+        check_address_space()
         use_onednn_for_bfloat16()
         if set(argv[1:]) & {"--help", "-h", "-help", "--helpfull"}:
             own = [f"\n  {f'--{name}':<23}{text}" for name, text in switches.items()]

@@ -10,6 +10,19 @@ OPEN_FILES = 128
 ENOUGH_OPEN_FILES = 4096
 """As many as are asked for where that is allowed: each process that decodes images takes some."""
 
+ADDRESS_SPACE = 2**32
+"""Bytes. JAX reserves 2 GB before it computes anything, and its compilers end a process that gets no more."""
+
+
+def check_address_space() -> None:
+    """Raise `RunError` if this process may address so little memory that JAX would end it without a word."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+        raise RunError(
+            f"this process may use {limit // 1024:,} kB of memory: expected {ADDRESS_SPACE // 1024:,} or more, as JAX "
+            "reserves more than it fills. Raise the limit (ulimit -v unlimited) and run the same command again."
+        )
+
 
 def check_open_files() -> None:
     """Let this process open as many files as it is allowed to.

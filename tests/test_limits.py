@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from castream_jax.errors import RunError
-from castream_jax.limits import ENOUGH_OPEN_FILES, check_file_size, check_open_files
+from castream_jax.limits import ENOUGH_OPEN_FILES, check_address_space, check_file_size, check_open_files
 
 
 @pytest.fixture
@@ -38,6 +38,14 @@ def test_too_few_open_files(limits, allowed):
     limits[resource.RLIMIT_NOFILE] = (allowed, allowed)
     with pytest.raises(RunError, match=f"may open {allowed} files at once.*ulimit -n 128"):
         check_open_files()
+
+
+def test_too_little_memory_to_address(limits):
+    limits[resource.RLIMIT_AS] = (2**32, 2**32)
+    check_address_space()
+    limits[resource.RLIMIT_AS] = (2_000_000 * 1024,) * 2
+    with pytest.raises(RunError, match="use 2,000,000 kB of memory.*ulimit -v"):
+        check_address_space()
 
 
 def test_files_that_are_too_large(limits):
