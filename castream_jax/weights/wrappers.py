@@ -58,18 +58,20 @@ def take_state_dict(content: Any, path: Path, average: bool = False) -> StateDic
             )
         (name,) = found
         LOG.info("%s: taking %r out of %s", path, name, list_names(map(_describe, content.items())))
-        if found is averages:
-            LOG.info("%s: %r is a moving average of the weights", path, name)
-            is_average = True
-        elif averages:
+        is_average |= found is averages
+        if averages and not is_average:
             LOG.info(
-                "%s: taking the weights themselves; the moving average beside them, %r, is taken with average=True",
+                "%s: taking the weights themselves; the moving average beside them, %r, is taken with average=True "
+                "(--config.weights_average=True)",
                 path,
                 averages[0],
             )
         content = content[name]
     _check_state_dict(content, path)
-    return StateDict(content, is_average or any(key.split(".")[-1] == COUNTER for key in content))
+    is_average |= any(key.split(".")[-1] == COUNTER for key in content)
+    if is_average:
+        LOG.info("%s: the weights are a moving average over training", path)
+    return StateDict(content, is_average)
 
 
 def list_names(names: Iterable[Any]) -> str:

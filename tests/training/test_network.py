@@ -1,0 +1,42 @@
+"""The network that training starts from, and what is said of its weights."""
+
+import logging
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from castream_jax import export_weights
+from castream_jax.checkpoints import Checkpoints
+from castream_jax.config import Experiment, ModelConfig
+from castream_jax.training.network import build_network, checkpoint_directory, load_trained
+from tests.networks import small_resnet
+from tests.weights.archives import save
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Return a file with the weights of a GAP network, and their average, which is their double."""
+    weights = export_weights(small_resnet("gap"))
+    doubled = {key: 2 * array for key, array in weights.items()}
+    return str(save(tmp_path / "weights.pth", {"state_dict": weights, "state_dict_ema": doubled}))
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_the_average_is_a_setting(checkpoint, average):
+    experiment = Experiment(
+        "test", model=ModelConfig("resnet18_small", "gap"), weights=checkpoint, weights_average=average
+    )
+    found = build_network(experiment, 5).classifier.linear.bias[...]
+    np.testing.assert_array_equal(found, small_resnet("gap").classifier.linear.bias[...] * (1 + average))
+
+
+def test_a_stream_to_be_trained_is_no_warning_and_a_trained_one_not_fresh(checkpoint, tmp_path, caplog):
+    experiment = Experiment("test", model=ModelConfig("resnet18_small", "ca"), weights=checkpoint)
+    with caplog.at_level(logging.INFO, logger="castream_jax"):
+        model = build_network(experiment, 5)
+    assert [record.levelname for record in caplog.records if "fresh" in record.message] == ["INFO"]
+    assert "fresh" in model.notes[0]
+    with Checkpoints(checkpoint_directory(tmp_path, "stream")) as checkpoints:
+        checkpoints.save(7, {"model": nnx.state(model)}, {})
+    assert load_trained(experiment, tmp_path, 5).notes == ()
