@@ -118,7 +118,14 @@ def check_colours(colours: Image.Image, stored: str) -> None:
 
 
 def values_of(image: Image.Image) -> Shaped[np.ndarray, "H W"]:
-    """Return the numbers in a mask as they are, whatever their depth; of colours, the largest channel's."""
-    if is_deep(image):
+    """Return the numbers in a mask as they are, whatever their depth: of a palette its indices, of colours the largest
+    channel's.
+
+    Raises:
+      InputError: some of it is transparent, which may mean the object or what is not.
+    """
+    if is_deep(image) or image.mode == "P":
         return np.asarray(image)
+    if image.mode in ("LA", "PA", "RGBA") and image.getchannel("A").getextrema() != (255, 255):
+        raise InputError("some of it is transparent: save it without alpha, the object as 255 and all else as 0.")
     return np.asarray(image.convert("RGB")).max(2)

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
 TRUTH = (*MASKS, *BOXES, "objects")
+ROUNDING = 1e-3
+"""How far a share may leave 0..1: datasets round boxes at the edge of a picture."""
 FIRST = 100
 """Records from which it is learned what all of them are like."""
 
@@ -91,7 +93,7 @@ def bring_boxes(
 ) -> Float[np.ndarray, "n 4"]:
     """Return a record's boxes in the frame of its picture; arguments are those of `object_mask`."""
     if "bbox_size" not in record:
-        return turn_boxes(boxes, UPRIGHT[orientation if turned else 1])
+        return turn_boxes(check_shares(boxes), UPRIGHT[orientation if turned else 1])
     file, said = record["bbox_file"], record["bbox_size"]
     try:
         fitted = fit_boxes(boxes, said, size, orientation, turned)
@@ -102,6 +104,18 @@ def bring_boxes(
         text = f"{file} is of a picture of another size and the same shape ({sizes}), as of a resized copy"
         say_once(log, f"{text}: its boxes are taken as shares of the sides, as those of all such files.", "sizes")
     return fitted
+
+
+def check_shares(boxes: Any) -> Float[np.ndarray, "n 4"]:
+    """Return the boxes of a dataset, (ymin, xmin, ymax, xmax), or raise `InputError` if they are no shares of sides."""
+    shares = np.asarray(boxes, np.float64).reshape(-1, 4)
+    is_share = (shares >= -ROUNDING) & (shares <= 1 + ROUNDING)  # NaN is not
+    wrong = shares[~(is_share.all(1) & (shares[:, :2] <= shares[:, 2:]).all(1))]
+    if len(wrong):
+        raise InputError(
+            f"a box is {wrong[0].tolist()}: expected (ymin, xmin, ymax, xmax) as shares of the sides, 0 to 1."
+        )
+    return shares
 
 
 def decode_mask(

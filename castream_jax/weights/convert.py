@@ -18,6 +18,7 @@ from castream_jax.weights.wrappers import list_names
 LOG = logging.getLogger(__name__)
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 """What weights may be: whole numbers and smaller floats are quantised, and mean nothing without their scales."""
+FINITE = float(np.finfo(np.float32).max)
 LISTED = 1000
 """How many problems a message lists: each array of ResNet-152 may be one."""
 
@@ -49,6 +50,10 @@ def load_torch_weights(
     Source: METHOD 1 for the correspondence.
     """
     source = {key.replace("_orig_mod.", ""): np.asarray(value) for key, value in state_dict.items()}
+    if len(source) < len(state_dict):
+        raise InputError(
+            "these weights hold an array twice, with _orig_mod. in its name and without: save one of them."
+        )
     source = {key: value for key, value in source.items() if not IGNORED.search(key)}
     graphdef, state = nnx.split(model)
     flat = dict(nnx.to_flat_state(state))
@@ -133,6 +138,11 @@ def _check_fit(model: Classifier, source: Mapping[str, np.ndarray], expected: Ma
         f"wrong dtype: {short(key)} is {array.dtype}, expected one of {', '.join(FLOATS)}"
         for key, array in fitting.items()
         if array.dtype.name not in FLOATS
+    ]
+    problems += [
+        f"too large for float32: {short(key)} reaches {np.nanmax(np.abs(array)):.3g}"
+        for key, array in fitting.items()
+        if array.dtype.name == "float64" and (np.isfinite(array) & (np.abs(array) > FINITE)).any()
     ]
     if problems:
         rest = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []

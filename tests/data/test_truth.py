@@ -86,7 +86,7 @@ def test_masks_that_cannot_be_used():
     record = {"mask": encode(np.zeros((6, 9), np.uint8))}
     with pytest.raises(InputError, match="mask is 9x6 and the picture 6x9: expected equal sizes"):
         object_mask(record, (6, 9), AS_IS)
-    with pytest.raises(InputError, match="cannot read its mask: it is damaged or not whole"):
+    with pytest.raises(InputError, match="cannot read its mask: there is no picture in 40 bytes"):
         object_mask({"mask": record["mask"][:40]}, (9, 6), AS_IS)
 
 
@@ -148,3 +148,38 @@ def test_the_demo_s_digits_stand_out_where_the_mask_says(records, resize):
         grey = np.asarray(resize(picture)).mean(-1)
         assert (mask <= box).all()
         assert abs(grey[mask].mean() - grey[box & ~mask].mean()) > 10
+
+
+@pytest.mark.parametrize(
+    "box", [[10, 10, 20, 20], [np.nan, 0, 1, 1], [0.9, 0.1, 0.1, 0.9], [0.1, 0.9, 0.9, 0.1], [0, 0, np.inf, 1]]
+)
+def test_boxes_that_are_no_shares_of_the_sides(box):
+    with pytest.raises(InputError, match=r"a box is \[.*\]: expected \(ymin, xmin, ymax, xmax\) as shares"):
+        object_mask({"bbox": [[0.1, 0.1, 0.2, 0.2], box]}, (64, 64), Resize(64, "squash"))
+
+
+def test_boxes_at_the_edge_and_no_boxes():
+    whole = object_mask({"bbox": [[-1e-6, 0, 1, 1.0000001]]}, (8, 8), Resize(8, "squash"))
+    assert whole is not None
+    assert whole.all()
+    nothing = object_mask({"bbox": np.zeros((0, 4))}, (8, 8), Resize(8, "squash"))
+    assert nothing is not None
+    assert not nothing.any()
+
+
+def test_a_palette_is_read_by_its_indices():
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[2:6, 2:6] = 1
+    mask = Image.fromarray(pixels).convert("P")
+    mask.putpalette([255, 255, 255, 0, 0, 0] + [0] * 762)  # white paper, black ink
+    encoded = io.BytesIO()
+    mask.save(encoded, "PNG")
+    np.testing.assert_array_equal(decode_mask(encoded.getvalue()), pixels > 0)
+
+
+def test_a_mask_that_is_told_by_alpha():
+    pixels = np.full((8, 8, 4), 255, np.uint8)
+    np.testing.assert_array_equal(decode_mask(encode(pixels)), np.ones((8, 8), bool))
+    pixels[2:6, 2:6, 3] = 0
+    with pytest.raises(InputError, match="some of it is transparent: save it without alpha"):
+        decode_mask(encode(pixels))
