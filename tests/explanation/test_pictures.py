@@ -189,7 +189,7 @@ def test_a_glob_of_folders_at_any_depth(tmp_path, monkeypatch):
     assert find_pictures(["**/x.png"]) == [abcx, abx, ax, x]
     assert find_pictures(["a/**/*.png"]) == [abcx, abx, ax]
     assert find_pictures(["**/b/**/*.png"]) == [abcx, abx]
-    assert find_pictures(["**/b/*.png"]) == find_pictures(["*/b/*"])[:1] == [abx]
+    assert find_pictures(["**/b/*.png"]) == [abx]
     assert set(find_pictures(["*/**"])) == {ax, abx, abcx}
 
 
