@@ -25,8 +25,7 @@ def main(places: int, guarded: str) -> None:
     endings: collections.Counter = collections.Counter()
     with tempfile.TemporaryDirectory() as place, tqdm(unit="damage") as bar:
         keep = () if guarded == "guarded" else (cache.keep_unguarded,)
-        cache.Computation(*keep).run(Path(place) / "whole")
-        files = len(list((Path(place) / "whole").glob("*-cache")))
+        files = cache.prepare(cache.Computation(*keep), Path(place))
         bar.total, first = files * places * 2, 0
         while first < bar.total:
             command = [sys.executable, "-m", cache.__name__, place, str(places), str(first), guarded]
