@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,8 @@ from flax import nnx
 from PIL import Image
 
 import castream_jax
-from castream_jax import PROTOCOLS, InputError, attribute, evaluate_maps, explain, placement
+from castream_jax import PROTOCOLS, InputError, Preprocessing, attribute, evaluate_maps, explain, placement
+from castream_jax.data.preprocess import Resize
 from castream_jax.evaluation.maps import METHODS, compute_maps, joint_probabilities
 from castream_jax.evaluation.measures import measure_maps
 from tests import goldens
@@ -306,3 +308,23 @@ def test_explain_says_what_is_not_a_number_and_what_has_nothing(tmp_path):
     assert nothing.remark(("score_cam", "gap"), 1) == ""
     with pytest.raises(InputError, match="one class: the softmax of one logit is 1"):
         explain(small_resnet(num_classes=1), IMAGES[:1])
+
+
+def test_explain_sees_pictures_as_the_network_was_trained(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("castream_jax"), "propagate", True)
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "a.png")
+    model = small_resnet()
+    model.preprocessing = Preprocessing(48, "crop", "bicubic", 64)
+    model.class_names = ("cat", "dog", "élan", "crane", "fly")
+    found = explain(model, tmp_path / "a.png", ["dog"], methods="attention")
+    np.testing.assert_array_equal(found.pictures[0].pixels, np.asarray(Resize(48, "crop", "bicubic", 64)(image)))
+    assert found.class_names == model.class_names
+    assert not caplog.records
+    other = explain(model, tmp_path / "a.png", methods="attention", size=96)
+    np.testing.assert_array_equal(other.pictures[0].pixels, np.asarray(Resize(96, "crop", "bicubic", 128)(image)))
+    assert "this network was trained on images of 48 pixels: size is 96" in caplog.text
+    caplog.clear()
+    explain(small_resnet(), tmp_path / "a.png", methods="attention", size=48)
+    assert "is not known: turned upright, put on white, squashed to 48x48" in caplog.text

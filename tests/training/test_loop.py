@@ -18,12 +18,14 @@ from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import ModelConfig, StageConfig
 from castream_jax.errors import InputError, RunError, Stopped
 from castream_jax.models.classifier import create_model
+from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
 from castream_jax.training import stage
 from castream_jax.training.loop import train
 from castream_jax.training.network import load_trained
 from castream_jax.training.state import split_state
 from castream_jax.trees import digest
 from castream_jax.weights.convert import export_weights
+from castream_jax.weights.files import load_weights
 from tests.training.small import small_experiment
 
 
@@ -55,6 +57,33 @@ def test_the_frozen_part_is_the_backbone_stages(trained):
     experiment, workdir, model = trained
     gap = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, pooling="gap"))
     assert state_digest(load_trained(gap, workdir, 10)) == state_digest(model.poolings()["gap"])
+
+
+def test_what_training_used_travels_with_the_network(trained):
+    experiment, workdir, _ = trained
+    loaded = load_weights(create_model("resnet18_small", num_classes=10), workdir)
+    assert loaded.preprocessing == Preprocessing(32)
+    assert loaded.class_names == tuple(map(str, range(10)))
+    open_size = dataclasses.replace(experiment.data, image_size=0)
+    assert load_trained(dataclasses.replace(experiment, data=open_size), workdir, 10).preprocessing == Preprocessing(32)
+
+
+def test_another_normalisation_travels_and_is_used(demo_directory, tmp_path):
+    half = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    experiment = small_experiment(str(demo_directory))
+    experiment = dataclasses.replace(
+        experiment,
+        data=dataclasses.replace(experiment.data, **half),
+        model=ModelConfig(name="resnet18_small", pooling="gap"),
+        backbone=dataclasses.replace(experiment.backbone, epochs=1),
+    )
+    model = train(experiment, tmp_path)
+    assert model.normalisation == Normalisation(**half)
+    silent = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, mean=(), std=()))
+    assert load_trained(silent, tmp_path, 10).normalisation == Normalisation(**half)
+    imagenet = dataclasses.replace(IMAGENET)
+    told = dataclasses.replace(experiment.data, mean=imagenet.mean, std=imagenet.std)
+    assert load_trained(dataclasses.replace(experiment, data=told), tmp_path, 10).normalisation == imagenet
 
 
 def test_running_again_trains_nothing(trained):

@@ -16,11 +16,12 @@ import pytest
 import safetensors.numpy
 from flax import nnx
 
-from castream_jax import InputError, Normalisation, create_model, export_weights, load_weights
+from castream_jax import InputError, Normalisation, Preprocessing, create_model, export_weights, load_weights
 from castream_jax.checkpoints import Checkpoints
 from castream_jax.models.classifier import ARCHITECTURES
+from castream_jax.models.description import describe_network
 from castream_jax.weights import known
-from castream_jax.weights.formats import read_file
+from castream_jax.weights.formats import DESCRIPTION, read_file
 from castream_jax.weights.shards import HUB_FILES
 from tests import goldens
 from tests.networks import small_convnext, small_resnet
@@ -416,3 +417,35 @@ def test_a_plain_file_has_no_average(weight_file):
     model, path = weight_file
     with pytest.raises(InputError, match="holds no moving average"):
         load_weights(model, path, average=True)
+
+
+# What is known of a network beside its arrays
+
+
+def test_an_export_of_ours_says_how_its_network_was_trained(tmp_path):
+    model = small_resnet("gap", num_classes=4)
+    model.preprocessing, model.class_names = Preprocessing(96), ("a", "b", "c", "d")
+    model.normalisation = Normalisation((0.5,) * 3, (0.25,) * 3)
+    path = tmp_path / "ours.safetensors"
+    safetensors.numpy.save_file(
+        export_weights(model), path, metadata={DESCRIPTION: json.dumps(describe_network(model))}
+    )
+    loaded = load_weights(small_resnet("gap", num_classes=4), path)
+    assert loaded.preprocessing == model.preprocessing
+    assert loaded.normalisation == model.normalisation
+    assert loaded.class_names == model.class_names
+    some = load_weights(small_resnet("gap", num_classes=2), path, classes=(3, 1))
+    assert some.class_names == ("d", "b")
+    other = load_weights(small_resnet("gap", num_classes=7), path, replace_classifier=True)
+    assert other.class_names == ()
+    safetensors.numpy.save_file(export_weights(model), path, metadata={DESCRIPTION: "{"})
+    with pytest.raises(InputError, match="says of its network what is no JSON"):
+        load_weights(model, path)
+
+
+def test_a_published_checkpoint_says_its_classes_and_preprocessing():
+    published = known.KNOWN["resnet50.tv2_in1k"]
+    assert published.preprocessing == Preprocessing(224, "crop", "bilinear", 232)
+    assert len(published.class_names) == len(set(published.class_names)) == 1000
+    assert published.class_names[:2] == ("n01440764", "n01443537")  # tench, goldfish
+    assert published.class_names == tuple(sorted(published.class_names))
