@@ -82,6 +82,10 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     Raises:
       InputError: no checkpoint, or a config that does not fit it; an unknown protocol, attribution or split.
     """
+    if jax.config.values["jax_debug_nans"]:
+        log.warning("JAX_DEBUG_NANS is left aside here: what an image does not have, as a box, is NaN in its row.")
+        with jax.debug_nans(False):
+            return evaluate(experiment, workdir)
     start = time.monotonic()
     config, data = experiment.evaluation, experiment.data
     chosen_protocol(experiment)  # a mistake is said before anything is opened
