@@ -33,7 +33,7 @@ def ends_in_a_message(interrupted: str = "interrupted") -> Iterator[None]:
         worded = word_failure(error)
         if worded is None:
             raise
-        say(f"error: {printable(str(worded))}")
+        say(f"error: {worded}")
         leave(2 if isinstance(worded, InputError) else 1)
 
 

@@ -16,9 +16,17 @@ ITEM = "\n  "
 class InputError(ValueError):
     """Bad input from a user: scripts print its message without a traceback and exit with code 2."""
 
+    def __init__(self, message: str):
+        """Names of files, classes and arrays in the message come from others: they are made `printable`."""
+        super().__init__(printable(message))
+
 
 class RunError(RuntimeError):
     """A run that cannot go on though its input is fine: scripts print the message and exit with code 1."""
+
+    def __init__(self, message: str):
+        """As for `InputError`."""
+        super().__init__(printable(message))
 
 
 class Stopped(Exception):

@@ -1,7 +1,7 @@
 """Reads weights as users do, and checks what came of it."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import castream_jax as ca
 from benchmarks.fuzz import weight_files as files
 from benchmarks.fuzz.case import Case, Expected
 from castream_jax.weights.files import read_weights
+from castream_jax.weights.wrappers import StateDict
 
 
 @functools.cache
@@ -39,15 +40,15 @@ def has_loaded(expected: files.Arrays) -> Callable[[ca.Classifier], str]:
 
 def are_arrays(found: Any) -> str:
     """Return why something is no state dict; any numbers will do."""
-    if not isinstance(found, Mapping):
+    if not isinstance(found, StateDict):
         return f"a {type(found).__name__}"
-    strange = [name for name, array in found.items() if getattr(array, "dtype", np.dtype(object)).kind not in "biufcV"]
+    strange = [name for name, array in found.arrays.items() if getattr(array, "dtype", np.dtype(object)).kind not in "biufcV"]
     return f"no arrays: {strange[:5]}" if strange else ""
 
 
 def read_case(source: Path | str, expected: Expected = "either", arrays: files.Arrays | None = None) -> Case:
     """Return the case that reads arrays by name; where they are known, those."""
-    check = are_arrays if arrays is None else lambda found: files.same_arrays(found, arrays)
+    check = are_arrays if arrays is None else lambda found: files.same_arrays(found.arrays, arrays)
     return Case(lambda: read_weights(str(source)), check, expected)
 
 

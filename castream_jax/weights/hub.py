@@ -45,8 +45,10 @@ def locate(source: str) -> Path:
 def find_in_torch_cache(name: str) -> Path:
     """Return the file of that name in torch's cache."""
     home = os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "torch")
+    if not NAME.fullmatch(name):
+        raise InputError(f"{short(TORCH + name)!r}: expected the name of a file in torch's cache, without folders.")
     path = Path(home) / "hub" / "checkpoints" / name
-    if not path.is_file():
+    if not (exists(path) and path.is_file()):
         architecture = name.split("-")[0]
         raise InputError(
             f"{path} is not there. torchvision puts it there: python -c "
