@@ -102,7 +102,7 @@ REFUSED: dict[str, bytes | Callable[[], bytes]] = {
     "size below zero": describe(ONE, size=(-40, -30)).encode(),
     "size of infinity": describe(ONE, size=("inf", "inf")).encode(),
     "size that is NaN": describe(ONE, size=("nan", "nan")).encode(),
-    "size of a larger picture": describe(ONE, size=(400, 300)).encode(),
+    "size of another picture": describe(ONE, size=(400, 200)).encode(),
     "size of a turned picture": describe(ONE, size=(HEIGHT, WIDTH)).encode(),
     "no corner": PLAIN.replace("<xmin>10</xmin>", "").encode(),
     "an empty corner": PLAIN.replace("<xmin>10", "<xmin>").encode(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.fuzz.case import Case, Maker, find_control
 from benchmarks.fuzz.mutation import ON_TEXT, Rng, mutate
 from benchmarks.fuzz.special_files import NAMES, SPECIAL
-from castream_jax.explanation.classes import read_names
+from castream_jax.data.class_names import read_names
 
 CLASSES = ("tench, Tinca tinca", "goldfish", "great white shark", "Été", "10", "猫", "a  b", "it's")
 TEXT = "\n".join(CLASSES) + "\n"
@@ -52,6 +52,8 @@ SEPARATORS = {
     for letter in "\x00\x0b\x0c\x1b\x1c\x1d\x1e\x85\u2028\u2029\u202e\ufeff"
 }
 """Letters at which Python ends a line and editors do not, or that a terminal obeys: no third class may come of them."""
+SETTING = "--class_names=FILE"
+"""What names the list, for messages."""
 
 
 def is_list(names: Sequence[str]) -> str:
@@ -71,7 +73,7 @@ def list_case(folder: Path, content: bytes, **more: object) -> Case:
     """Return the case that reads a list."""
     path = folder / "classes.txt"
     path.write_bytes(content)
-    return Case(lambda: read_names(path), **more)  # type: ignore[arg-type]
+    return Case(lambda: read_names(path, SETTING), **more)  # type: ignore[arg-type]
 
 
 def readable(content: bytes, names: Sequence[str]) -> Maker:
@@ -104,14 +106,14 @@ def special(make_file: Callable[[Path], object]) -> Maker:
 
     def make(folder: Path, _: Rng) -> Case:
         make_file(folder / "classes.txt")
-        return Case(lambda: read_names(folder / "classes.txt"), expected="message")
+        return Case(lambda: read_names(folder / "classes.txt", SETTING), expected="message")
 
     return make
 
 
 def named_so(name: str) -> Maker:
     """Return the maker of a case whose file has an odd name and is not there."""
-    return lambda folder, _: Case(lambda: read_names(folder / f"{name}.txt"), expected="message")
+    return lambda folder, _: Case(lambda: read_names(folder / f"{name}.txt", SETTING), expected="message")
 
 
 def large() -> bytes:

@@ -16,6 +16,7 @@ from benchmarks.fuzz.picture_files import RGB, Picture, opaque
 from benchmarks.fuzz.rare_pictures import make_pictures
 from benchmarks.fuzz.special_files import NAMES, SPECIAL
 from castream_jax.data import records
+from castream_jax.data.decoding import AS_SEEN
 from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import open_source
 from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, read_picture
@@ -41,13 +42,13 @@ def explain(arguments: list[str]) -> Read:
         raise Wrong(f"a name that is shown has a control character: {bad[0]!r}")
     if bad := [name for name in outputs if "/" in name or len(f"{name}.png".encode()) > 255]:
         raise Wrong(f"no name for a file: {bad[0]!r}")
-    return [see(path, read_picture(path)) for path in paths]
+    return [see(path, read_picture(path, AS_SEEN).image) for path in paths]
 
 
 def open_dataset(root: Path) -> Read:
     """Read the pictures of an image folder as training and evaluation do."""
     source = open_source("image_folder", "train", str(root))
-    return [see(Path(source.locate(i)), records.read_picture(source, i)[0]) for i in range(len(source))]
+    return [see(Path(source.locate(i)), records.read_picture(source, i)[0].image) for i in range(len(source))]
 
 
 ROADS: dict[str, Callable[[Path], Read]] = {"explain": lambda root: explain([str(root)]), "dataset": open_dataset}

@@ -42,7 +42,8 @@ def are_arrays(found: Any) -> str:
     """Return why something is no state dict; any numbers will do."""
     if not isinstance(found, StateDict):
         return f"a {type(found).__name__}"
-    strange = [name for name, array in found.arrays.items() if getattr(array, "dtype", np.dtype(object)).kind not in "biufcV"]
+    kinds = {name: getattr(array, "dtype", np.dtype(object)).kind for name, array in found.arrays.items()}
+    strange = [name for name, kind in kinds.items() if kind not in "biufcV"]
     return f"no arrays: {strange[:5]}" if strange else ""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from castream_jax.data.notices import say_once
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, escape
 from castream_jax.regular_files import read_regular
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def read_names(file: Path, setting: str) -> tuple[str, ...]:
         text = read_regular(file, LARGEST).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"{setting} cannot be read ({error}): expected a text file in UTF-8.") from error
-    names = tuple(line.strip() for line in text.replace("\r\n", "\n").rstrip().split("\n"))
+    names = tuple(escape(line.strip()) for line in text.replace("\r\n", "\n").rstrip().split("\n"))
     if not all(names):
         empty = f"line {names.index('') + 1} is empty" if len(names) > 1 else "it is empty"
         raise InputError(f"{setting}: {empty}; expected the name of a class in each line, by label.")

@@ -1,5 +1,6 @@
 """A PASCAL VOC file: the size of its picture, and the objects in it by name and box."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from castream_jax.errors import InputError
 from castream_jax.regular_files import read_regular
 
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 LARGEST = 4_000_000
 """Bytes of a file: those of ImageNet have less than a hundredth."""
 OUTSIDE = 1
@@ -40,14 +42,14 @@ def read_annotation(file: str | Path) -> Annotation:
     """
     try:
         root = parse_plain(read_regular(file, LARGEST))
-        width, height = (float(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
+        width, height = (read_number(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
         if not all(side >= 1 and side == int(side) for side in (width, height)):
             raise ValueError(f"its size is {width:g}x{height:g}")
         names, corners = [], []
         for item in root.iterfind("object"):
             for box in item.iterfind("bndbox"):
                 names.append((item.findtext("name") or "").strip())
-                corners.append([float(box.findtext(name, "")) for name in CORNERS])
+                corners.append([read_number(box.findtext(name, "")) for name in CORNERS])
                 check_box(corners[-1], (width, height))
     except (OSError, expat.ExpatError, ValueError, OverflowError) as error:
         raise InputError(
@@ -55,6 +57,13 @@ def read_annotation(file: str | Path) -> Annotation:
         ) from error
     shares = np.array(corners, np.float64).reshape(-1, 4) / (height, width, height, width)
     return Annotation((int(width), int(height)), tuple(names), shares)
+
+
+def read_number(text: str) -> float:
+    """Return a number; `ValueError` for what is none, or not finite (Python's `float` takes 2_0 and nan as well)."""
+    if not NUMBER.fullmatch(text.strip()):
+        raise ValueError(f"{text[:40]!r} is no number")
+    return float(text)
 
 
 def check_box(corners: list[float], size: tuple[float, float]) -> None:
