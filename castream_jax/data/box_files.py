@@ -105,7 +105,7 @@ def list_box_files(directory: Path, split: str, class_names: frozenset[str]) -> 
     Raises:
       InputError: no such folder, or no files in it.
     """
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise InputError(f"data.boxes is {str(directory)!r}: there is no such folder.")
     by_name: dict[str, list[str]] = {}
     for parent, folders, names in os.walk(directory):

@@ -64,7 +64,7 @@ def open_folder(root: Path, split: str, classes: str = "") -> ImageFolder:
       InputError: no such folder or split, a list that cannot be read or lacks a class; without a list, a class without
         pictures, or splits with different classes.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"image folder {str(root)!r} does not exist: expected {root}/{split}/<class>/<picture>.")
     splits = list_folders(root)
     if split not in splits:

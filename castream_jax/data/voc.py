@@ -51,7 +51,7 @@ def read_annotation(file: str | Path) -> Annotation:
                 names.append((item.findtext("name") or "").strip())
                 corners.append([read_number(box.findtext(name, "")) for name in CORNERS])
                 check_box(corners[-1], (width, height))
-    except (OSError, expat.ExpatError, ValueError, OverflowError) as error:
+    except (OSError, expat.ExpatError, LookupError, ValueError, OverflowError) as error:  # LookupError: of an encoding
         raise InputError(
             f"cannot read the boxes of {file} ({error}): expected PASCAL VOC's size and object/bndbox."
         ) from error

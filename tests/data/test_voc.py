@@ -104,3 +104,17 @@ def test_any_bytes_are_read_or_refused(text, place, tmp_path_factory):
         else:
             said.add(bool(np.isfinite(boxes).all()))
     assert said == {True}
+
+
+@pytest.mark.parametrize("number", ["2_0", "nan", "inf", "1e", "٣", "0x10", ""])
+def test_what_is_no_number(tmp_path, number):
+    for text in (describe([(1, 2, 3, number)]), describe([], number)):
+        (tmp_path / "a.xml").write_text(text)
+        with pytest.raises(InputError, match="is no number"):
+            read_annotation(tmp_path / "a.xml")
+
+
+def test_an_encoding_that_there_is_not(tmp_path):
+    (tmp_path / "a.xml").write_text(f'<?xml version="1.0" encoding="x-none"?>{describe([])}')
+    with pytest.raises(InputError, match="unknown encoding"):
+        read_annotation(tmp_path / "a.xml")
