@@ -199,13 +199,15 @@ def load_config(path: Path) -> Mapping[str, Any]:
         return ConfigDict(module.get_config()).to_dict()
     except InputError:
         raise
-    except Exception as error:  # the file is the user's code
+    except (Exception, SystemExit) as error:  # the file is the user's code
         raise InputError(f"config file {os.fspath(path)!r} fails: {type(error).__name__}: {error}") from error
 
 
 def _check_overrides(argv: list[str], settings: Mapping[str, Any]) -> None:
-    """Raise `InputError` for an override of a setting that does not exist."""
+    """Raise `InputError` for an override of a setting that does not exist, and for flags that absl reads from files."""
     for argument in argv[1:]:
+        if re.match("--?flagfile", argument):
+            raise InputError(f"{argument}: flags are not read from files; write them on the command line, or a config.")
         match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         group: Any = settings
         for key in match[1].split(".") if match else ():
@@ -214,3 +216,5 @@ def _check_overrides(argv: list[str], settings: Mapping[str, Any]) -> None:
             if key not in group:
                 raise InputError(f"{argument}: " + unknown("setting", key, group))
             group = group[key]
+        if match and isinstance(group, Mapping):
+            raise InputError(f"{argument}: this is a group of settings. Set one of {', '.join(group)}.")

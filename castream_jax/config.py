@@ -226,7 +226,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _read(typing.cast(type, hint), value, where)
     if typing.get_origin(hint) is Literal:
         options = typing.get_args(hint)
-        if value not in options:
+        if not isinstance(value, str) or value not in options:  # an array is in nothing, and says so by an error
             raise InputError(unknown(where, value, options))
         return value
     if typing.get_origin(hint) is tuple:

@@ -146,3 +146,36 @@ def test_arguments_that_are_no_flags(capsys):
     assert found == [(["a.jpg", "b c.jpg", "--d.jpg"], "o", 3)]
     command.run(main, "Explains.", ["x.py", "--help"], arguments="PICTURES…", output="where to write")
     assert "Arguments: PICTURES…" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["sys.exit()", "sys.exit('bye')", "exit(3)", "raise SystemExit"])
+def test_a_config_file_that_exits(tmp_path, ending):
+    file = tmp_path / "leaves.py"
+    file.write_text(f"import sys\n{ending}\n")
+    with pytest.raises(InputError, match=r"leaves\.py' fails: SystemExit"):
+        command.parse_flags(["train.py", f"--config={file}"])
+
+
+def test_a_group_of_settings_is_not_set_at_once():
+    for argument in ("--config.model=x", "--config.data={}", "--config.own_protocol=3"):
+        with pytest.raises(InputError, match=r"this is a group of settings\. Set one of .*name"):
+            command.parse_flags(["train.py", argument])
+
+
+def test_flags_are_not_read_from_files():
+    for argument in ("--flagfile=/dev/zero", "-flagfile", "--flagfile"):
+        with pytest.raises(InputError, match="flags are not read from files"):
+            command.parse_flags(["train.py", argument, "x"])
+
+
+def test_an_array_for_a_choice(tmp_path):
+    file = tmp_path / "array.py"
+    file.write_text(
+        "import numpy as np\nfrom castream_jax.config import Experiment\n"
+        "def get_config():\n"
+        "    values = Experiment(name='x').to_dict()\n"
+        "    values['model']['pooling'] = np.array(['ca', 'gap'])\n"
+        "    return values\n"
+    )
+    with pytest.raises(InputError, match=r"unknown config\.model\.pooling"):
+        command.parse_flags(["train.py", f"--config={file}"])
