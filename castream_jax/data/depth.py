@@ -122,10 +122,13 @@ def values_of(image: Image.Image) -> Shaped[np.ndarray, "H W"]:
     channel's.
 
     Raises:
-      InputError: some of it is transparent, which may mean the object or what is not.
+      InputError: it is of one colour, and only its alpha tells one place from another.
     """
     if is_deep(image) or image.mode == "P":
         return np.asarray(image)
-    if image.mode in ("LA", "PA", "RGBA") and image.getchannel("A").getextrema() != (255, 255):
-        raise InputError("some of it is transparent: save it without alpha, the object as 255 and all else as 0.")
-    return np.asarray(image.convert("RGB")).max(2)
+    values = np.asarray(image.convert("RGB")).max(2)
+    if image.mode in ("LA", "PA", "RGBA") and values.min() == values.max():
+        least, most = image.getchannel("A").getextrema()
+        if least != most:
+            raise InputError("only its alpha tells places apart: save it without, the object as 255 and all else as 0.")
+    return values

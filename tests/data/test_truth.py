@@ -181,5 +181,5 @@ def test_a_mask_that_is_told_by_alpha():
     pixels = np.full((8, 8, 4), 255, np.uint8)
     np.testing.assert_array_equal(decode_mask(encode(pixels)), np.ones((8, 8), bool))
     pixels[2:6, 2:6, 3] = 0
-    with pytest.raises(InputError, match="some of it is transparent: save it without alpha"):
+    with pytest.raises(InputError, match="only its alpha tells places apart"):
         decode_mask(encode(pixels))
