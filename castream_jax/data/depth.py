@@ -106,8 +106,15 @@ def read_tag(image: TiffImagePlugin.TiffImageFile, tag: int) -> int | None:
 
 
 def check_colours(colours: Image.Image, stored: str) -> None:
-    """Raise `InputError` if colours of 16 bits, of which Pillow keeps the upper 8, are all but black."""
-    if ";16" not in stored or is_deep(colours):
+    """Raise `InputError` for what Pillow takes for other colours than the file means.
+
+    These are 8 bits with a sign, which it reads as without, and 16 bits that are all but black, of which it keeps the
+    upper 8.
+    """
+    deep = is_deep(colours)
+    if isinstance(colours, TiffImagePlugin.TiffImageFile) and not deep and read_tag(colours, SAMPLE_FORMAT) == SIGNED:
+        raise InputError(f"its numbers have a sign, and it does not say which are black and white. {ADVICE}")
+    if ";16" not in stored or deep:
         return
     highest = int(np.max(colours.convert("RGB").getextrema()))
     if highest < FEWEST * 255:

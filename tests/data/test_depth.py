@@ -116,3 +116,11 @@ def test_numbers_whose_white_is_unknown_are_refused(values, said):
 def test_all_black_is_black():
     for kind in (np.uint16, np.int32, np.float32):
         assert not grey(encode(Image.fromarray(np.zeros((2, 3), kind)))).any()
+
+
+def test_8_bits_with_a_sign():
+    """Pillow reads -1 as 255."""
+    plain = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(2, 6) * 20)
+    assert grey(encode(plain)).max() == 220
+    with pytest.raises(InputError, match="its numbers have a sign, and it does not say which are black and white"):
+        decode(encode(plain, tiffinfo={339: 2}))
