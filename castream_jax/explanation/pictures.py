@@ -1,6 +1,7 @@
 """A user's own pictures: found by file, folder or glob, and named."""
 
 import glob
+import itertools
 import os
 import re
 import warnings
@@ -19,6 +20,8 @@ from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError, escape
 from castream_jax.regular_files import read_regular
 
+ANY_FOLDERS = 10
+"""Places of `**` in a pattern."""
 LONGEST = 150
 """Bytes of a name, before a number and a suffix; file systems take 255."""
 
@@ -57,10 +60,17 @@ def find_pictures(arguments: Iterable[str], output: Path | None = None) -> list[
 
 
 def expand(pattern: str) -> list[Path]:
-    """Return what matches a glob, sorted; `**` is any folder, each once whatever links lead to it."""
-    parts = Path(pattern).parts
+    """Return what matches a glob, sorted; `**` is any folder, each once whatever links lead to it.
+
+    Raises:
+      InputError: there are too many `**` to go through.
+    """
+    named = ("", *Path(pattern).parts)
+    parts = [part for before, part in itertools.pairwise(named) if (before, part) != ("**", "**")]  # one says it all
     if "**" not in parts:
         return [Path(match) for match in sorted(glob.glob(pattern))]
+    if (count := parts.count("**")) > ANY_FOLDERS:
+        raise InputError(f"a pattern has ** in {count} places: expected at most {ANY_FOLDERS}.")
     place = parts.index("**")
     head, rest = os.path.join("", *parts[:place]), parts[place + 1 :]
     tops = [Path(match) for match in glob.glob(head) if os.path.isdir(match)] if head else [Path()]

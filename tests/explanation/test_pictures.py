@@ -230,3 +230,12 @@ def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
     for path in find_pictures([str(tmp_path), str(tmp_path / "pipe.png"), "/dev/zero"]):
         with pytest.raises(InputError, match=f"cannot read .*{path.name}: (it is a|it has|No such file)"):
             read_picture(path, AS_SEEN)
+
+
+def test_any_folder_said_many_times(tmp_path, monkeypatch):
+    paths = [write(tmp_path / name) for name in ("a/a/x.png", "a/x.png")]
+    monkeypatch.chdir(tmp_path)
+    assert find_pictures(["**/" * 2000 + "x.png"]) == [path.relative_to(tmp_path) for path in paths]
+    assert find_pictures(["a/a/*.png"]) == [paths[0].relative_to(tmp_path)]
+    with pytest.raises(InputError, match=r"a pattern has \*\* in 600 places: expected at most 10"):
+        find_pictures(["**/a/" * 600 + "x.png"])
