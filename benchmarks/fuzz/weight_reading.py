@@ -1,7 +1,7 @@
 """Reads weights as users do, and checks what came of it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,10 @@ def has_loaded(expected: files.Arrays) -> Callable[[ca.Classifier], str]:
 
 def are_arrays(found: Any) -> str:
     """Return why something is no state dict; any numbers will do."""
-    if not isinstance(found, StateDict):
-        return f"a {type(found).__name__}"
-    kinds = {name: getattr(array, "dtype", np.dtype(object)).kind for name, array in found.arrays.items()}
+    arrays = found.arrays if isinstance(found, StateDict) else found
+    if not isinstance(arrays, Mapping):
+        return f"a {type(arrays).__name__}"
+    kinds = {name: getattr(array, "dtype", np.dtype(object)).kind for name, array in arrays.items()}
     strange = [name for name, kind in kinds.items() if kind not in "biufcV"]
     return f"no arrays: {strange[:5]}" if strange else ""
 
