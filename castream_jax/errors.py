@@ -57,6 +57,7 @@ def escape(text: str) -> str:
 def printable(message: str) -> str:
     """Return a message as `escape` does, but for its own list items: no name in it can forge a line of its own.
 
-    Names of more than 400 characters are shown by their ends.
+    Names of more than 400 characters are shown by their ends, and an object's place in memory is left out.
     """
+    message = re.sub(r" object at 0x[0-9a-fA-F]+", " object", message)
     return re.sub(r"(\S{120})\S{161,}(\S{120})", r"\1...\2", ITEM.join(map(escape, message.split(ITEM))))

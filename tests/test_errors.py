@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castream_jax.errors import InputError, choose, escape, printable, unknown
+from castream_jax.errors import InputError, RunError, choose, escape, printable, unknown
 
 
 def test_choose_returns_an_option():
@@ -53,3 +53,8 @@ def test_long_names_are_shown_by_their_ends():
     assert len(said) < 400
     assert re.fullmatch(r"there is no file a{120}\.\.\.b+\.jpg: expected one", said)
     assert printable("x" * 400) == "x" * 400
+
+
+def test_places_in_memory_are_left_out():
+    assert re.fullmatch("a <.*object> of object", str(InputError(f"a {object()!r} of object")))
+    assert str(RunError("x object at 0x7f3a>, y")) == "x object>, y"
