@@ -71,11 +71,12 @@ RUN = (
     # what pages call ROOT, DIR, RUN_A, RUN_B, PICTURES, photos, and a trained and evaluated runs/demo.
     (r"python train\.py( --config configs/demo\.py)?( --config\.data\.(name=image_folder|directory=ROOT))*"
      r"( --workdir \S+)?", SMALL, ""),
+    (r"python evaluate\.py --config configs/demo\.py.*own_protocol.*", f"{SMALL} --dry_run", ""),
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
     (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",
      NOT_PREPARED),
-    (r"python evaluate\.py .*--config\.weights=.*", FEW, f"{NO_WEIGHTS}|{NO_CHECKPOINT}"),
+    (r"python evaluate\.py .*--config\.weights=.*", FEW, f"{NO_WEIGHTS}|{NO_CHECKPOINT}|is of another network"),
     (r"python explain\.py .*", "--nocompile_cache", ""),
     (r"python -m castream_jax\.explanation\.figures .*--config configs/demo\.py", SMALL, ""),
     (r"python -m castream_jax\.explanation\.figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),

@@ -48,7 +48,10 @@ def ending_of(watch: Watch, folder: Path, case: Case) -> str:
 
 
 def refuse(text: str) -> None:
-    raise InputError(text)
+    """Refuse with that very text, which `InputError` would make printable."""
+    error = InputError("")
+    error.args = (text,)
+    raise error
 
 
 def wait() -> None:

@@ -30,6 +30,8 @@ def recall_network(model: Classifier, metadata: Mapping[str, Any]) -> None:
     Raises:
       InputError: its logits become probabilities in a way that is not known here.
     """
+    if "network" not in metadata and "config" not in metadata:
+        return  # nothing is known
     description = metadata["network"] if "network" in metadata else _describe_older(metadata["config"])
     if not isinstance(description, Mapping) or description.get("score") != SCORE:
         score = description.get("score") if isinstance(description, Mapping) else description

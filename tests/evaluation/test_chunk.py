@@ -6,7 +6,7 @@ import jax
 import pytest
 
 import castream_jax as ca
-from castream_jax.config import EvaluationConfig, Experiment
+from castream_jax.config import DataConfig, EvaluationConfig, Experiment
 from castream_jax.evaluation import chunk
 from castream_jax.evaluation.chunk import choose_chunk, settle_chunk
 
@@ -47,7 +47,8 @@ def test_a_chunk_that_was_said_stays(monkeypatch, model):
 
 
 def test_a_chosen_chunk_is_in_the_settings(model):
-    assert settle_chunk(Experiment(name="x"), model).evaluation.chunk == choose_chunk(model, (224, 224))
+    experiment = Experiment(name="x", data=DataConfig(image_size=224))
+    assert settle_chunk(experiment, model).evaluation.chunk == choose_chunk(model, (224, 224))
 
 
 def test_the_network_is_traced_once_for_each_size(monkeypatch):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from castream_jax import InputError, Normalisation, Preprocessing
@@ -25,6 +25,7 @@ PREPROCESSINGS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.none() | PREPROCESSINGS, SHARES, SHARES, st.none() | st.tuples(*[st.text()] * 3))
 def test_it_comes_back_as_it_was(preprocessing, mean, std, class_names):
     MODEL.preprocessing, MODEL.normalisation = preprocessing, Normalisation(mean, std)

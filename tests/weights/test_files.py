@@ -107,7 +107,7 @@ def test_incomplete_addresses(address):
 
 def make_known(monkeypatch, file, model, sha256: str, **changes) -> str:
     entry = known.KnownWeights(
-        f"{model.name}.test", f"torchhub://{file}", 50.0, 40, "bicubic", sha256=sha256, **changes
+        f"{model.name}.test", f"torchhub://{file}", 50.0, Preprocessing(40), sha256=sha256, **changes
     )
     monkeypatch.setitem(known.KNOWN, entry.name, entry)
     return entry.name
@@ -120,11 +120,14 @@ def test_known_weights_bring_their_normalisation(weight_file, monkeypatch, tmp_p
     (cache / "x-1.safetensors").write_bytes(path.read_bytes())
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     other = Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    monkeypatch.setattr(known, "read_imagenet_classes", lambda: tuple(map(str, range(model.num_classes))))
     digits = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     name = make_known(monkeypatch, "x-1.safetensors", model, digits, normalisation=other)
     loaded = load_weights(zeros_like(model), name)
     assert_same_weights(loaded, model)
     assert loaded.normalisation == other
+    assert loaded.preprocessing == Preprocessing(40)
+    assert loaded.class_names == tuple(map(str, range(model.num_classes)))
     wrong = make_known(monkeypatch, "x-1.safetensors", model, "00000000")
     with pytest.raises(InputError, match="has sha256 .* expected 00000000…"):
         load_weights(model, wrong)
@@ -175,7 +178,7 @@ def test_the_table_is_of_networks_that_exist():
         assert entry.name == name
         assert entry.architecture in ARCHITECTURES
         assert entry.source.startswith(("hf://timm/", "torchhub://"))
-        assert entry.shorter_side >= 224
+        assert entry.preprocessing.shorter_side >= 224
 
 
 @pytest.mark.parametrize("pooling", ["gap", "ca"])
