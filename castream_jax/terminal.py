@@ -72,6 +72,9 @@ class Stream(io.TextIOBase):
         """The encoding, by which a progress bar chooses its characters."""
         return str(self._stream.encoding)
 
+    def close(self) -> None:
+        """Do nothing, also when this is forgotten: the stream below is the process's own."""
+
     def isatty(self) -> bool:
         """Return whether this is a terminal."""
         return bool(self._stream.isatty())
