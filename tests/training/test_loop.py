@@ -81,9 +81,8 @@ def test_another_normalisation_travels_and_is_used(demo_directory, tmp_path):
     assert model.normalisation == Normalisation(**half)
     silent = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, mean=(), std=()))
     assert load_trained(silent, tmp_path, 10).normalisation == Normalisation(**half)
-    imagenet = dataclasses.replace(IMAGENET)
-    told = dataclasses.replace(experiment.data, mean=imagenet.mean, std=imagenet.std)
-    assert load_trained(dataclasses.replace(experiment, data=told), tmp_path, 10).normalisation == imagenet
+    told = dataclasses.replace(experiment.data, mean=IMAGENET.mean, std=IMAGENET.std)
+    assert load_trained(dataclasses.replace(experiment, data=told), tmp_path, 10).normalisation == IMAGENET
 
 
 def test_running_again_trains_nothing(trained):
