@@ -21,6 +21,9 @@ STYLES: dict[str, dict[str, Any]] = {
 REFERENCE = "random"
 """The null map whose curve stands in grey behind those of every attribution."""
 
+CLEAR_CORNERS = {"I": "lower right", "D": "upper right"}
+"""Where the legend stands: scores rise to the right while pixels are inserted, and fall while they are deleted."""
+
 
 def draw_curves(rows: pa.Table, path: str | Path) -> None:
     """Draw the mean insertion and deletion curves as a PNG: a panel for each attribution, GAP against CA.
@@ -44,7 +47,7 @@ def draw_curves(rows: pa.Table, path: str | Path) -> None:
                     axes.plot(np.linspace(0, 1, len(curve)), group[REFERENCE, pooling], linewidth=0.7, **grey)
             style_panel(axes, metric, limit, first=column == 0)
             axes.set_title(name_attribution(attribution), fontsize=TEXT, pad=3)
-            axes.legend(fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)
+            axes.legend(loc=CLEAR_CORNERS[metric.symbol], fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)
     sheet.save(path)
 
 
