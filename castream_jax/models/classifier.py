@@ -6,6 +6,7 @@
 Nothing ever runs backward through `features`.
 """
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -103,15 +104,28 @@ class Classifier(nnx.Module):
         """Return logits."""
         return self.head(self.features(images))[0]
 
+    def scores(self, logits: Float[Array, "B K"]) -> Float[Array, "B K"]:
+        """Return each class's score in 0..1: what masks, curves and tables ask of the network."""
+        return jax.nn.softmax(logits)
+
+    def replace(self, features: Features, target: str, feature_map: Float[Array, "B h w C"]) -> Features:
+        """Return `features` with `target` set to `feature_map`, and all that follows from it."""
+        return self.backbone.replace(features, target, feature_map)
+
     def poolings(self) -> dict[str, "Classifier"]:
         """Return the networks in this one that share its features: GAP always, CA where there is a stream."""
         known = self.normalisation, self.preprocessing, self.class_names, self.notes
         gap = Classifier(self.name, self.backbone, None, self.classifier, *known)
         return {"gap": gap} if self.stream is None else {"gap": gap, "ca": self}
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The feature maps that attributions may start from; the first one by default."""
+        return self.backbone.targets
+
     def target(self, name: str | None) -> str:
         """Return the feature map that attributions start from: `name`, or this backbone's default."""
-        return self.backbone.targets[0] if name is None else choose("target", name, self.backbone.targets)
+        return self.targets[0] if name is None else choose("target", name, self.targets)
 
 
 def create_model(
