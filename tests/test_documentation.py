@@ -30,6 +30,8 @@ from castream_jax.weights import hub
 from tests.documented import BLOCKS, COMMANDS, PARSED, ROOT, RUN, SMALL, TESTED_ELSEWHERE, Command, find_rule
 from tests.networks import fill, random_images
 
+pytestmark = pytest.mark.slow
+
 TINY = resnet.ResNetSpec((1, 1, 1, 1), bottleneck=True, widths=(4, 4, 8, 8))
 """What pages call a ResNet-50, here."""
 

@@ -16,6 +16,8 @@ from castream_jax.evaluation import maps
 from tests.goldens import assert_close
 from tests.networks import IMAGES, mild_resnet, small_resnet
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 LABELS = jnp.asarray([4, 1])
 

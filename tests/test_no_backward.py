@@ -12,6 +12,8 @@ from jax.extend import core
 
 from castream_jax import api, create_model
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("resnet18", "convnext_tiny")
 IMAGES, LABELS = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
 

@@ -14,6 +14,8 @@ from tests import goldens
 from tests.goldens import assert_close
 from tests.networks import MEAN, STD
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 B, H, W, C, K = 3, 12, 10, 7, 4
 PIXELS = RNG.random((B, H, W, 3))

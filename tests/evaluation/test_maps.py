@@ -22,6 +22,8 @@ from castream_jax.evaluation.maps import (
 from tests.goldens import assert_close
 from tests.networks import IMAGES, forward, small_convnext, small_resnet
 
+pytestmark = pytest.mark.slow
+
 LABELS = {"gap": jnp.asarray([4, 1]), "ca": jnp.asarray([2, 1])}
 
 

@@ -20,6 +20,8 @@ from tests import goldens
 from tests.goldens import assert_close
 from tests.networks import MEAN, STD
 
+pytestmark = pytest.mark.slow
+
 CASTREAM = PROTOCOLS["castream"]
 TOLERANCE = 1e-3
 

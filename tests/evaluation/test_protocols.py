@@ -12,6 +12,8 @@ from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.training.loop import train
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_protocol_of_ones_own_has_its_columns():
     experiment = Experiment("x", own_protocol=OwnProtocol(step_rows=4))

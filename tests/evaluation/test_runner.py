@@ -29,6 +29,8 @@ from castream_jax.training.loop import train
 from castream_jax.training.network import build_network, load_trained
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 EXPLAINED = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]
 KEYS = EXPLAINED + [(a, p) for a in NULL_MAPS for p in ("gap", "ca")]
 

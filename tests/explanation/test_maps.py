@@ -13,6 +13,8 @@ from castream_jax.evaluation.maps import compute_maps
 from castream_jax.explanation.maps import Explained, Explainer, rank
 from tests.networks import mild_resnet
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("grad_cam", "score_cam", "attention")
 PIXELS = np.random.default_rng(5).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 

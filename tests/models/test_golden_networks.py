@@ -15,6 +15,8 @@ from castream_jax.attribution.attention import attention_score_map
 from tests import goldens
 from tests.goldens import assert_close
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("resnet18", "resnet50", "convnext_tiny")
 PREFIXES = ("", "ns_", "odd_")
 TOLERANCE = 1e-4

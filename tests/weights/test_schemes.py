@@ -15,6 +15,8 @@ from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights.names import SCHEMES, find_family, find_scheme
 from tests.networks import small_convnext, small_resnet
 
+pytestmark = pytest.mark.slow
+
 KEYS = json.loads((Path(__file__).parent / "data" / "keys.json").read_text())
 LARGE = ("resnet101", "resnet152", "convnext_small", "convnext_base", "convnext_large")
 PAIRS = [

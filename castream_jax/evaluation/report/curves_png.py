@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ STYLES: dict[str, dict[str, Any]] = {
 REFERENCE = "random"
 """The null map whose curve stands in grey behind those of every attribution."""
 
-CLEAR_CORNERS = {"I": "lower right", "D": "upper right"}
+CLEAR_CORNERS: dict[str, Literal["lower right", "upper right"]] = {"I": "lower right", "D": "upper right"}
 """Where the legend stands: scores rise to the right while pixels are inserted, and fall while they are deleted."""
 
 
@@ -47,7 +47,8 @@ def draw_curves(rows: pa.Table, path: str | Path) -> None:
                     axes.plot(np.linspace(0, 1, len(curve)), group[REFERENCE, pooling], linewidth=0.7, **grey)
             style_panel(axes, metric, limit, first=column == 0)
             axes.set_title(name_attribution(attribution), fontsize=TEXT, pad=3)
-            axes.legend(loc=CLEAR_CORNERS[metric.symbol], fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)
+            corner = CLEAR_CORNERS[metric.symbol]
+            axes.legend(loc=corner, fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)
     sheet.save(path)
 
 
