@@ -6,7 +6,6 @@
 Nothing ever runs backward through `features`.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -15,10 +14,9 @@ from castream_jax.errors import InputError, choose
 from castream_jax.models import convnext, layers, resnet
 from castream_jax.models.backbone import Backbone
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
+from castream_jax.models.network import Features as Features
+from castream_jax.models.scores import Score, check_score, compute_scores
 from castream_jax.models.stream import Stream
-
-Features = dict[str, Array]
-"""Named feature maps, each [B h w C]: every tap of the stream, and what else an attribution may start from."""
 
 ARCHITECTURES = (*resnet.SPECS, *convnext.SPECS)
 POOLINGS = ("gap", "ca")
@@ -50,6 +48,7 @@ class Classifier(nnx.Module):
         preprocessing: Preprocessing | None = None,
         class_names: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
+        score: Score = "softmax",
     ):
         """Put the parts together.
 
@@ -60,6 +59,10 @@ class Classifier(nnx.Module):
           preprocessing: how pictures become its input; None: not known.
           class_names: by label; empty: not known.
           notes: what is to be known of its weights, in sentences: a fresh stream, a moving average.
+          score: how logits become scores: "softmax", "sigmoid", or a function of logits [B K].
+
+        Raises:
+          InputError: an unknown score.
         """
         self.name = name
         self.backbone = backbone
@@ -69,6 +72,7 @@ class Classifier(nnx.Module):
         self.preprocessing = preprocessing
         self.class_names = class_names
         self.notes = notes
+        self.score = check_score(score)
 
     @property
     def pooling(self) -> str:
@@ -77,6 +81,11 @@ class Classifier(nnx.Module):
     @property
     def num_classes(self) -> int:
         return self.classifier.linear.out_features
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether `head` returns attention maps: there is a stream."""
+        return self.stream is not None
 
     def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> Features:
         """Return the backbone's named feature maps.
@@ -106,7 +115,7 @@ class Classifier(nnx.Module):
 
     def scores(self, logits: Float[Array, "B K"]) -> Float[Array, "B K"]:
         """Return each class's score in 0..1: what masks, curves and tables ask of the network."""
-        return jax.nn.softmax(logits)
+        return compute_scores(self.score, logits)
 
     def replace(self, features: Features, target: str, feature_map: Float[Array, "B h w C"]) -> Features:
         """Return `features` with `target` set to `feature_map`, and all that follows from it."""
@@ -114,7 +123,7 @@ class Classifier(nnx.Module):
 
     def poolings(self) -> dict[str, "Classifier"]:
         """Return the networks in this one that share its features: GAP always, CA where there is a stream."""
-        known = self.normalisation, self.preprocessing, self.class_names, self.notes
+        known = self.normalisation, self.preprocessing, self.class_names, self.notes, self.score
         gap = Classifier(self.name, self.backbone, None, self.classifier, *known)
         return {"gap": gap} if self.stream is None else {"gap": gap, "ca": self}
 
@@ -136,6 +145,7 @@ def create_model(
     seed: int = 0,
     dtype: str = "float32",
     normalisation: Normalisation = IMAGENET,
+    score: Score = "softmax",
 ) -> Classifier:
     """Build a network with fresh weights.
 
@@ -148,9 +158,10 @@ def create_model(
         of one seed share backbone and classifier.
       dtype: what the backbone computes in, "float32" or "bfloat16". Parameters and the head stay float32.
       normalisation: what the input images were normalised with; ImageNet's by default.
+      score: how logits become scores: "softmax", "sigmoid", or a function of logits [B K].
 
     Raises:
-      InputError: an unknown name, pooling or dtype, or numbers out of range.
+      InputError: an unknown name, pooling, dtype or score, or numbers out of range.
 
     Source: METHOD 1.
     """
@@ -169,4 +180,4 @@ def create_model(
         stream_init = layers.truncated_normal
     classifier = Head(backbone.tap_widths[-1], num_classes, normalise=name in convnext.SPECS, rngs=rngs)
     stream = Stream(backbone.tap_widths, heads, stream_init, rngs) if pooling == "ca" else None
-    return Classifier(name, backbone, stream, classifier, normalisation)
+    return Classifier(name, backbone, stream, classifier, normalisation, score=score)
