@@ -19,6 +19,8 @@ class ModelConfig:
     heads: int = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the frozen backbone computes in."""
+    score: Literal["softmax", "sigmoid"] = "softmax"
+    """How logits become scores, and the loss that belongs to it: exactly one class is right, or each by itself."""
 
 
 @dataclass(frozen=True)

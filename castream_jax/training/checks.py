@@ -12,7 +12,9 @@ from castream_jax.training.network import BACKBONE, STREAM
 
 def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
     """Raise `InputError` if there is nothing to train, one class only, no data, or batches do not fit."""
-    check_probabilities(f"a network for {source.name}", source.num_classes)
+    check_probabilities(f"a network for {source.name}", source.num_classes, experiment.model.score)
+    if source.num_classes < 2:
+        raise InputError(f"{source.name} has one class: nothing can be told apart by training on it.")
     if not experiment.backbone.epochs and not experiment.weights:
         raise InputError(
             "config has neither weights nor backbone.epochs: set --config.weights to the weights of a "

@@ -31,12 +31,25 @@ def load_start(experiment: Experiment, num_classes: int) -> Classifier:
     if not experiment.weights:
         return model
     choices = experiment.replace_classifier, experiment.classes, experiment.weights_average
-    return load_weights(model, experiment.weights, *choices, fresh_stream=True)
+    model = load_weights(model, experiment.weights, *choices, fresh_stream=True)
+    _check_score(model, experiment, experiment.weights)
+    return model
 
 
 def _create(experiment: Experiment, num_classes: int) -> Classifier:
     config = experiment.model
-    return create_model(config.name, config.pooling, num_classes, config.heads, experiment.seed, config.dtype)
+    return create_model(
+        config.name, config.pooling, num_classes, config.heads, experiment.seed, config.dtype, score=config.score
+    )
+
+
+def _check_score(model: Classifier, experiment: Experiment, place: str | Path) -> None:
+    """Raise `InputError` if weights say that they were trained for another score than the config's."""
+    if model.score != experiment.model.score:
+        raise InputError(
+            f"config.model.score is {experiment.model.score!r}, and the network of {place} was trained for "
+            f"{model.score!r}: set --config.model.score={model.score}."
+        )
 
 
 def checkpoint_directory(workdir: Path, stage: str) -> Path:
@@ -63,6 +76,7 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Cla
         raise InputError(_advice(directory, experiment, workdir))
     model: Classifier = nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
     recall_network(model, restored[2])
+    _check_score(model, experiment, directory)
     if decay := restored[2].get("config", {}).get(stage, {}).get("ema"):
         model.notes += (f"the weights are a moving average over training ({stage}.ema={decay:g})",)
     settle_preprocessing(model, experiment)
