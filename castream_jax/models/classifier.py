@@ -123,9 +123,13 @@ class Classifier(nnx.Module):
 
     def poolings(self) -> dict[str, "Classifier"]:
         """Return the networks in this one that share its features: GAP always, CA where there is a stream."""
-        known = self.normalisation, self.preprocessing, self.class_names, self.notes, self.score
-        gap = Classifier(self.name, self.backbone, None, self.classifier, *known)
+        gap = self.pooled_by(None)
         return {"gap": gap} if self.stream is None else {"gap": gap, "ca": self}
+
+    def pooled_by(self, stream: Stream | None) -> "Classifier":
+        """Return the same network with another pooling; it shares this one's arrays."""
+        known = self.normalisation, self.preprocessing, self.class_names, self.notes, self.score
+        return Classifier(self.name, self.backbone, stream, self.classifier, *known)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from castream_jax.errors import InputError
-from castream_jax.models.classifier import Classifier
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
+from castream_jax.models.network import Network
 from castream_jax.models.scores import SCORES, name_score
 
 
-def describe_network(model: Classifier) -> dict[str, Any]:
+def describe_network(model: Network) -> dict[str, Any]:
     """Return what `recall_network` reads, ready for JSON; `InputError` for a score of the user's own."""
     return {
         "architecture": model.name,
@@ -22,7 +22,7 @@ def describe_network(model: Classifier) -> dict[str, Any]:
     }
 
 
-def recall_network(model: Classifier, metadata: Mapping[str, Any]) -> None:
+def recall_network(model: Network, metadata: Mapping[str, Any]) -> None:
     """Give a network what a checkpoint's metadata say of the one whose arrays it has.
 
     Raises:

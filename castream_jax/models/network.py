@@ -69,3 +69,9 @@ class Network(Protocol):
 
     def poolings(self) -> Mapping[str, "Network"]:
         """Return the networks that share this one's features, by pooling; the first is what others are compared to."""
+
+
+def list_missing(found: object) -> list[str]:
+    """Return what an object lacks to be a network, by name."""
+    asked = (*Network.__annotations__, *(name for name in vars(Network) if not name.startswith("_")))
+    return [name for name in asked if not hasattr(found, name)]

@@ -10,6 +10,7 @@ from flax import nnx
 
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
+from castream_jax.models.network import Network
 from castream_jax.weights.bounds import short
 from castream_jax.weights.matching import LINEAR, find_outside, match
 from castream_jax.weights.names import IGNORED, Scheme, find_scheme
@@ -104,7 +105,7 @@ def take_classes(
     return np.take(array, classes, axis)
 
 
-def export_weights(model: Classifier, scheme_name: str = "torchvision") -> dict[str, np.ndarray]:
+def export_weights(model: Network, scheme_name: str = "torchvision") -> dict[str, np.ndarray]:
     """Return a model's weights as a state dict, float32, in a scheme's names and layout.
 
     In "torchvision", a CA model's stream has the reference's names. `load_torch_weights` gives the same bits back.
