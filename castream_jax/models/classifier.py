@@ -11,20 +11,21 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError, choose
-from castream_jax.models import convnext, layers, resnet
+from castream_jax.models import layers
 from castream_jax.models.backbone import Backbone
+from castream_jax.models.families import find_family, list_architectures
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
 from castream_jax.models.network import Features as Features
 from castream_jax.models.scores import Score, check_score, compute_scores
 from castream_jax.models.stream import Stream
 
-ARCHITECTURES = (*resnet.SPECS, *convnext.SPECS)
+ARCHITECTURES = list_architectures()
 POOLINGS = ("gap", "ca")
 DTYPES = ("float32", "bfloat16")
 
 
 class Head(nnx.Module):
-    """The classifier that a pooled feature goes through: ConvNeXt normalises first, ResNet does not."""
+    """The classifier that a pooled feature goes through; with `normalise` after layer normalisation, as ConvNeXt's."""
 
     def __init__(self, features: int, num_classes: int, normalise: bool, rngs: nnx.Rngs):
         float32 = jnp.dtype(jnp.float32)
@@ -169,19 +170,14 @@ def create_model(
 
     Source: METHOD 1.
     """
-    choose("model", name, ARCHITECTURES)
+    family = find_family(choose("model", name, ARCHITECTURES))
+    assert family is not None
     choose("pooling", pooling, POOLINGS)
     choose("dtype", dtype, DTYPES)
     if num_classes < 1:
         raise InputError(f"num_classes is {num_classes}: it must be at least 1.")
     rngs = nnx.Rngs(params=seed)
-    backbone: Backbone
-    if name in resnet.SPECS:
-        backbone = resnet.ResNet(resnet.SPECS[name], jnp.dtype(dtype), rngs)
-        stream_init = nnx.initializers.xavier_uniform()
-    else:
-        backbone = convnext.ConvNeXt(convnext.SPECS[name], jnp.dtype(dtype), rngs)
-        stream_init = layers.truncated_normal
-    classifier = Head(backbone.tap_widths[-1], num_classes, normalise=name in convnext.SPECS, rngs=rngs)
-    stream = Stream(backbone.tap_widths, heads, stream_init, rngs) if pooling == "ca" else None
+    backbone = family.create(family.specs[name], jnp.dtype(dtype), rngs)
+    classifier = Head(backbone.tap_widths[-1], num_classes, normalise=family.head_norm, rngs=rngs)
+    stream = Stream(backbone.tap_widths, heads, family.stream_init, rngs) if pooling == "ca" else None
     return Classifier(name, backbone, stream, classifier, normalisation, score=score)

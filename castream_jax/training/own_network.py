@@ -1,5 +1,7 @@
 """Networks of the user's own, which a config names as `model.name="my_package.nets:create"`."""
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from castream_jax.config import Experiment
@@ -61,6 +63,11 @@ def _check_network(found: object, address: str, num_classes: int) -> None:
         raise InputError(
             f"{address}({num_classes}) returns {type(found).__name__}: expected an nnx.Module, which holds its arrays "
             "in nnx.Variables."
+        )
+    if any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(nnx.state(found))):
+        raise InputError(
+            f"{address}({num_classes}) returns a network that holds keys of random numbers, as dropout does: build it "
+            "without. Here it is frozen, and draws nothing."
         )
     if found.num_classes != num_classes:
         raise InputError(

@@ -3,12 +3,16 @@
 import dataclasses
 import logging
 import sys
+from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from safetensors.numpy import save_file
 
+from castream_jax import export_weights, load_torch_weights, load_weights
 from castream_jax.config import Experiment, ModelConfig, StageConfig
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
@@ -85,6 +89,12 @@ def not_a_module(num_classes):
     return plain
 
 
+def dropping(num_classes):
+    model = create(num_classes)
+    model.backbone.dropout = nnx.Dropout(0.5, rngs=nnx.Rngs(0))
+    return model
+
+
 number = 3
 """
 
@@ -158,6 +168,7 @@ def test_its_pooling_is_the_config_s(nets, caplog):
         ("five_channels", "nets:five_channels is for images of 5 channels"),
         ("nothing", r"returns NoneType, which has no name, normalisation, .*poolings: expected a network"),
         ("failing", r"nets:failing\(5\) fails \(RuntimeError: no weights here\)"),
+        ("dropping", "holds keys of random numbers, as dropout does"),
         ("not_a_module", "returns Plain: expected an nnx.Module"),
         ("number", "is int: expected a function"),
         ("creat", "Did you mean 'create'"),
@@ -171,3 +182,24 @@ def test_mistakes_are_named(nets, name, said):
 def test_it_comes_with_its_weights(nets):
     with pytest.raises(InputError, match="config.weights is 'some.pth', and the network of nets:functional comes with"):
         load_trained(experiment("functional", weights="some.pth"), nets / "run", 5)
+
+
+def test_its_weights_are_exported_and_read_in_our_own_names(nets):
+    model = build_network(experiment("create", "ca"), 5)
+    weights = export_weights(model)
+    assert weights["backbone.early.kernel"].shape == (4, 4, 3, 8)
+    save_file(weights, nets / "mine.safetensors")
+    moved = jax.tree.map(lambda leaf: leaf + 1, model)
+    assert digest(nnx.state(load_weights(moved, nets / "mine.safetensors"))) == digest(nnx.state(model))
+    loaded = build_network(experiment("create", "gap", weights=str(save_gap(nets, moved))), 5)
+    assert digest(nnx.state(loaded)) == digest(nnx.state(moved.poolings()["gap"]))
+    with pytest.raises(InputError, match="unknown naming scheme of mine 'timm'"):
+        export_weights(model, "timm")
+    with pytest.raises(InputError, match="Expected its own weights in the names of castream_jax, as backbone.early"):
+        load_torch_weights(model, {"layer1.weight": np.zeros(3)})
+
+
+def save_gap(place: Path, model: Classifier) -> Path:
+    """Save the weights of a network's GAP."""
+    save_file(export_weights(model.poolings()["gap"]), place / "gap.safetensors")
+    return place / "gap.safetensors"
