@@ -4,6 +4,7 @@ A compiled program holds such arrays as constants: a second copy of the weights 
 nothing that looks after the weights knows of.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,41 +27,57 @@ def trace(function: Callable[..., Any], *args: Any) -> tuple[ClosedJaxpr, Any]:
 class Captured:
     """The arrays that some functions close over, each once, in the order of their use.
 
-    Those of JAX are known again by identity. Those of numpy become other objects in each trace, and are known by
-    their content.
+    Those of JAX are known again by identity. Those of numpy, and copies that a function makes while it is traced, are
+    other objects in each trace: they are known by their content.
     """
 
     def __init__(self, traced: Sequence[ClosedJaxpr]):
         self.arrays: list[Any] = []
-        self._places: dict[int, int] = {}
+        self._places: dict[int, int] = {}  # by identity: `arrays` keeps them all, so that none is given again
+        self._alike: dict[tuple[Any, ...], list[int]] = {}  # by shape and type
+        self._digests: dict[int, bytes] = {}
         for closed in traced:
             for constant in list_constants(closed):
-                if is_array(constant) and self.find(constant) is None:
-                    self._places[id(constant)] = len(self.arrays)
-                    self.arrays.append(constant)
+                if is_array(constant) and id(constant) not in self._places:
+                    self._add(constant)
+
+    def _add(self, constant: Any) -> None:
+        """Give an array a place; one of numpy that is known by its content has one."""
+        place = None if isinstance(constant, jax.Array) else self._find_content(constant)
+        if place is None:
+            place = len(self.arrays)
+            self.arrays.append(constant)
+            self._places[id(constant)] = place
+            self._alike.setdefault((constant.shape, constant.dtype), []).append(place)
 
     def find(self, constant: Any) -> int | None:
         """Return an array's place in `arrays`; None for one that is not there."""
         place = self._places.get(id(constant))
-        if place is not None or isinstance(constant, jax.core.Tracer):
+        if place is not None or not is_array(constant):
             return place
-        if isinstance(constant, jax.Array) or not is_array(constant):
-            return None
-        alike = (
-            i
-            for i, array in enumerate(self.arrays)
-            if not isinstance(array, jax.Array) and (array.shape, array.dtype) == (constant.shape, constant.dtype)
-        )
-        return next((i for i in alike if _is_same(self.arrays[i], constant)), None)
+        return self._find_content(constant)
+
+    def _find_content(self, constant: Any) -> int | None:
+        places = self._alike.get((constant.shape, constant.dtype), ())
+        found = digest_array(constant) if places else b""
+        for place in places:
+            if place not in self._digests:
+                self._digests[place] = digest_array(self.arrays[place])
+            if self._digests[place] == found:
+                return place
+        return None
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    return np.asarray(one).tobytes() == np.asarray(other).tobytes()
+def digest_array(array: Any) -> bytes:
+    """Return a digest of an array's bytes."""
+    return hashlib.blake2b(np.asarray(array).tobytes()).digest()
 
 
 def is_array(constant: Any) -> bool:
     """Return whether a constant is an array of numbers: keys of random numbers are left where they are."""
-    return hasattr(constant, "dtype") and not jnp.issubdtype(constant.dtype, jax.dtypes.extended)
+    if isinstance(constant, jax.core.Tracer) or not hasattr(constant, "dtype"):
+        return False
+    return not jnp.issubdtype(constant.dtype, jax.dtypes.extended)
 
 
 def list_constants(closed: ClosedJaxpr) -> Iterator[Any]:

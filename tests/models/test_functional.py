@@ -158,6 +158,7 @@ def test_it_computes_what_its_functions_do(create):
         return found[target], logits(found[target]), gradient
 
     assert jax.tree.leaves(state)
+    assert largest_constant(jax.make_jaxpr(lambda images: head(features(images)))(IMAGES)) > 100
     assert largest_constant(jax.make_jaxpr(run)(state, IMAGES)) <= 8, "weights are arguments"
     for images in (IMAGES, IMAGES[:3, :8]):
         found, logits, gradient = run(state, images)
@@ -182,6 +183,26 @@ def test_arrays_that_both_functions_read_are_held_once():
     tied = jnp.ones((3, 3))
     net = network(lambda x: x @ tied, lambda x: (x @ tied).mean((1, 2)), MEAN, STD, size=4)
     assert [array.shape for array in net.arrays] == [(3, 3)]
+
+
+def test_what_is_made_anew_in_each_trace_is_known_by_its_content():
+    """Arrays of numpy, copies of them, and constants that depend on the images' size."""
+    weights = [RNG.normal(size=(3, 3)).astype(np.float32) for _ in range(3)]
+
+    def features(images):
+        for weight in weights:
+            images = images @ jnp.asarray(weight.copy())
+        return images * np.linspace(1, 2, images.shape[2], dtype=np.float32)[:, None].reshape(1, 1, -1, 1)
+
+    net = network(features, lambda x: x.mean((1, 2)), MEAN, STD, size=4)
+    assert [array.shape for array in net.arrays] == [(3, 3)] * 3 + [(1, 1, 4, 1)]
+    for i, weight in enumerate(weights):
+        np.testing.assert_array_equal(net.arrays[i][...], weight)
+    graphdef, state = nnx.split(net)
+    for images in (IMAGES[:, :4, :4], IMAGES[:, :4, :6]):
+        program = jax.make_jaxpr(lambda state, images: nnx.merge(graphdef, state)(images))(state, images)
+        assert largest_constant(program) <= 6
+        np.testing.assert_allclose(net(images), features(images).mean((1, 2)), atol=1e-5)
 
 
 def test_targets():
