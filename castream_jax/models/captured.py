@@ -126,6 +126,5 @@ def _evaluate_alone(jaxpr: Jaxpr, equation: JaxprEqn, values: Sequence[Any]) -> 
         outvars=equation.outvars,
         eqns=[equation],
         effects=equation.effects,
-        debug_info=jaxpr.debug_info.with_unknown_names(),
     )
     return list(eval_jaxpr(alone, [], *(values[i] for i in places.values())))

@@ -88,7 +88,7 @@ class Classifier(nnx.Module):
         """Whether `head` returns attention maps: there is a stream."""
         return self.stream is not None
 
-    def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> Features:
+    def features(self, images: Float[Array, "B H W C"], train: bool = False) -> Features:
         """Return the backbone's named feature maps.
 
         Args:
@@ -110,7 +110,7 @@ class Classifier(nnx.Module):
         pooled, attention = self.stream([features[tap] for tap in self.backbone.taps])
         return self.classifier(pooled), attention
 
-    def __call__(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B K"]:
+    def __call__(self, images: Float[Array, "B H W C"]) -> Float[Array, "B K"]:
         """Return logits."""
         return self.head(self.features(images))[0]
 
