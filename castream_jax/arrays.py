@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from castream_jax.errors import InputError
-from castream_jax.models.classifier import Classifier
 from castream_jax.models.inputs import Normalisation
+from castream_jax.models.network import Network
 
 log = logging.getLogger(__name__)
 
 MARGIN = 0.1
 """How far a pixel may leave 0..1, before it is normalised: what antialiased resizing and adversarial noise add."""
+FEWEST_ROWS = 4
+"""No picture has so few: they are channels."""
 ROUNDING = 1e-6
 """How far a map may leave 0..1, and is clipped."""
 
@@ -61,10 +63,10 @@ def _shapes(entries: Any) -> list[tuple[int, ...]]:
         return []
 
 
-def check_images(model: Classifier, images: Any) -> Float[np.ndarray, "B H W 3"]:
+def check_images(model: Network, images: Any) -> Float[np.ndarray, "B H W C"]:
     """Return a network's images as float32, or raise `InputError`; what is possible but improbable is warned of."""
     pixels = to_array("images", images)
-    check_shape(pixels)
+    check_shape(pixels, model.normalisation.channels)
     if not jnp.issubdtype(pixels.dtype, jnp.floating):
         raise InputError(
             f"images are {pixels.dtype}: expected normalised floats, (pixels / 255 - mean) / std, "
@@ -79,24 +81,34 @@ def check_images(model: Classifier, images: Any) -> Float[np.ndarray, "B H W 3"]
     return pixels
 
 
-def check_shape(pixels: np.ndarray) -> None:
-    """Raise `InputError` unless an array is [B H W 3] for all that can be known."""
+def check_shape(pixels: np.ndarray, channels: int = 3) -> None:
+    """Raise `InputError` unless an array is [B H W channels] for all that can be known."""
     shape = pixels.shape
-    if len(shape) == 4 and shape[-1] == 3 and shape[1] != 3 and pixels.size:
+    may_be_first = channels <= FEWEST_ROWS and len(shape) == 4 and shape[1] == channels
+    if len(shape) == 4 and shape[-1] == channels and not may_be_first and pixels.size:
         return
-    advice = ""
-    if len(shape) == 4 and shape[1] == 3:
-        advice = " With 3 rows they look channels first: give images.transpose(0, 2, 3, 1)."
-    elif len(shape) == 4 and shape[-1] == 1:
-        advice = " Of grey, give np.repeat(pixels, 3, axis=-1), normalised after that."
-    elif len(shape) == 4 and shape[-1] == 4:
-        advice = " Put what has an alpha channel on white first, and leave the channel out."
-    elif len(shape) == 3 and 3 in (shape[0], shape[-1]):
-        advice = f" A single one goes in as {'images' if shape[-1] == 3 else 'images.transpose(1, 2, 0)'}[None]."
-    raise InputError(f"images have shape {shape}: expected [B H W 3], channels last, B at least 1.{advice}")
+    raise InputError(
+        f"images have shape {shape}: expected [B H W {channels}], channels last, B at least 1."
+        f"{_advise(shape, channels)}"
+    )
 
 
-def check_range(images: Float[np.ndarray, "B H W 3"], normalisation: Normalisation, name: str) -> None:
+def _advise(shape: tuple[int, ...], channels: int) -> str:
+    """Return what may be done about images of a wrong shape."""
+    if len(shape) == 4 and shape[1] == channels:
+        return f" With {channels} rows they look channels first: give images.transpose(0, 2, 3, 1)."
+    if len(shape) == 4 and (shape[-1], channels) == (1, 3):
+        return " Of grey, give np.repeat(pixels, 3, axis=-1), normalised after that."
+    if len(shape) == 4 and (shape[-1], channels) == (4, 3):
+        return " Put what has an alpha channel on white first, and leave the channel out."
+    if len(shape) == 3 and channels == 1:
+        return " Give images[..., None], or of a single one that has its channel, images[None]."
+    if len(shape) == 3 and channels in (shape[0], shape[-1]):
+        return f" A single one goes in as {'images' if shape[-1] == channels else 'images.transpose(1, 2, 0)'}[None]."
+    return ""
+
+
+def check_range(images: Float[np.ndarray, "B H W C"], normalisation: Normalisation, name: str) -> None:
     """Raise `InputError` for what no normalised pixel can be, but for `MARGIN`; warn of a batch in 0..1 or -1..1."""
     mean, std = np.array(normalisation.mean), np.array(normalisation.std)
     low, high = -mean / std, (1 - mean) / std
@@ -125,7 +137,7 @@ def check_range(images: Float[np.ndarray, "B H W 3"], normalisation: Normalisati
             return
 
 
-def check_labels(model: Classifier, labels: Any, count: int) -> Int[np.ndarray, "B"]:
+def check_labels(model: Network, labels: Any, count: int) -> Int[np.ndarray, "B"]:
     """Return the labels of `count` images as integers, or raise `InputError`."""
     if labels is None:
         raise InputError(
@@ -172,10 +184,10 @@ def check_maps(maps: Any, count: int) -> Float[np.ndarray, "B h w"]:
     return np.clip(values.astype(np.float32), 0, 1)
 
 
-def check_pixels(images: Any) -> UInt8[np.ndarray, "B H W 3"] | None:
+def check_pixels(images: Any, channels: int = 3) -> UInt8[np.ndarray, "B H W C"] | None:
     """Return images of uint8 as an array, None for others, or raise `InputError`."""
     pixels = to_array("images", images)
     if pixels.dtype != np.uint8:
         return None
-    check_shape(pixels)
+    check_shape(pixels, channels)
     return pixels

@@ -15,10 +15,14 @@ class ModelConfig:
     """The network."""
 
     name: str = "resnet50"
+    """One of ours, or "module:function": a function of the number of classes that returns a network of one's own, from
+    the current directory or PYTHONPATH."""
     pooling: Literal["gap", "ca"] = "ca"
     heads: int = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the frozen backbone computes in."""
+    score: Literal["softmax", "sigmoid"] = "softmax"
+    """How logits become scores, and the loss that belongs to it: exactly one class is right, or each by itself."""
 
 
 @dataclass(frozen=True)

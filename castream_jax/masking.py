@@ -39,11 +39,11 @@ def interpolation_matrix(size_in: int, size_out: int, align_corners: bool) -> Fl
 
 
 def mask_images(
-    images: Float[Array, "B H W 3"], masks: Float[Array, "B H W"], mean: Sequence[float], std: Sequence[float]
-) -> Float[Array, "B H W 3"]:
+    images: Float[Array, "B H W C"], masks: Float[Array, "B H W"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Array, "B H W C"]:
     """Multiply normalised images by masks in pixel space: denormalise, multiply, normalise again.
 
     `((x std + mean) m - mean) / std`, computed as `m (x + mean/std) - mean/std`.
     """
-    black = (jnp.asarray(mean) / jnp.asarray(std)).reshape(1, 1, 1, 3)
+    black = (jnp.asarray(mean) / jnp.asarray(std)).reshape(1, 1, 1, -1)
     return masks[..., None] * (images + black) - black

@@ -151,8 +151,8 @@ def test_bad_batches(arguments, message):
 def test_bad_methods_and_targets():
     with pytest.raises(InputError, match="unknown method 'gradcam'. Did you mean 'grad_cam'"):
         attribute(**bad(), method="gradcam")
-    with pytest.raises(InputError, match="unknown target 'stage3'. Did you mean 'stage4'"):
-        attribute(**bad(), method="grad_cam", target="stage3")
+    with pytest.raises(InputError, match="unknown target 'stage5'. Did you mean 'stage4'"):
+        attribute(**bad(), method="grad_cam", target="stage5")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "regular_files": set(),
     "trees": set(),
     "config": set(),
+    "importing": set(),
     "cpu": set(),
     "names": set(),
     "sharding": set(),
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "weights": {"models", "checkpoints", "regular_files"},
     "data": {"config", "locking", "replacement", "cpu", "ending", "regular_files", "models.inputs"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
-    | {"replacement", "locking"},
+    | {"replacement", "locking", "importing"},
     "evaluation": {"models", "data", "metrics", "config", "sharding", "version"}
     | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "ending", "cpu", "names"}
     | {"drawing", "training.accuracy", "training.network", "training.preprocessing"},

@@ -270,3 +270,41 @@ def test_uint8_is_told_from_what_is_normalised():
     assert check_pixels(IMAGES) is None
     with pytest.raises(InputError, match="channels first"):
         check_pixels(PIXELS.transpose(0, 3, 1, 2))
+
+
+FIVE = Normalisation((0.5,) * 5, (0.25,) * 5)
+GREY = Normalisation((0.5,), (0.25,))
+MANY = Normalisation((0.5,) * 13, (0.25,) * 13)
+
+
+@pytest.mark.parametrize(
+    ("shape", "normalisation"), [((2, 8, 6, 5), FIVE), ((2, 8, 6, 1), GREY), ((2, 13, 13, 13), MANY)]
+)
+def test_images_of_any_number_of_channels(shape, normalisation):
+    pixels = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+    images = np.asarray(normalisation(pixels))
+    np.testing.assert_allclose(images, (pixels / 255 - 0.5) / 0.25, atol=1e-6)
+    np.testing.assert_array_equal(check(images, normalisation), images)
+    np.testing.assert_array_equal(check_pixels(pixels, normalisation.channels), pixels)
+    with pytest.raises(InputError, match="a pixel that is normalised for resnet18_small is in -2..2"):
+        check(pixels.astype(float), normalisation)
+
+
+@pytest.mark.parametrize(
+    ("shape", "normalisation", "said"),
+    [
+        ((2, 8, 6, 3), FIVE, r"\(2, 8, 6, 3\): expected \[B H W 5\], channels last, B at least 1\.$"),
+        ((2, 5, 8, 6), FIVE, r"With 5 rows they look channels first: give images\.transpose\(0, 2, 3, 1\)"),
+        ((8, 6, 5), FIVE, r"A single one goes in as images\[None\]"),
+        ((2, 8, 6), GREY, r"expected \[B H W 1\].* Give images\[\.\.\., None\]"),
+        ((2, 1, 8, 6), GREY, "With 1 rows they look channels first"),
+    ],
+)
+def test_images_of_other_channels(shape, normalisation, said):
+    with pytest.raises(InputError, match=said):
+        check(np.zeros(shape), normalisation)
+
+
+def test_a_normalisation_is_of_its_channels():
+    with pytest.raises(InputError, match="images have 3 channels: the normalisation is of 5"):
+        FIVE(PIXELS)

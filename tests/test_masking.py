@@ -123,3 +123,13 @@ def test_masks_are_the_reference_s():
     found = mask_images(images, jnp.full((1, 224, 224), 0.5), tuple(goldens.MEAN.tolist()), tuple(goldens.STD.tolist()))
     expected = goldens.read("inputs")["denorm_renorm_check"].transpose(0, 2, 3, 1)
     assert_close(found[:, 100:104, 100:104], expected, absolute=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_images_of_any_number_of_channels_are_masked(channels):
+    rng = np.random.default_rng(0)
+    pixels, masks = rng.random((2, 4, 6, channels)), rng.random((2, 4, 6))
+    mean, std = tuple(rng.random(channels)), tuple(0.1 + rng.random(channels))
+    images = jnp.asarray((pixels - np.array(mean)) / np.array(std), jnp.float32)
+    found = mask_images(images, jnp.asarray(masks, jnp.float32), mean, std)
+    np.testing.assert_allclose(found, (pixels * masks[..., None] - np.array(mean)) / np.array(std), atol=2e-5)

@@ -25,7 +25,7 @@ class Backbone(Protocol):
     def smallest_image(self) -> int:
         """The fewest pixels a side that leave every stage a position."""
 
-    def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
+    def features(self, images: Float[Array, "B H W C"], train: bool = False) -> dict[str, Array]:
         """Return every feature map by name, [B h w C] each; `train` uses and moves batch statistics."""
 
     def replace(self, features: dict[str, Array], target: str, feature_map: Array) -> dict[str, Array]:

@@ -6,27 +6,26 @@
 Nothing ever runs backward through `features`.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError, choose
-from castream_jax.models import convnext, layers, resnet
+from castream_jax.models import layers
 from castream_jax.models.backbone import Backbone
+from castream_jax.models.families import find_family, list_architectures
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
+from castream_jax.models.network import Features as Features
+from castream_jax.models.scores import Score, check_score, compute_scores
 from castream_jax.models.stream import Stream
 
-Features = dict[str, Array]
-"""Named feature maps, each [B h w C]: every tap of the stream, and what else an attribution may start from."""
-
-ARCHITECTURES = (*resnet.SPECS, *convnext.SPECS)
+ARCHITECTURES = list_architectures()
 POOLINGS = ("gap", "ca")
 DTYPES = ("float32", "bfloat16")
 
 
 class Head(nnx.Module):
-    """The classifier that a pooled feature goes through: ConvNeXt normalises first, ResNet does not."""
+    """The classifier that a pooled feature goes through; with `normalise` after layer normalisation, as ConvNeXt's."""
 
     def __init__(self, features: int, num_classes: int, normalise: bool, rngs: nnx.Rngs):
         float32 = jnp.dtype(jnp.float32)
@@ -50,6 +49,7 @@ class Classifier(nnx.Module):
         preprocessing: Preprocessing | None = None,
         class_names: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
+        score: Score = "softmax",
     ):
         """Put the parts together.
 
@@ -60,6 +60,10 @@ class Classifier(nnx.Module):
           preprocessing: how pictures become its input; None: not known.
           class_names: by label; empty: not known.
           notes: what is to be known of its weights, in sentences: a fresh stream, a moving average.
+          score: how logits become scores: "softmax", "sigmoid", or a function of logits [B K].
+
+        Raises:
+          InputError: an unknown score.
         """
         self.name = name
         self.backbone = backbone
@@ -69,6 +73,7 @@ class Classifier(nnx.Module):
         self.preprocessing = preprocessing
         self.class_names = class_names
         self.notes = notes
+        self.score = check_score(score)
 
     @property
     def pooling(self) -> str:
@@ -78,7 +83,12 @@ class Classifier(nnx.Module):
     def num_classes(self) -> int:
         return self.classifier.linear.out_features
 
-    def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> Features:
+    @property
+    def has_attention(self) -> bool:
+        """Whether `head` returns attention maps: there is a stream."""
+        return self.stream is not None
+
+    def features(self, images: Float[Array, "B H W C"], train: bool = False) -> Features:
         """Return the backbone's named feature maps.
 
         Args:
@@ -100,13 +110,13 @@ class Classifier(nnx.Module):
         pooled, attention = self.stream([features[tap] for tap in self.backbone.taps])
         return self.classifier(pooled), attention
 
-    def __call__(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B K"]:
+    def __call__(self, images: Float[Array, "B H W C"]) -> Float[Array, "B K"]:
         """Return logits."""
         return self.head(self.features(images))[0]
 
     def scores(self, logits: Float[Array, "B K"]) -> Float[Array, "B K"]:
         """Return each class's score in 0..1: what masks, curves and tables ask of the network."""
-        return jax.nn.softmax(logits)
+        return compute_scores(self.score, logits)
 
     def replace(self, features: Features, target: str, feature_map: Float[Array, "B h w C"]) -> Features:
         """Return `features` with `target` set to `feature_map`, and all that follows from it."""
@@ -114,9 +124,13 @@ class Classifier(nnx.Module):
 
     def poolings(self) -> dict[str, "Classifier"]:
         """Return the networks in this one that share its features: GAP always, CA where there is a stream."""
-        known = self.normalisation, self.preprocessing, self.class_names, self.notes
-        gap = Classifier(self.name, self.backbone, None, self.classifier, *known)
+        gap = self.pooled_by(None)
         return {"gap": gap} if self.stream is None else {"gap": gap, "ca": self}
+
+    def pooled_by(self, stream: Stream | None) -> "Classifier":
+        """Return the same network with another pooling; it shares this one's arrays."""
+        known = self.normalisation, self.preprocessing, self.class_names, self.notes, self.score
+        return Classifier(self.name, self.backbone, stream, self.classifier, *known)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -136,6 +150,7 @@ def create_model(
     seed: int = 0,
     dtype: str = "float32",
     normalisation: Normalisation = IMAGENET,
+    score: Score = "softmax",
 ) -> Classifier:
     """Build a network with fresh weights.
 
@@ -148,25 +163,21 @@ def create_model(
         of one seed share backbone and classifier.
       dtype: what the backbone computes in, "float32" or "bfloat16". Parameters and the head stay float32.
       normalisation: what the input images were normalised with; ImageNet's by default.
+      score: how logits become scores: "softmax", "sigmoid", or a function of logits [B K].
 
     Raises:
-      InputError: an unknown name, pooling or dtype, or numbers out of range.
+      InputError: an unknown name, pooling, dtype or score, or numbers out of range.
 
     Source: METHOD 1.
     """
-    choose("model", name, ARCHITECTURES)
+    family = find_family(choose("model", name, ARCHITECTURES))
+    assert family is not None
     choose("pooling", pooling, POOLINGS)
     choose("dtype", dtype, DTYPES)
     if num_classes < 1:
         raise InputError(f"num_classes is {num_classes}: it must be at least 1.")
     rngs = nnx.Rngs(params=seed)
-    backbone: Backbone
-    if name in resnet.SPECS:
-        backbone = resnet.ResNet(resnet.SPECS[name], jnp.dtype(dtype), rngs)
-        stream_init = nnx.initializers.xavier_uniform()
-    else:
-        backbone = convnext.ConvNeXt(convnext.SPECS[name], jnp.dtype(dtype), rngs)
-        stream_init = layers.truncated_normal
-    classifier = Head(backbone.tap_widths[-1], num_classes, normalise=name in convnext.SPECS, rngs=rngs)
-    stream = Stream(backbone.tap_widths, heads, stream_init, rngs) if pooling == "ca" else None
-    return Classifier(name, backbone, stream, classifier, normalisation)
+    backbone = family.create(family.specs[name], jnp.dtype(dtype), rngs)
+    classifier = Head(backbone.tap_widths[-1], num_classes, normalise=family.head_norm, rngs=rngs)
+    stream = Stream(backbone.tap_widths, heads, family.stream_init, rngs) if pooling == "ca" else None
+    return Classifier(name, backbone, stream, classifier, normalisation, score=score)

@@ -60,7 +60,7 @@ class ConvNeXt(nnx.Module):
     """A ConvNeXt without its pooling and classifier."""
 
     taps = ("stem", "downsample1", "downsample2", "stage4")
-    targets = ("branch", "stage4")
+    targets = ("branch", "stage4", "downsample2", "downsample1")
 
     def __init__(self, spec: ConvNeXtSpec, dtype: jnp.dtype, rngs: nnx.Rngs):
         self.spec = spec
@@ -91,17 +91,21 @@ class ConvNeXt(nnx.Module):
         """Return every named feature map, in the compute dtype; `train` changes none: there are no statistics."""
         images = images.astype(self.dtype)
         early = self._early_stages(images) if train else layers.map_in_cache(self._early_stages, images)
-        features = early | self._stages(early[f"downsample{layers.EARLY}"], range(layers.EARLY, len(self.stages) - 1))
-        x = features[f"downsample{len(self.stages) - 1}"]
-        *blocks, last = self.stages[-1]
-        for block in blocks:
-            x = block(x)
-        return self.replace(features | {"shortcut": x}, "branch", last.branch(x))
+        return early | self._late_stages(early[f"downsample{layers.EARLY}"], layers.EARLY)
 
     def _early_stages(self, images: Float[Array, "B H W 3"]) -> dict[str, Array]:
         """Return the feature maps of the stem and the early stages."""
         x = self.stem_norm(self.stem(images))
         return {"stem": x} | self._stages(x, range(layers.EARLY))
+
+    def _late_stages(self, x: Float[Array, "B H W C"], first: int) -> dict[str, Array]:
+        """Return the feature maps after the `first` stage and those that follow it; the last block stays open."""
+        features = self._stages(x, range(first, len(self.stages) - 1))
+        x = features.get(f"downsample{len(self.stages) - 1}", x)
+        *blocks, last = self.stages[-1]
+        for block in blocks:
+            x = block(x)
+        return self.replace(features | {"shortcut": x}, "branch", last.branch(x))
 
     def _stages(self, x: Float[Array, "B H W C"], numbers: range) -> dict[str, Array]:
         """Return the feature maps after some stages, one after the other, each with its downsampling."""
@@ -118,4 +122,7 @@ class ConvNeXt(nnx.Module):
         if target == "branch":
             last = self.stages[-1][-1]
             features["stage4"] = last.join(features["shortcut"], feature_map)
+        elif target.startswith("downsample"):
+            number = int(target.removeprefix("downsample"))
+            features |= self._late_stages(feature_map.astype(self.dtype), number)
         return features

@@ -1,11 +1,14 @@
 """What a network takes in: how a picture becomes a square of pixels, and these its input. Both go with the weights."""
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
+
+from castream_jax.errors import InputError
 
 Orientation = Literal["upright", "stored"]
 Transparency = Literal["white", "drop"]
@@ -18,13 +21,37 @@ class Normalisation:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
-    def __call__(self, pixels: UInt8[Array | np.ndarray, "B H W 3"]) -> Float[Array, "B H W 3"]:
-        """Return uint8 images as a network's float32 input."""
-        mean, std = (jnp.asarray(values).reshape(1, 1, 1, 3) for values in (self.mean, self.std))
+    @property
+    def channels(self) -> int:
+        """Of the images."""
+        return len(self.mean)
+
+    def __call__(self, pixels: UInt8[Array | np.ndarray, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Return uint8 images as a network's float32 input; `InputError` for another number of channels."""
+        if pixels.shape[-1] != self.channels:
+            raise InputError(f"images have {pixels.shape[-1]} channels: the normalisation is of {self.channels}.")
+        mean, std = (jnp.asarray(values).reshape(1, 1, 1, -1) for values in (self.mean, self.std))
         return (jnp.asarray(pixels, jnp.float32) / 255 - mean) / std
 
 
 IMAGENET = Normalisation()
+
+
+def create_normalisation(mean: Any, std: Any) -> Normalisation:
+    """Return the normalisation by a user's numbers, or raise `InputError` if they do not go together."""
+    try:
+        means, stds = tuple(map(float, mean)), tuple(map(float, std))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"mean and std are {mean!r} and {std!r}: expected a number for each channel.") from error
+    if not means or len(means) != len(stds):
+        raise InputError(f"mean has {len(means)} numbers, std {len(stds)}: expected one of each for each channel.")
+    if not all(map(math.isfinite, means)):
+        raise InputError(f"mean is {means}: expected finite numbers, of pixels in 0..1.")
+    if not all(math.isfinite(value) and value > 0 for value in stds):
+        raise InputError(f"std is {stds}: expected numbers above 0, of pixels in 0..1.")
+    return Normalisation(means, stds)
+
+
 USUAL_SIZE = 224
 """Of the square, in pixels, where nothing says it."""
 

@@ -85,7 +85,7 @@ class ResNet(nnx.Module):
     """A ResNet without its pooling and classifier."""
 
     taps = ("stem", "stage1", "stage2", "stage3", "stage4")
-    targets = ("stage4",)
+    targets = ("stage4", "stage3", "stage2", "stage1")
 
     def __init__(self, spec: ResNetSpec, dtype: jnp.dtype, rngs: nnx.Rngs):
         self.spec = spec
@@ -131,5 +131,6 @@ class ResNet(nnx.Module):
         return features
 
     def replace(self, features: dict[str, Array], target: str, feature_map: Array) -> dict[str, Array]:
-        """Return `features` with `target` set to `feature_map`, and all that follows from it."""
-        return features | {target: feature_map}
+        """Return `features` with `target` set to `feature_map`, and the stages after it computed from that."""
+        following = range(self.taps.index(target), len(self.stages))
+        return features | {target: feature_map} | self._stages(feature_map.astype(self.dtype), following, train=False)

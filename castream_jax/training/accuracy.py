@@ -16,7 +16,7 @@ from castream_jax.data.preprocess import Resize
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source
 from castream_jax.models.answers import predict
-from castream_jax.models.classifier import Classifier, Features
+from castream_jax.models.network import Features, Network
 from castream_jax.sharding import batched, replicated, round_up, shard_batch, split_images
 from castream_jax.training.feed import AHEAD
 
@@ -43,11 +43,11 @@ class SplitAccuracy:
         self._batch_size = round_up(batch_size, mesh)  # padding never counts
 
         def compute_features(state: nnx.State, images: Array) -> Features:
-            model: Classifier = nnx.merge(graphdef, state)
+            model: Network = nnx.merge(graphdef, state)
             return model.features(model.normalisation(images))
 
         def count_step(state: nnx.State, batch: dict[str, Array]) -> dict[str, Int[Array, ""]]:
-            model: Classifier = nnx.merge(graphdef, state)
+            model: Network = nnx.merge(graphdef, state)
             features = split_images(compute_features, mesh)(state, batch["images"])
             met = {name: batch[name].sum() for name in MET}
             return {"images": batch["valid"].sum(), **met} | {

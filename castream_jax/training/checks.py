@@ -5,6 +5,7 @@ from jax.sharding import Mesh
 from castream_jax.config import Experiment, StageConfig
 from castream_jax.data.source import Source, open_split
 from castream_jax.errors import InputError
+from castream_jax.importing import is_address
 from castream_jax.models.answers import check_probabilities
 from castream_jax.sharding import check_batch_size
 from castream_jax.training.network import BACKBONE, STREAM
@@ -12,8 +13,10 @@ from castream_jax.training.network import BACKBONE, STREAM
 
 def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
     """Raise `InputError` if there is nothing to train, one class only, no data, or batches do not fit."""
-    check_probabilities(f"a network for {source.name}", source.num_classes)
-    if not experiment.backbone.epochs and not experiment.weights:
+    check_probabilities(f"a network for {source.name}", source.num_classes, experiment.model.score)
+    if source.num_classes < 2:
+        raise InputError(f"{source.name} has one class: nothing can be told apart by training on it.")
+    if not experiment.backbone.epochs and not experiment.weights and not is_address(experiment.model.name):
         raise InputError(
             "config has neither weights nor backbone.epochs: set --config.weights to the weights of a "
             "pretrained network, or --config.backbone.epochs to train one from scratch."

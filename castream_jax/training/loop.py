@@ -22,6 +22,7 @@ from castream_jax.models.classifier import Classifier
 from castream_jax.sharding import create_mesh
 from castream_jax.training.checks import check_trainable
 from castream_jax.training.network import BACKBONE, STREAM, build_network
+from castream_jax.training.own_network import require_classifier
 from castream_jax.training.preprocessing import settled
 from castream_jax.training.stage import Stage
 from castream_jax.training.stopping import StopRequest
@@ -44,7 +45,7 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
     check_trainable(experiment, source, mesh)
     if jax.process_index() == 0 and (said := sample_pictures(source).describe(source.decoding)):
         log.info("training: %s", said)
-    model = build_network(experiment, source.num_classes)
+    model = require_classifier(build_network(experiment, source.num_classes), experiment)
     check_class_names(model.class_names, source.class_names, f"the network of {experiment.weights}")
     model.class_names = source.class_names
     experiment = settled(experiment, model)

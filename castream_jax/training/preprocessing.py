@@ -7,15 +7,16 @@ from castream_jax.config import DataConfig, Experiment
 from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.preprocess import Resize
 from castream_jax.errors import InputError
+from castream_jax.importing import is_address
 from castream_jax.metrics.protocol import Protocol, choose_protocol
-from castream_jax.models.classifier import Classifier
 from castream_jax.models.inputs import USUAL_SIZE, Normalisation, Preprocessing
+from castream_jax.models.network import Network
 from castream_jax.weights.known import KNOWN, find_known
 
 log = logging.getLogger(__name__)
 
 
-def settle_preprocessing(model: Classifier, experiment: Experiment) -> None:
+def settle_preprocessing(model: Network, experiment: Experiment) -> None:
     """Give a network the preprocessing and normalisation that this experiment uses, and say how its own differ.
 
     Raises:
@@ -30,7 +31,7 @@ def settle_preprocessing(model: Classifier, experiment: Experiment) -> None:
     if data.mean:
         model.normalisation = Normalisation(data.mean, data.std)
     if own is None:
-        if experiment.weights:
+        if experiment.weights or (is_address(experiment.model.name) and not experiment.backbone.epochs):
             _say_guesses(experiment, model)
         return
     different = [f"images of {own.size} pixels, here {size}"] if own.size != size else []
@@ -40,14 +41,14 @@ def settle_preprocessing(model: Classifier, experiment: Experiment) -> None:
         log.warning("this network was trained on %s.", " and ".join(different))
 
 
-def settled(experiment: Experiment, model: Classifier) -> Experiment:
+def settled(experiment: Experiment, model: Network) -> Experiment:
     """Return the experiment with what its network settled on in place of what the config leaves to the weights."""
     mean, std = model.normalisation.mean, model.normalisation.std
     data = dataclasses.replace(experiment.data, image_size=network_resize(model).size, mean=mean, std=std)
     return dataclasses.replace(experiment, data=data)
 
 
-def network_resize(model: Classifier) -> Resize:
+def network_resize(model: Network) -> Resize:
     """Return how pictures become squares for a network whose preprocessing is settled."""
     seen = model.preprocessing
     assert seen is not None
@@ -77,7 +78,7 @@ def resizing(experiment: Experiment, own: Preprocessing | None, size: int) -> Pr
     return published.at(size)
 
 
-def evaluation_protocol(experiment: Experiment, model: Classifier) -> Protocol:
+def evaluation_protocol(experiment: Experiment, model: Network) -> Protocol:
     """Return the protocol that a network, whose preprocessing is settled, is evaluated under."""
     protocol = chosen_protocol(experiment)
     if experiment.evaluation.preprocessing == "weights":
@@ -114,14 +115,14 @@ def word_normalisation(normalisation: Normalisation) -> str:
     return f"pixels of mean {mean} and std {std}"
 
 
-def _say_guesses(experiment: Experiment, model: Classifier) -> None:
+def _say_guesses(experiment: Experiment, model: Network) -> None:
     """Say what the config leaves open and the weights do not tell."""
     guessed = [] if experiment.data.image_size else [f"images of {USUAL_SIZE} pixels (data.image_size)"]
-    if not experiment.data.mean:
+    if not experiment.data.mean and experiment.weights:  # a network of the user's own says it
         guessed.append(f"{word_normalisation(model.normalisation)}, ImageNet's (data.mean, data.std)")
     if guessed:
         log.warning(
             "%s does not say how pictures became the network's input: taking %s.",
-            experiment.weights,
+            experiment.weights or experiment.model.name,
             " and ".join(guessed),
         )

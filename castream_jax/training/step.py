@@ -8,16 +8,26 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Float, Shaped
 
 from castream_jax.config import StageConfig
 from castream_jax.models.classifier import Classifier, Features
+from castream_jax.models.scores import name_score
 from castream_jax.sharding import batched, replicated, split_images
 from castream_jax.training.mixing import mix_pairs
 from castream_jax.training.state import TrainState, update_average
 
 Metrics = dict[str, Array]
 TrainStep = Callable[[TrainState, nnx.State, dict[str, Array]], tuple[TrainState, Metrics]]
+
+
+def sigmoid_cross_entropy(logits: Float[Array, "B K"], targets: Float[Array, "B K"]) -> Float[Array, "B"]:
+    """Return each image's binary cross entropy, summed over the classes: each is right or wrong by itself."""
+    return optax.sigmoid_binary_cross_entropy(logits, targets).sum(-1)
+
+
+LOSSES = {"softmax": optax.softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
+"""By score, for each image: the negative log likelihood of the targets."""
 
 
 def create_train_step(
@@ -32,6 +42,8 @@ def create_train_step(
 
     In stage "stream" only the stream is differentiated: the backbone's features are computed before, so nothing runs
     backward there, and its batch statistics stay as they are. The state is donated.
+    The loss is that of the network's score: cross entropy under a softmax; under a sigmoid binary cross entropy with
+    the targets, summed over the classes.
     Metrics are `loss` and `accuracy`, means over the batch, `gradient_norm`, before clipping, and `parameter_norm`,
     after the step: it is finite only if all that was trained is.
     """
@@ -45,7 +57,7 @@ def create_train_step(
         model: Classifier = nnx.merge(graphdef, params, statistics, frozen, copy=True)
         features = model.features(part["inputs"], train=True) if train_backbone else part["features"]
         logits, _ = model.head(features)
-        loss = optax.softmax_cross_entropy(logits, part["targets"]).mean()
+        loss = LOSSES[name_score(model.score)](logits, part["targets"]).mean()
         accuracy = jnp.where(logits.argmax(-1) == part["labels"], 1.0, 0.0).mean()
         moved = nnx.state(model, nnx.BatchStat) if train_backbone else statistics
         return loss, ({"loss": loss, "accuracy": accuracy}, moved)

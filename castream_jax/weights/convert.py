@@ -10,9 +10,10 @@ from flax import nnx
 
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
+from castream_jax.models.network import Network
 from castream_jax.weights.bounds import short
 from castream_jax.weights.matching import LINEAR, find_outside, match
-from castream_jax.weights.names import IGNORED, Scheme, find_scheme
+from castream_jax.weights.names import IGNORED, Scheme, default_scheme, find_scheme
 from castream_jax.weights.wrappers import list_names
 
 LOG = logging.getLogger(__name__)
@@ -104,15 +105,20 @@ def take_classes(
     return np.take(array, classes, axis)
 
 
-def export_weights(model: Classifier, scheme_name: str = "torchvision") -> dict[str, np.ndarray]:
+def export_weights(model: Network, scheme_name: str | None = None) -> dict[str, np.ndarray]:
     """Return a model's weights as a state dict, float32, in a scheme's names and layout.
 
-    In "torchvision", a CA model's stream has the reference's names. `load_torch_weights` gives the same bits back.
+    `load_torch_weights` gives the same bits back.
+
+    Args:
+      model: the network.
+      scheme_name: None: "torchvision", in which a CA model's stream has the reference's names, or for a backbone of
+        one's own "castream_jax", the paths of its arrays.
 
     Raises:
       InputError: no such scheme for the model's family, or it has no names for a stream, and the model has one.
     """
-    scheme = find_scheme(scheme_name, model.name)
+    scheme = find_scheme(scheme_name or default_scheme(model.name), model.name)
     exported: dict[str, np.ndarray] = {}
     for path, variable in nnx.to_flat_state(nnx.state(model)):
         key = scheme.key(path)

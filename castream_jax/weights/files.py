@@ -68,6 +68,8 @@ def load_weights(
         loaded.class_names = known.class_names
     elif found.metadata is not None:
         recall_network(loaded, found.metadata)
+    if replace_classifier:
+        loaded.score = model.score  # that of the fresh classifier
     loaded.class_names = () if replace_classifier else _take(loaded.class_names, classes)
     if len(loaded.class_names) not in (0, loaded.num_classes):
         raise InputError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from castream_jax.errors import InputError
-from castream_jax.weights.names import SCHEMES, Scheme, find_family
+from castream_jax.weights.names import Scheme, list_schemes
 from castream_jax.weights.wrappers import list_names
 
 LOG = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def recognise(given: Iterable[str], architecture: str, paths: Iterable[Path]) ->
       InputError: no scheme names any array; the network is there more than once.
     """
     present, paths = set(given), list(paths)
-    schemes = [scheme for scheme in SCHEMES if scheme.family == find_family(architecture)]
+    schemes = list_schemes(architecture)
     # A trunk that was saved alone lacks its scheme's root.
     namings = [(scheme, name_all(scheme, paths, root)) for scheme in schemes for root in {"": 0, scheme.root: 0}]
     counted = [
@@ -78,7 +78,7 @@ def recognise(given: Iterable[str], architecture: str, paths: Iterable[Path]) ->
     if not counted:
         raise InputError(
             f"these weights do not fit {architecture}: none of their {len(present)} keys is known "
-            f"(first {list_names(sorted(present)[:3])}). Expected {find_family(architecture)} weights in the names of "
+            f"(first {list_names(sorted(present)[:3])}). Expected {schemes[0].family} weights in the names of "
             f"{', '.join(scheme.name for scheme in schemes)}, as {schemes[0].key(paths[0])}."
         )
     _, prefix, scheme, names = max(counted, key=lambda found: (found[0], -len(found[1])))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from castream_jax.errors import choose
-from castream_jax.models import convnext
+from castream_jax.models.families import FAMILIES, find_family
 
 # A rule: a pattern on our path without its leaf, the leaves it holds for, and the module's name, given the
 # numbers in the path.
@@ -40,6 +40,7 @@ class Scheme:
 
     name: str
     family: str
+    """Its key in `models.families`."""
     rules: tuple[Rule, ...]
     has_stream: bool = False
     layer_scale: str = "layer_scale"
@@ -225,16 +226,24 @@ SCHEMES = (
         layer_scale="layer_scale_parameter",
         root="convnext.",
     ),
-    *(OwnScheme("castream_jax", family, (), has_stream=True) for family in ("resnet", "convnext")),
+    *(OwnScheme("castream_jax", family.key, (), has_stream=True) for family in FAMILIES),
 )
+OWN = OwnScheme("castream_jax", "its own", (), has_stream=True)
+"""For networks of one's own, whatever they are built of."""
 
 
-def find_family(architecture: str) -> str:
-    """Return "resnet" or "convnext"."""
-    return "convnext" if architecture in convnext.SPECS else "resnet"
+def list_schemes(architecture: str) -> list[Scheme]:
+    """Return the schemes that name an architecture's arrays; of a network of one's own, only our own naming."""
+    family = find_family(architecture)
+    return [OWN] if family is None else [scheme for scheme in SCHEMES if scheme.family == family.key]
+
+
+def default_scheme(architecture: str) -> str:
+    """Return the name of the scheme that weights are exported in: torchvision's, or of a network of one's own ours."""
+    return list_schemes(architecture)[0].name
 
 
 def find_scheme(name: str, architecture: str) -> Scheme:
     """Return the scheme of that name for an architecture; `InputError` if its family has none."""
-    schemes = {scheme.name: scheme for scheme in SCHEMES if scheme.family == find_family(architecture)}
+    schemes = {scheme.name: scheme for scheme in list_schemes(architecture)}
     return schemes[choose(f"naming scheme of {architecture}", name, schemes)]

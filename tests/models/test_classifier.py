@@ -147,8 +147,8 @@ def test_targets():
     resnet, convnext = small_resnet(), small_convnext()
     assert (resnet.target(None), convnext.target(None)) == ("stage4", "branch")
     assert (resnet.target("stage4"), convnext.target("stage4")) == ("stage4", "stage4")
-    with pytest.raises(InputError, match="unknown target 'stage3'. Did you mean 'stage4'"):
-        resnet.target("stage3")
+    with pytest.raises(InputError, match="unknown target 'stage5'. Did you mean 'stage4'"):
+        resnet.target("stage5")
     with pytest.raises(InputError, match="unknown target 'branch'.*Choose one of: stage4"):
         resnet.target("branch")
 

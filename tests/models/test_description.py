@@ -61,7 +61,7 @@ GOOD = {
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"score": "sigmoid"}, "scores are 'sigmoid': expected 'softmax'"),
+        ({"score": "sparsemax"}, "scores are 'sparsemax': expected 'softmax' or 'sigmoid'"),
         ({"score": None}, "scores are None"),
         ({"preprocessing": {"sise": 96}}, "cannot be read"),
         ({"preprocessing": 96}, "cannot be read"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from castream_jax.config import ModelConfig
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.sharding import create_mesh
@@ -13,3 +14,6 @@ def test_a_dataset_of_one_class():
     source = Source("mine", "train", [{"label": 0}], ("cat",))
     with pytest.raises(InputError, match="a network for mine has one class: the softmax of one logit is 1"):
         check_trainable(small_experiment(""), source, create_mesh())
+    sigmoid = small_experiment("", model=ModelConfig("resnet18_small", score="sigmoid"))
+    with pytest.raises(InputError, match="mine has one class: nothing can be told apart"):
+        check_trainable(sigmoid, source, create_mesh())

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from castream_jax import export_weights
+from castream_jax import InputError, export_weights
 from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import Experiment, ModelConfig
+from castream_jax.models.description import describe_network
 from castream_jax.training.network import build_network, checkpoint_directory, load_trained
 from tests.networks import small_resnet
 from tests.weights.archives import save
@@ -40,3 +41,18 @@ def test_a_stream_to_be_trained_is_no_warning_and_a_trained_one_not_fresh(checkp
     with Checkpoints(checkpoint_directory(tmp_path, "stream")) as checkpoints:
         checkpoints.save(7, {"model": nnx.state(model)}, {})
     assert load_trained(experiment, tmp_path, 5).notes == ()
+
+
+def test_the_score_is_that_of_the_weights(tmp_path):
+    model = small_resnet("gap")
+    model.score = "sigmoid"
+    with Checkpoints(checkpoint_directory(tmp_path, "backbone")) as checkpoints:
+        checkpoints.save(7, {"model": nnx.state(model)}, {"network": describe_network(model)})
+    sigmoid = Experiment("test", model=ModelConfig("resnet18_small", "gap", score="sigmoid"))
+    assert load_trained(sigmoid, tmp_path, 5).score == "sigmoid"
+    with pytest.raises(InputError, match="was trained for 'sigmoid': set --config.model.score=sigmoid"):
+        load_trained(Experiment("test", model=ModelConfig("resnet18_small", "gap")), tmp_path, 5)
+    others = Experiment(
+        "test", model=ModelConfig("resnet18_small", "gap"), weights=str(tmp_path), replace_classifier=True
+    )
+    assert build_network(others, 7).score == "softmax"

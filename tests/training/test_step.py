@@ -17,7 +17,7 @@ from castream_jax.models.classifier import create_model
 from castream_jax.sharding import create_mesh, replicate, replicated, shard_batch
 from castream_jax.training.optimizer import create_optimizer, create_schedule
 from castream_jax.training.state import FILTERS, create_state, update_average
-from castream_jax.training.step import create_train_step
+from castream_jax.training.step import LOSSES, create_train_step
 from castream_jax.trees import digest
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,30 @@ def train(stage: str, steps: int, mesh: jax.sharding.Mesh, pooling: str = "ca", 
         state, metrics = step(state, frozen, shard_batch(batch_of(16), mesh))
         losses.append(float(metrics["loss"]))
     return before, (state, frozen), losses, step
+
+
+def test_the_losses_are_negative_log_likelihoods():
+    rng = np.random.default_rng(0)
+    logits, targets = rng.normal(size=(4, 5)), rng.random((4, 5))
+    p = 1 / (1 + np.exp(-logits))
+    by_class = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+    np.testing.assert_allclose(LOSSES["sigmoid"](jnp.asarray(logits), jnp.asarray(targets)), by_class.sum(1), rtol=1e-5)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    expected = -(targets * np.log(p)).sum(1)
+    np.testing.assert_allclose(LOSSES["softmax"](jnp.asarray(logits), jnp.asarray(targets)), expected, rtol=1e-5)
+
+
+def test_the_loss_is_that_of_the_score():
+    """Of a step on one device, against the logits of the network itself."""
+    model = create_model("resnet18_small", num_classes=10, score="sigmoid")
+    batch = batch_of(16)
+    logits = model(model.normalisation(batch["images"]))
+    expected = LOSSES["sigmoid"](logits, jax.nn.one_hot(batch["labels"], 10)).mean()
+    graphdef, params, statistics, frozen = nnx.split(model, *FILTERS["stream"])
+    optimizer = create_optimizer(STAGE, 100)
+    step = create_train_step(graphdef, optimizer, "stream", STAGE, 0, one_device_mesh())
+    _, metrics = step(create_state(params, statistics, optimizer), frozen, batch)
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("stage", "pooling"), [("backbone", "gap"), ("stream", "ca")])

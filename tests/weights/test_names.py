@@ -8,7 +8,7 @@ from flax import nnx
 from castream_jax import InputError, create_model
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights.matching import recognise
-from castream_jax.weights.names import IGNORED, SCHEMES, find_family, find_scheme
+from castream_jax.weights.names import IGNORED, find_scheme, list_schemes
 from tests import goldens
 
 GOLDEN = [
@@ -37,7 +37,7 @@ def test_torchvision_s_keys_and_shapes(name, pooling):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_no_two_arrays_share_a_key(name):
-    for scheme in (scheme for scheme in SCHEMES if scheme.family == find_family(name)):
+    for scheme in list_schemes(name):
         keys = {path: scheme.key(path) for path in arrays(name)}
         assert all((key is None) == (path[0] == "stream" and not scheme.has_stream) for path, key in keys.items())
         named = [key for key in keys.values() if key is not None]
@@ -46,7 +46,7 @@ def test_no_two_arrays_share_a_key(name):
 
 @pytest.mark.parametrize("name", ["resnet50", "convnext_tiny"])
 def test_a_scheme_is_recognised_by_its_keys(name):
-    for scheme in (scheme for scheme in SCHEMES if scheme.family == find_family(name)):
+    for scheme in list_schemes(name):
         keys = {scheme.key(path) for path in arrays(name) if path[0] == "backbone"}
         assert recognise(keys, name, arrays(name)).scheme is scheme
 

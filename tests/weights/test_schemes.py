@@ -12,7 +12,7 @@ from flax import nnx
 
 from castream_jax import InputError, create_model, export_weights, load_torch_weights
 from castream_jax.models.classifier import ARCHITECTURES
-from castream_jax.weights.names import SCHEMES, find_family, find_scheme
+from castream_jax.weights.names import find_scheme, list_schemes
 from tests.networks import small_convnext, small_resnet
 
 pytestmark = pytest.mark.slow
@@ -22,8 +22,7 @@ LARGE = ("resnet101", "resnet152", "convnext_small", "convnext_base", "convnext_
 PAIRS = [
     pytest.param(name, scheme.name, marks=[pytest.mark.slow] if name in LARGE else [])
     for name in ARCHITECTURES
-    for scheme in SCHEMES
-    if scheme.family == find_family(name)
+    for scheme in list_schemes(name)
 ]
 
 
@@ -62,12 +61,11 @@ def test_a_random_state_dict_comes_back_bit_for_bit(name, scheme_name):
 @pytest.mark.parametrize("build", [small_resnet, small_convnext])
 def test_the_scheme_is_recognised_whatever_the_order(build):
     model = build("gap")
-    for scheme in SCHEMES:
-        if scheme.family == find_family(model.name):
-            exported = export_weights(model, scheme.name)
-            shuffled = {key: exported[key] for key in sorted(exported, key=lambda key: key[::-1])}
-            loaded = load_torch_weights(jax.tree.map(np.zeros_like, model), shuffled)
-            chex.assert_trees_all_equal(nnx.state(loaded), nnx.state(model))
+    for scheme in list_schemes(model.name):
+        exported = export_weights(model, scheme.name)
+        shuffled = {key: exported[key] for key in sorted(exported, key=lambda key: key[::-1])}
+        loaded = load_torch_weights(jax.tree.map(np.zeros_like, model), shuffled)
+        chex.assert_trees_all_equal(nnx.state(loaded), nnx.state(model))
 
 
 @pytest.mark.parametrize("scheme_name", ["timm", "facebookresearch", "transformers"])
