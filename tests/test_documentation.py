@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import castream_jax as ca
-from castream_jax import command as command_line
+from castream_jax.cli import command as command_line
 from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.cost import predict_passes
 from castream_jax.models import resnet
