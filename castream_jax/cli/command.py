@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ def run(
             own = [f"\n  {f'--{name}':<23}{text}" for name, text in switches.items()]
             own += [f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items()]
             taken = f"Arguments: {arguments}\n\n" if arguments else ""
-            print(f"{description}\n\n{taken}{USAGE.format(configs=', '.join(list_configs()))}{''.join(own)}")
+            configs = textwrap.fill(", ".join(list_configs()), 90).replace("\n", "\n" + 25 * " ")
+            print(f"{description}\n\n{taken}{USAGE.format(configs=configs)}{''.join(own)}")
             return
         line = parse_flags(argv, list(options), list(switches), takes_arguments=bool(arguments))
         if line.compile_cache:
