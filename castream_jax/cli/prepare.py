@@ -88,11 +88,11 @@ def check_origin(plan: Plan) -> None:
 
 
 def word_flags(name: str, directory: str) -> str:
-    """Return the flags of train.py that use a dataset."""
+    """Return the command that trains on a dataset, but for its config."""
     splits = list(find_builder(name, directory).info.splits)
     where = Path(data_directory(directory)).absolute()
     flags = [f"--config.data.name={name}", f"--config.data.directory={where}"]
     if "validation" not in splits:
         other = next((split for split in ("val", "valid", "test") if split in splits), splits[0])
         flags += [f"--config.data.validation_split={other}", f"--config.evaluation.split={other}"]
-    return shlex.join(["train.py", *flags])
+    return shlex.join(["castream", "train", *flags])

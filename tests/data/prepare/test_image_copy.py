@@ -30,7 +30,7 @@ def test_images_classes_and_ids_are_the_same(image_root, tmp_path, small_shards,
     said = capsys.readouterr().out
     assert "of disk" in said
     assert (
-        f"train.py --config.data.name=pets --config.data.directory={tmp_path / 'data'} "
+        f"castream train --config.data.name=pets --config.data.directory={tmp_path / 'data'} "
         "--config.data.validation_split=val --config.evaluation.split=val"
     ) in said
     for split in ("train", "val"):

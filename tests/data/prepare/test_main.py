@@ -38,14 +38,14 @@ def test_the_demo_is_ready(demo_directory, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said == [
         f"castream_demo is ready already: {demo_directory}/castream_demo/1.0.0",
-        f"use it with: train.py --config.data.name=castream_demo --config.data.directory={demo_directory}",
+        f"use it with: castream train --config.data.name=castream_demo --config.data.directory={demo_directory}",
     ]
 
 
 def test_tensorflow_is_asked_for_once(tmp_path, capsys, without_tensorflow):
     message = fails(capsys, "imagenette/320px-v2", f"--directory={tmp_path}")
     assert "pip install 'castream-jax[prepare]'" in message
-    assert f"python -m castream_jax.data.prepare imagenette/320px-v2 --directory={tmp_path}" in message
+    assert f"castream prepare imagenette/320px-v2 --directory={tmp_path}" in message
     assert "prepare imagenet2012 --manual=DIR --directory=" in fails(capsys, "imagenet2012", f"--directory={tmp_path}")
 
 
