@@ -72,7 +72,7 @@ def _warn_of_zeros(method: str, maps: np.ndarray, nan: np.ndarray, nothing: np.n
             log.warning("images %s: the %s map %s; it comes as zeros.", np.flatnonzero(failed).tolist(), method, what)
 
 
-def _attribute(network, images, labels, method, target, chunk):
+def _attribute(network: Any, images: Any, labels: Any, method: str, target: Any, chunk: int) -> Any:
     found = attribution_maps.compute_maps(
         {"": network}, images, network.features(images), {"": labels}, [method], target, chunk
     )
@@ -109,7 +109,7 @@ def evaluate_maps(
     return compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), protocol, chunk)
 
 
-def _evaluate(network, images, labels, maps, protocol, chunk):
+def _evaluate(network: Any, images: Any, labels: Any, maps: Any, protocol: Protocol, chunk: int) -> Any:
     source = jnp.arange(len(images))
     score_fn = attribution_maps.joint_probabilities([network])
     return measure_maps(score_fn, images, maps, source, labels, protocol, network.normalisation, chunk)

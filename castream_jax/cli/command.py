@@ -213,11 +213,12 @@ def load_config(path: Path) -> Mapping[str, Any]:
     module.__file__ = os.fspath(path)
     try:
         loader.exec_module(module)
-        return ConfigDict(module.get_config()).to_dict()
+        settings: Mapping[str, Any] = ConfigDict(module.get_config()).to_dict()
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # the file is the user's code
         raise InputError(f"config file {os.fspath(path)!r} fails: {type(error).__name__}: {error}") from error
+    return settings
 
 
 def _check_overrides(argv: list[str], settings: Mapping[str, Any]) -> None:

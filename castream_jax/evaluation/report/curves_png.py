@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ STYLES: dict[str, dict[str, Any]] = {
 REFERENCE = "random"
 """The null map whose curve stands in grey behind those of every attribution."""
 
-CLEAR_CORNERS = {"I": "lower right", "D": "upper right"}
+CLEAR_CORNERS: dict[str, Literal["lower right", "upper right"]] = {"I": "lower right", "D": "upper right"}
 """Where the legend stands: scores rise to the right while pixels are inserted, and fall while they are deleted."""
 
 
