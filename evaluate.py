@@ -1,33 +1,6 @@
 """Measures the explanations of a trained network: python evaluate.py --config configs/demo.py [--workdir DIR]."""
 
-from pathlib import Path
-
-from castream_jax.command import run
-from castream_jax.config import Experiment
-from castream_jax.cpu import use_cores_as_devices
-from castream_jax.evaluation.estimate import estimate
-from castream_jax.evaluation.output import write_evaluation
-from castream_jax.evaluation.report.text import render_terminal
-from castream_jax.evaluation.runner import evaluate
-
-
-def main(experiment: Experiment, workdir: Path, dry_run: bool) -> None:
-    """Measure, write the report, and print its table; or say what that would cost."""
-    use_cores_as_devices(experiment.evaluation.batch_size)
-    if dry_run:
-        print(estimate(experiment))
-        return
-    evaluation = evaluate(experiment, workdir)
-    if evaluation is None:
-        return  # the first process speaks for all
-    report, directory = write_evaluation(evaluation, experiment, workdir)
-    print(render_terminal(report))
-    print(f"\nreport: {directory / 'report.html'}")
-
+from castream_jax.cli.evaluate import main
 
 if __name__ == "__main__":
-    run(
-        main,
-        "Measures the explanations of a trained network, GAP against CA.",
-        switches={"dry_run": "say what it would cost, after ten seconds of calibration, and measure nothing"},
-    )
+    main()

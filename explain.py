@@ -1,36 +1,6 @@
 """Explains your pictures: python explain.py PICTURES… --config configs/demo.py [--workdir DIR] [--output DIR]."""
 
-from pathlib import Path
-
-from castream_jax.command import run
-from castream_jax.config import Experiment
-from castream_jax.explanation.output import Request, explain_pictures
-
-
-def main(
-    experiment: Experiment,
-    workdir: Path,
-    arguments: list[str],
-    output: str,
-    classes: str,
-    methods: str,
-    class_names: str,
-    npz: bool,
-) -> None:
-    """Explain pictures, and say where that is."""
-    folder = Path(output).expanduser() if output else workdir / "explanations"
-    request = Request(arguments, folder, classes, methods, class_names, npz)
-    print(f"gallery: {explain_pictures(experiment, workdir, request)}")
-
+from castream_jax.cli.explain import main
 
 if __name__ == "__main__":
-    run(
-        main,
-        "Explains pictures with a trained network: a gallery to look through, and a PNG for each picture.",
-        arguments="PICTURES…   files, folders (with those below them) and quoted globs, as in 'photos/**/*.jpg'",
-        switches={"npz": "write the raw maps too, a .npz for each picture"},
-        output="the folder to write to (default: explanations in the work directory)",
-        classes="explain these for every picture, by name or label: 'tabby cat,282' (default: the predicted)",
-        methods="of grad_cam, grad_cam_pp, score_cam, attention, attention_scores (default: the config's)",
-        class_names="a text file with the name of a class in each line (default: the dataset's names)",
-    )
+    main()

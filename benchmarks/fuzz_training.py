@@ -21,7 +21,7 @@ from absl import flags
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from tqdm import tqdm
 
-from castream_jax import command
+from castream_jax.cli import command
 from castream_jax.data.builders import castream_demo
 from castream_jax.training.loop import train
 from tests import fuzzing

@@ -1,14 +1,23 @@
-"""CA-Stream in JAX: attention-based pooling for interpretable image recognition, and measures of explanations."""
+"""CA-Stream in JAX: attention-based pooling for interpretable image recognition, and measures of explanations.
 
-from castream_jax.api import attribute, evaluate_maps, explain
-from castream_jax.errors import InputError
-from castream_jax.metrics.protocol import PROTOCOLS, Protocol
-from castream_jax.models.classifier import Classifier, Features, create_model
-from castream_jax.models.inputs import Normalisation, Preprocessing
-from castream_jax.models.stream import cross_attention_pool
+The public names are imported when they are first asked for: `import castream_jax` takes no time.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from castream_jax.version import VERSION
-from castream_jax.weights.convert import export_weights, load_torch_weights
-from castream_jax.weights.files import load_weights
+
+if TYPE_CHECKING:  # the same names for type checkers and editors
+    from castream_jax.api import attribute, evaluate_maps
+    from castream_jax.errors import InputError
+    from castream_jax.explanation.explain import explain
+    from castream_jax.metrics.protocol import PROTOCOLS, Protocol
+    from castream_jax.models.classifier import Classifier, Features, create_model
+    from castream_jax.models.inputs import Normalisation, Preprocessing
+    from castream_jax.models.stream import cross_attention_pool
+    from castream_jax.weights.convert import export_weights, load_torch_weights
+    from castream_jax.weights.files import load_weights
 
 __version__ = VERSION
 __all__ = [
@@ -28,3 +37,29 @@ __all__ = [
     "load_torch_weights",
     "load_weights",
 ]
+
+HOMES = {
+    "api": ("attribute", "evaluate_maps"),
+    "errors": ("InputError",),
+    "explanation.explain": ("explain",),
+    "metrics.protocol": ("PROTOCOLS", "Protocol"),
+    "models.classifier": ("Classifier", "Features", "create_model"),
+    "models.inputs": ("Normalisation", "Preprocessing"),
+    "models.stream": ("cross_attention_pool",),
+    "weights.convert": ("export_weights", "load_torch_weights"),
+    "weights.files": ("load_weights",),
+}
+"""The module of each public name."""
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in HOMES.items():
+        if name in names:
+            found = getattr(importlib.import_module(f"castream_jax.{home}"), name)
+            globals()[name] = found  # the next time it is there
+            return found
+    raise AttributeError(f"module 'castream_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

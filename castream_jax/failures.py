@@ -4,8 +4,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-
-import jax
+from typing import Any
 
 from castream_jax.errors import InputError, RunError
 
@@ -64,25 +63,34 @@ def _word(error: BaseException) -> Failure | None:
         return InputError("a path holds a null byte, which no file system takes: see the paths in the config.")
     if isinstance(error, RuntimeError | AssertionError) and (problem := find_platform_problem()) is not None:
         return InputError(
-            f"JAX cannot start on what JAX_PLATFORMS={jax.config.values['jax_platforms']} asks for"
+            f"JAX cannot start on what JAX_PLATFORMS={read_setting('jax_platforms')} asks for"
             f"{problem and f' ({problem})'}: unset it to take what there is, or install JAX for that platform."
         )
     if isinstance(error, RuntimeError) and MEMORY.search(said):  # JAX's errors are RuntimeErrors
         return RunError(NO_MEMORY)
-    if isinstance(error, FloatingPointError) and jax.config.values["jax_debug_nans"]:
+    if isinstance(error, FloatingPointError) and read_setting("jax_debug_nans"):
         return RunError(f"JAX was asked to stop at values that are no numbers (JAX_DEBUG_NANS): {said.splitlines()[0]}")
     return None
 
 
 def find_platform_problem() -> str | None:
     """Return why JAX does not start on the platforms that the user asked for; None if it does, or nobody asked."""
-    if not jax.config.values["jax_platforms"]:
+    if not read_setting("jax_platforms"):
         return None
+    import jax
+
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
         return str(error).partition("\n")[0].removesuffix(".")
     return None
+
+
+def read_setting(name: str) -> Any:
+    """Return a setting of JAX. It is imported only now, after a failure: what fails early should not wait for it."""
+    import jax
+
+    return jax.config.values[name]
 
 
 NO_MEMORY = (

@@ -42,8 +42,10 @@ def compute_on_devices(
 
 
 @functools.partial(jax.jit, static_argnames=("graphdef", "function", "settings", "mesh"))
-def _compute(graphdef, state, arrays, function, settings, mesh):
-    def work(state, arrays):
+def _compute(
+    graphdef: nnx.GraphDef, state: Any, arrays: Any, function: Any, settings: tuple[Any, ...], mesh: Mesh | None
+) -> Any:
+    def work(state: Any, arrays: Any) -> Any:
         return function(nnx.merge(graphdef, state), *arrays, *settings)
 
     return (split_images(work, mesh) if mesh else work)(state, arrays)

@@ -5,7 +5,7 @@
 
 The frozen classifier keeps ImageNet's rows of the ten classes. Imagenette (1.5 GB) must be prepared once:
 
-    python -m castream_jax.data.prepare imagenette
+    castream prepare imagenette
 
 Training: 10 passes over 9,469 images. Evaluation: at most 1,120 forward passes an image (512 of them Score-CAM's), on
 256 images. Meant for less than an hour on a free accelerator; not measured.

@@ -88,12 +88,12 @@ if not DEMO:
 # an interruption, and training goes on where it stopped.
 
 # %%
-from castream_jax.command import DEFAULT_CONFIG, parse_flags, show_log
+from castream_jax.cli.command import parse_flags, show_log
 from castream_jax.training.loop import train
 from castream_jax.training.summary import read_summary
 
 show_log()
-config = DEFAULT_CONFIG.with_name("demo.py" if DEMO else "imagenette_resnet18_ca.py")
+config = "demo" if DEMO else "imagenette_resnet18_ca"
 run = parse_flags(["train", f"--config={config}", f"--workdir={WORKDIR}", *FLAGS])
 train(run.experiment, run.workdir)
 summary = read_summary(run.workdir)

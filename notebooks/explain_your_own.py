@@ -89,12 +89,11 @@ pictures = find_pictures(PICTURES)
 # %%
 import urllib.request
 
-from castream_jax.command import DEFAULT_CONFIG, parse_flags
+from castream_jax.cli.command import parse_flags
 from castream_jax.explanation.classes import find_class_names
 from castream_jax.training.network import load_trained
 
-config = DEFAULT_CONFIG.with_name(f"{CONFIG}.py")
-run = parse_flags(["explain", f"--config={config}", f"--workdir={WORKDIR}", *FLAGS])
+run = parse_flags(["explain", f"--config={CONFIG}", f"--workdir={WORKDIR}", *FLAGS])
 file = ""
 if run.experiment.data.name == "imagenet2012":
     url = "https://raw.githubusercontent.com/pytorch/hub/master/imagenet_classes.txt"

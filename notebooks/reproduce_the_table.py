@@ -70,12 +70,11 @@ GO = False  # True: train and measure, after you have seen the cost
 # %%
 import ast
 
-from castream_jax.command import DEFAULT_CONFIG, parse_flags, show_log
+from castream_jax.cli.command import find_config, parse_flags, show_log
 
 show_log()
-config = DEFAULT_CONFIG.with_name(f"{CONFIG}.py")
-published = ast.get_docstring(ast.parse(config.read_text()))
-run = parse_flags(["evaluate", f"--config={config}", f"--workdir={WORKDIR}", *FLAGS])
+published = ast.get_docstring(ast.parse(find_config(CONFIG).read_text()))
+run = parse_flags(["evaluate", f"--config={CONFIG}", f"--workdir={WORKDIR}", *FLAGS])
 print(published)
 
 # %% [markdown]

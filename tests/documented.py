@@ -46,7 +46,7 @@ def read_blocks() -> list[Block]:
 
 def read_commands(block: Block) -> list[Command]:
     """Return the commands of a shell block, without comments; of an indented block if it begins like a command."""
-    begins = re.match(r"(python|make|pip|pytest) ", block.text)
+    begins = re.match(r"(python|castream|make|pip|pytest) ", block.text)
     shell = block.language in ("sh", "bash") or (not block.language and begins)
     lines = block.text.replace("\\\n", " ").splitlines() if shell else []
     return [Command(block.page, words) for line in lines if (words := tuple(shlex.split(line, comments=True)))]
@@ -61,7 +61,7 @@ SMALL = (
     "--config.data.image_size=32 --config.evaluation.num_images=8 --config.evaluation.batch_size=8 "
     "--config.evaluation.attributions=('grad_cam','attention') --config.evaluation.num_figures=1"
 )
-NOT_PREPARED = r"is not prepared in .*\. Prepare it once: python -m castream_jax\.data\.prepare"
+NOT_PREPARED = r"is not prepared in .*\. Prepare it once: castream prepare"
 NO_WEIGHTS = r"there is no weight file 'weights\.safetensors'"
 NO_CHECKPOINT = r"there is no checkpoint in .*\. Train one first: python train\.py"
 
@@ -78,14 +78,14 @@ RUN = (
      NOT_PREPARED),
     (r"python evaluate\.py .*--config\.weights=.*", FEW, f"{NO_WEIGHTS}|{NO_CHECKPOINT}|is of another network"),
     (r"python explain\.py .*", "--nocompile_cache", ""),
-    (r"python -m castream_jax\.explanation\.figures .*--config configs/demo\.py", SMALL, ""),
-    (r"python -m castream_jax\.explanation\.figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
+    (r"castream figures .*--config demo", SMALL, ""),
+    (r"castream figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
     (r"python tools/export_weights\.py --config configs/demo\.py .*", SMALL, ""),
-    (r"python -m castream_jax\.evaluation\.protocols --config configs/demo\.py", SMALL, ""),
-    (r"python -m castream_jax\.evaluation\.compare RUN_A RUN_B", "", ""),
-    (r"python -m castream_jax\.data\.prepare my_pictures --images=ROOT --directory=DIR", "", ""),
-    (r"python -m castream_jax\.data\.prepare imagenet2012 --tfrecords=OLD\S* --directory=DIR", "", r"OLD/imagenet2012"),
-    (r"python -m castream_jax\.data\.prepare (imagenet2012 --manual=DIR|imagenette)", "",
+    (r"castream protocols --config demo", SMALL, ""),
+    (r"castream compare RUN_A RUN_B", "", ""),
+    (r"castream prepare my_pictures --images=ROOT --directory=DIR", "", ""),
+    (r"castream prepare imagenet2012 --tfrecords=OLD\S* --directory=DIR", "", r"OLD/imagenet2012"),
+    (r"castream prepare (imagenet2012 --manual=DIR|imagenette)", "",
      r"TensorFlow|ILSVRC2012_img_train\.tar"),
 )  # fmt: skip
 
@@ -96,7 +96,7 @@ PARSED = (
     (r"python notebooks/\w+\.py", "it writes the notebooks anew"),
     (r"pytest tests/\S+ -rP", "the tests run it themselves"),
     (r"python -c import torchvision; .*", "torchvision downloads weights"),
-    (r"python -m castream_jax\.data\.prepare NAME --directory=DIR", "it is the form of the commands below it"),
+    (r"castream prepare NAME --directory=DIR", "it is the form of the commands below it"),
     (r"(srun )?python train\.py .*--distributed=.*", "it waits for other processes"),
     (r"gcloud compute tpus tpu-vm ssh .*", "it needs a TPU pod"),
     (r"RUN=\S+|\[ -e .*scontrol requeue .*", "it needs SLURM"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import castream_jax
+from castream_jax.cli.main import COMMANDS
 
 PACKAGE = Path(castream_jax.__file__).parent
 SCRIPTS = {"train", "evaluate", "explain", "tools", "benchmarks", "configs", "tests", "notebooks"}
@@ -34,41 +35,55 @@ MAY_IMPORT = {
     "drawing": {"names", "masking", "replacement"},
     "checkpoints": {"failures", "limits", "sharding", "trees"},
     "weights": {"models", "checkpoints", "regular_files"},
-    "data": {"config", "locking", "replacement", "cpu", "ending", "regular_files", "models.inputs"},
+    "data": {"config", "locking", "replacement", "cpu", "regular_files", "models.inputs"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
     | {"replacement", "locking", "importing"},
     "evaluation": {"models", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "command", "ending", "cpu", "names"}
+    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "names"}
     | {"drawing", "training.accuracy", "training.network", "training.preprocessing"},
-    "explanation": {"models", "data", "config", "version", "command", "attribution", "masking", "regular_files"}
-    | {"replacement", "evaluation", "training.network", "training.preprocessing", "names", "drawing"},
+    "explanation": {"models", "data", "config", "version", "attribution", "masking", "regular_files"}
+    | {"replacement", "evaluation", "training.network", "training.preprocessing", "names", "drawing", "arrays"},
     "arrays": {"models"},
-    "api": {"arrays", "models", "data", "metrics", "placement", "evaluation", "explanation"},
-    "command": {"config", "cpu", "sharding", "compilation", "ending", "limits"},
-    "terminal": set(),
+    "api": {"arrays", "models", "metrics", "placement", "evaluation"},
+    "cli": {"config", "cpu", "sharding", "compilation", "failures", "limits", "version"}
+    | {"training", "evaluation", "explanation", "data"},
     "limits": set(),
     "failures": set(),
-    "ending": {"terminal", "failures"},
     "compilation": {"replacement"},
-    "__init__": {"api", "metrics", "models", "weights", "version"},
+    "__main__": {"cli"},
+    "__init__": {"api", "explanation", "metrics", "models", "weights", "version"},
 }
-ONLY_IN = {"ml_collections": {"command"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
+ONLY_IN = {"ml_collections": {"cli"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
 """Which parts may import a package from outside."""
 
 
 def part_of(file: Path) -> str:
+    if file.stem == "__main__":
+        return "__main__"  # of whichever folder: it is a command's
     return file.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Yield the dotted name of everything a file imports, at its top or inside a function."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    """Yield the dotted name of everything a file imports, at its top or inside a function.
+
+    What a module does where it is run as a program, at its end, is left out: it stands above all others then.
+    """
+    tree = ast.parse(file.read_text())
+    tree.body = [node for node in tree.body if not is_program(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno}: import by full name"
             assert node.module is not None
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_program(node: ast.stmt) -> bool:
+    """Return whether a statement is `if __name__ == "__main__":` of a module, and calls a command."""
+    return isinstance(node, ast.If) and ast.unparse(node) in (
+        f"if __name__ == '__main__':\n    from castream_jax.cli.{name} import main\n    main()" for name in COMMANDS
+    )
 
 
 def is_allowed(name: str, part: str) -> bool:
@@ -124,7 +139,13 @@ def test_the_walk_sees_imports_inside_functions(tmp_path):
     file = tmp_path / "some.py"
     file.write_text("import a.b\nfrom c import d, e\ndef f():\n    import g\n")
     assert sorted(imports(file)) == ["a.b", "c.d", "c.e", "g"]
+    hook = "\nif __name__ == '__main__':\n    from castream_jax.cli.compare import main\n\n    main()\n"
+    file.write_text("import a" + hook)
+    assert list(imports(file)) == ["a"]
+    file.write_text("import a" + hook + "    import b\n")
+    assert len(list(imports(file))) == 3
     assert is_allowed("models.resnet", "weights")
     assert not is_allowed("models.resnet", "data")
     assert is_allowed("training.network.load_trained", "evaluation")
     assert not is_allowed("training.loop", "evaluation")
+    assert not any(is_allowed("cli.ending", part) for part in MAY_IMPORT if part not in ("cli", "__main__"))

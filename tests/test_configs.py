@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from castream_jax import command
+from castream_jax.cli import command
 from castream_jax.evaluation.maps import METHODS
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.models.classifier import ARCHITECTURES

@@ -21,7 +21,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import castream_jax as ca
-from castream_jax import command as command_line
+from castream_jax.cli import command as command_line
+from castream_jax.cli.main import COMMANDS as CASTREAM
+from castream_jax.cli.main import main
 from castream_jax.evaluation.baselines import NULL_MAPS
 from castream_jax.evaluation.cost import predict_passes
 from castream_jax.models import resnet
@@ -37,7 +39,7 @@ TINY = resnet.ResNetSpec((1, 1, 1, 1), bottleneck=True, widths=(4, 4, 8, 8))
 
 
 def run(words: list[str], capsys) -> tuple[int, str]:
-    """Run `python …` in this process; return its exit code, and what it printed."""
+    """Run `python …` or `castream …` in this process; return its exit code, and what it printed."""
     loggers = [logging.getLogger(name) for name in ("castream_jax", "absl", "asyncio")]
     before = [(log.handlers, log.propagate, log.level) for log in loggers]
     hook, argv = sys.unraisablehook, sys.argv
@@ -45,7 +47,9 @@ def run(words: list[str], capsys) -> tuple[int, str]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)
         try:
-            if words[1] == "-m":
+            if words[0] == "castream":
+                main(words)
+            elif words[1] == "-m":
                 sys.argv = words[2:]
                 runpy.run_module(words[2], run_name="__main__", alter_sys=True)
             else:
@@ -120,7 +124,7 @@ def test_every_command_has_a_rule():
 def test_a_command(command, rule, demo, capsys):
     _, added, error = rule
     words = [word.rstrip("…") for word in command.words]
-    assert words[1].startswith("-") or (ROOT / words[1]).exists(), f"there is no {words[1]}"
+    assert words[1].startswith("-") or words[1] in CASTREAM or (ROOT / words[1]).exists(), f"there is no {words[1]}"
     if "demo.safetensors" in words:
         Path("demo.safetensors").unlink(missing_ok=True)
     code, printed = run(words + added.split(), capsys)

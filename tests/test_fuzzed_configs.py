@@ -12,7 +12,7 @@ from flax import nnx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from castream_jax import command
+from castream_jax.cli import command
 from castream_jax.config import Experiment
 from castream_jax.data.pipeline import training_batches
 from castream_jax.data.source import open_split

@@ -14,7 +14,7 @@ SAVE_TWICE = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from castream_jax import command
+from castream_jax.cli import command
 from castream_jax.checkpoints import Checkpoints
 
 def main(experiment, workdir):

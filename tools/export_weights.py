@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 
-from castream_jax.command import run
+from castream_jax.cli.command import run
 from castream_jax.config import Experiment
 from castream_jax.data.source import open_split
 from castream_jax.errors import InputError, choose

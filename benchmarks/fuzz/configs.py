@@ -15,7 +15,7 @@ from benchmarks.fuzz import hostile_configs as hostile
 from benchmarks.fuzz.case import Case, Expected, Maker, Reader
 from benchmarks.fuzz.mutation import ON_TEXT, Rng, mutate
 from benchmarks.fuzz.special_files import NAMES, SPECIAL
-from castream_jax import command
+from castream_jax.cli import command
 from castream_jax.config import Experiment
 from castream_jax.errors import InputError
 from tests import fuzzing

@@ -18,7 +18,7 @@ OWN_BUILDERS = {"castream_demo": CastreamDemo}
 OWN_ARCHIVES = ("mit67",)
 """Datasets that TFDS does not know and `prepare` makes from a download."""
 
-PREPARE = "python -m castream_jax.data.prepare"
+PREPARE = "castream prepare"
 
 NAME = re.compile(r"(?P<base>[a-z]\w*)(/(?P<variant>[\w+.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 """A dataset's name, as in imagenet2012, imagenette/320px-v2 or imagenet2012:5.0.0."""

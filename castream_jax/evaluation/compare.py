@@ -1,51 +1,17 @@
-"""Compares two evaluations: python -m castream_jax.evaluation.compare A B [--resamples 10000] [--seed 0].
+"""Compares two evaluations: castream compare A B [--resamples 10000] [--seed 0].
 
 A and B are work directories, evaluation directories, or the `rows.parquet` of one, beside which its `report.json` lies.
 """
 
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
-
 import numpy as np
 
-from castream_jax.ending import ends_in_a_message
-from castream_jax.errors import InputError, escape
-from castream_jax.evaluation.pairing import Pairing, Written, load_evaluation, pair_evaluations
+from castream_jax.errors import escape
+from castream_jax.evaluation.pairing import Pairing, Written, pair_evaluations
 from castream_jax.evaluation.report.notes import describe_source
 from castream_jax.evaluation.report.tables import excludes_zero, format_difference, format_interval, format_percent
 from castream_jax.evaluation.rows import mean_present
-from castream_jax.evaluation.statistics import LEVEL, RESAMPLES, SEED, bootstrap_intervals
+from castream_jax.evaluation.statistics import LEVEL, bootstrap_intervals
 from castream_jax.names import name_attribution, name_pooling, order_pairs
-
-FEWEST_RESAMPLES = 100
-"""With fewer, the ends of the interval rest on one or two of them."""
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print the comparison that a command line asks for; exit with code 2 and one message after a mistake."""
-    parser = Parser(prog="python -m castream_jax.evaluation.compare", description="Compares two evaluations.")
-    for name in ("A", "B"):
-        parser.add_argument(name, type=Path, help="work directory, evaluation directory, or rows.parquet")
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the bootstrap (default: %(default)s)")
-    with ends_in_a_message():
-        arguments = parser.parse_args(argv)
-        if arguments.resamples < FEWEST_RESAMPLES:
-            raise InputError(f"--resamples {arguments.resamples}: expected at least {FEWEST_RESAMPLES}.")
-        if arguments.seed < 0:
-            raise InputError(f"--seed {arguments.seed}: expected 0 or more.")
-        a, b = load_evaluation(arguments.A), load_evaluation(arguments.B)
-        print(render_comparison(a, b, arguments.resamples, arguments.seed))
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are ours to print."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise `InputError`."""
-        raise InputError(f"{message}. {self.format_usage().strip()}")
 
 
 def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
@@ -103,4 +69,6 @@ def _align(lines: list[list[str]]) -> list[str]:
 
 
 if __name__ == "__main__":
+    from castream_jax.cli.compare import main
+
     main()

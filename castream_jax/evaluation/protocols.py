@@ -1,6 +1,6 @@
 """The same maps under every protocol, side by side: how much of a number is the protocol.
 
-    python -m castream_jax.evaluation.protocols --config configs/demo.py [--workdir DIR]
+    castream protocols --config demo [--workdir DIR]
 
 A protocol of the config's own is there too. The maps are of the labelled class, and so is what is measured; images come
 as the config's own protocol resizes them.
@@ -16,9 +16,7 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from castream_jax.command import run
 from castream_jax.config import Experiment
-from castream_jax.cpu import use_cores_as_devices
 from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.pipeline import count_pictures, evaluation_batches
 from castream_jax.data.records import BadRecords
@@ -32,12 +30,6 @@ from castream_jax.names import METRICS, name_attribution, name_pooling
 from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
 from castream_jax.training.network import load_trained
 from castream_jax.training.preprocessing import chosen_protocol, network_resize, settled, with_decoding
-
-
-def main(experiment: Experiment, workdir: Path) -> None:
-    """Measure, and print a Markdown table."""
-    use_cores_as_devices(experiment.evaluation.batch_size)
-    print(render(*measure_protocols(experiment, workdir)))
 
 
 def list_protocols(experiment: Experiment) -> dict[str, Protocol]:
@@ -117,4 +109,6 @@ def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Ma
 
 
 if __name__ == "__main__":
-    run(main, "Measures the same maps under every protocol.")
+    from castream_jax.cli.protocols import main
+
+    main()

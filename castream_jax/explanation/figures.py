@@ -1,4 +1,4 @@
-"""The paper's figures, for print: python -m castream_jax.explanation.figures grid|scenes [IMAGES…] [flags].
+"""The paper's figures, for print: castream figures grid|scenes [IMAGES…] [flags].
 
     grid     input, raw attention, and each attribution for GAP and CA
     scenes   raw attention on scenes of classes that the network has never seen
@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from castream_jax.command import run
 from castream_jax.config import Experiment
 from castream_jax.data.class_names import check_class_names
 from castream_jax.data.decoding import Decoding
@@ -61,29 +60,6 @@ class Scope:
     """Images of each class."""
     is_own: bool
     """The dataset's classes are the network's."""
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Draw what the command line asks for."""
-    run(
-        draw_figure,
-        "Draws the paper's figures as PDF and PNG, for print.",
-        argv,
-        arguments=(
-            "grid|scenes [IMAGES…]\n"
-            "  grid     input, raw attention, and each attribution for GAP and CA, of images of the config's dataset\n"
-            "  scenes   raw attention on MIT Indoor Scenes, whose classes the network has never seen\n"
-            "  IMAGES   ids or places in the split, or picture files, folders and quoted globs"
-        ),
-        switches={"blocks": "the attention of each block of the stream, in place of the last one's"},
-        output="where to write, without suffix (default: figures/grid or figures/scenes in the work directory)",
-        dataset="where ids and classes are looked up (default: the config's; scenes: mit67)",
-        split="of that dataset (default: the config's for evaluation; scenes: test)",
-        classes="take the first images of these classes, by name or label: 'corridor,greenhouse'",
-        count=f"images of each class (default: {FIRST})",
-        methods="attributions (default: the config's; scenes: attention)",
-        class_names="a text file with the network's classes, one in each line (default: the names in its dataset)",
-    )
 
 
 def draw_figure(
@@ -224,4 +200,6 @@ def count_panels(maps: int) -> int:
 
 
 if __name__ == "__main__":
+    from castream_jax.cli.figures import main
+
     main()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Float
 
 from castream_jax.errors import InputError, choose
@@ -77,6 +76,8 @@ class Protocol:
 
     def blur_kernel(self) -> Float[np.ndarray, "k k"]:
         """Return the blur kernel: a Gaussian cut out of its own window with reflecting edges, so nearly a box."""
+        import scipy.ndimage  # here, as nothing else of the package needs it, and importing it takes long
+
         impulse = np.zeros((self.blur_size, self.blur_size))
         impulse[self.blur_size // 2, self.blur_size // 2] = 1
         return scipy.ndimage.gaussian_filter(impulse, self.blur_sigma).astype(np.float32)

@@ -144,7 +144,7 @@ def layer_norm(features: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.LayerNorm
 
 
 def linear(
-    features_in: int, features_out: int, dtype: jnp.dtype, rngs: nnx.Rngs, kernel_init=truncated_normal
+    features_in: int, features_out: int, dtype: jnp.dtype, rngs: nnx.Rngs, kernel_init: Any = truncated_normal
 ) -> nnx.Linear:
     """Create a linear layer that computes in `dtype`."""
     return nnx.Linear(features_in, features_out, dtype=dtype, precision=PRECISION, kernel_init=kernel_init, rngs=rngs)

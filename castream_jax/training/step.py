@@ -53,7 +53,7 @@ def create_train_step(
         model: Classifier = nnx.merge(graphdef, *states, copy=True)
         return model.features(inputs)
 
-    def compute_loss(params: nnx.State, statistics: nnx.State, frozen: nnx.State, part: dict[str, Any]):
+    def compute_loss(params: nnx.State, statistics: nnx.State, frozen: nnx.State, part: dict[str, Any]) -> Any:
         model: Classifier = nnx.merge(graphdef, params, statistics, frozen, copy=True)
         features = model.features(part["inputs"], train=True) if train_backbone else part["features"]
         logits, _ = model.head(features)
@@ -120,7 +120,7 @@ def accumulate(
     if count == 1:
         return measure(statistics, first)
 
-    def add(sums: tuple[nnx.State, Metrics, nnx.State], part: dict[str, Array]):
+    def add(sums: tuple[nnx.State, Metrics, nnx.State], part: dict[str, Array]) -> Any:
         gradients, metrics, statistics = measure(sums[2], part)
         return (*jax.tree.map(jnp.add, sums[:2], (gradients, metrics)), statistics), None
 

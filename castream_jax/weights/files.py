@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from castream_jax.checkpoints import read_model
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.description import recall_network
@@ -95,6 +94,8 @@ def read_weights(source: str, average: bool = False) -> StateDict:
     if not is_folder:
         return read_file(path, average)
     if (inside := find_in_folder(path)) is None or (path / "checkpoints").is_dir():
+        from castream_jax.checkpoints import read_model  # here, as Orbax takes a second to import
+
         arrays, metadata = read_model(path)
         return StateDict(arrays, metadata=metadata)
     LOG.info("%s: taking %s", path, inside.name)

@@ -190,9 +190,9 @@ def test_a_bare_name_that_several_have_is_refused(pets):
 
 def test_names_of_a_copied_folder_are_paths_too(pets):
     """Its pictures are not known before they are read: only whole paths count."""
-    from castream_jax.data.prepare.__main__ import main
+    from castream_jax.cli.prepare import main
 
-    main(["pets", f"--images={pets / 'pets'}", f"--directory={pets / 'data'}"])
+    main(["prepare", "pets", f"--images={pets / 'pets'}", f"--directory={pets / 'data'}"])
     write(pets, "dog/0001", ("dog", DOG))
     write(pets, "0002", ("dog", DOG))
     source = open_source("pets", "val", str(pets / "data"), str(pets / "boxes"))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from castream_jax.cli.prepare import main
 from castream_jax.config import DataConfig
 from castream_jax.data import notices
 from castream_jax.data.class_names import (
@@ -19,7 +20,6 @@ from castream_jax.data.class_names import (
     read_class_list,
 )
 from castream_jax.data.image_folder import open_folder
-from castream_jax.data.prepare.__main__ import main
 from castream_jax.data.source import Source, open_source, open_split
 from castream_jax.errors import InputError
 
@@ -169,14 +169,14 @@ def test_a_copy_keeps_the_order(tmp_path, capsys):
     root = fill(tmp_path / "pictures", train=classes, val=classes)
     order = [str(i) for i in (3, 1, 2, *range(4, 11))]
     (tmp_path / "order.txt").write_text("\n".join(order))
-    main(["numbers", f"--images={root}", f"--directory={tmp_path}"])
-    main(["listed", f"--images={root}", f"--directory={tmp_path}", f"--classes={tmp_path / 'order.txt'}"])
+    main(["prepare", "numbers", f"--images={root}", f"--directory={tmp_path}"])
+    main(["prepare", "listed", f"--images={root}", f"--directory={tmp_path}", f"--classes={tmp_path / 'order.txt'}"])
     for name, names in (("numbers", list(map(str, range(1, 11)))), ("listed", order)):
         source = open_source(name, "val", str(tmp_path))
         assert source.class_names == tuple(names)
         assert labels_of(source) == {name: label for label, name in enumerate(names)}
     with pytest.raises(SystemExit):
-        main(["castream_demo", f"--classes={tmp_path / 'order.txt'}"])
+        main(["prepare", "castream_demo", f"--classes={tmp_path / 'order.txt'}"])
     assert "give --images=ROOT too" in capsys.readouterr().err
 
 
@@ -184,7 +184,7 @@ def test_a_copy_of_a_picture_that_is_gone_ends_in_one_message(tmp_path, capsys):
     root = fill(tmp_path / "pictures", val={"a": 1, "b": 1})
     (root / "val" / "a" / "gone.png").symlink_to("nowhere")
     with pytest.raises(SystemExit):
-        main(["gone", f"--images={root}", f"--directory={tmp_path}"])
+        main(["prepare", "gone", f"--images={root}", f"--directory={tmp_path}"])
     assert "gone.png" in capsys.readouterr().err
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from castream_jax.cli.prepare import main
 from castream_jax.data.builders import mit67
 from castream_jax.data.decoding import decode
-from castream_jax.data.prepare.__main__ import main
 from castream_jax.data.source import open_source
 from tests.data.conftest import encode_picture
 
@@ -51,7 +51,7 @@ def manual(tmp_path, monkeypatch) -> Path:
 
 
 def prepare(manual: Path, directory: Path) -> None:
-    main(["mit67", f"--manual={manual}", f"--directory={directory}"])
+    main(["prepare", "mit67", f"--manual={manual}", f"--directory={directory}"])
 
 
 def test_records_follow_the_official_lists(manual, tmp_path, capsys):

@@ -76,13 +76,13 @@ def test_the_newest_version_on_disk_stands_in_for_the_one_tfds_would_make(demo_d
         ("castream_dmo", "train", "Did you mean 'castream_demo'"),
         ("castream_demo", "tset", "Did you mean 'test'"),
         ("imagenette", "train", "not prepared"),
-        ("imagenette/320px-v2", "train", "python -m castream_jax.data.prepare imagenette/320px-v2 --directory="),
+        ("imagenette/320px-v2", "train", "castream prepare imagenette/320px-v2 --directory="),
         ("imagenette/321px-v2", "train", "unknown variant of imagenette '321px-v2'. Did you mean '320px-v2'?"),
         ("imagenette:9.9.9", "train", "cannot be loaded at version 9.9.9, only: 1.0.0"),
         ("cifar10/small", "train", "unknown variant of cifar10 'small'"),
         ("image net", "train", "expected a name as in cifar10"),
         ("huggingface:x", "train", "expected a name as in cifar10"),
-        ("mit67", "train", "python -m castream_jax.data.prepare mit67 --manual=DIR"),
+        ("mit67", "train", "castream prepare mit67 --manual=DIR"),
     ],
 )
 def test_mistakes_are_named(name, split, said, demo_directory):

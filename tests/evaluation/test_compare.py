@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from castream_jax.evaluation.compare import main
+from castream_jax.cli.compare import main
 from castream_jax.evaluation.rows import ROWS, group_rows, summarise, write_rows
 from castream_jax.evaluation.statistics import bootstrap_intervals
 from castream_jax.metrics.protocol import PROTOCOLS
@@ -26,7 +26,7 @@ def directories(tmp_path):
 
 def shown(directories, capsys, *options):
     """Return what the command prints."""
-    main([*map(str, directories), *options])
+    main(["compare", *map(str, directories), *options])
     return capsys.readouterr().out
 
 
@@ -99,7 +99,7 @@ def test_settings_that_differ_are_told(tmp_path, capsys):
 def test_mistakes_end_with_code_2_and_one_message(arguments, said, directories, capsys):
     paths = dict(zip("AB", map(str, directories)))
     with pytest.raises(SystemExit) as ended:
-        main([paths.get(argument, argument) for argument in arguments])
+        main(["compare", *(paths.get(argument, argument) for argument in arguments)])
     assert ended.value.code == 2
     printed = capsys.readouterr()
     assert said in printed.err

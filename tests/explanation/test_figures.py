@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from castream_jax.cli.figures import main
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.explanation import figures
-from castream_jax.explanation.figures import count_panels, find_records, main
+from castream_jax.explanation.figures import count_panels, find_records
 from castream_jax.training.preprocessing import settle_preprocessing
 from tests.networks import small_resnet
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from castream_jax import PROTOCOLS, InputError
-from castream_jax.command import parse_flags
+from castream_jax.cli.command import parse_flags
 from castream_jax.config import EvaluationConfig, Experiment, OwnProtocol
 from castream_jax.evaluation.runner import evaluation_directory
 from castream_jax.metrics.protocol import Protocol, choose_protocol, get_protocol

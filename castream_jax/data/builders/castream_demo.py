@@ -9,6 +9,7 @@ three upright bands, one for each split: no digit and no pixel of a photograph s
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import skimage.data
@@ -72,15 +73,15 @@ class CastreamDemo(tfds.core.GeneratorBasedBuilder):
             disable_shuffling=True,  # examples are independent draws already; the stored order is the ids'
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         del dl_manager  # nothing to download
         return {split: self._generate_examples(split) for split in PARTS}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         return generate(split)
 
 
-def generate(split: str, images: int | None = None) -> Iterator[tuple[int, dict]]:
+def generate(split: str, images: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (key, example) of a split, the same for ever."""
     part = PARTS[split]
     digits = sklearn.datasets.load_digits()

@@ -1,1 +1,1 @@
-"""Gets a dataset ready, once: the command `python -m castream_jax.data.prepare`."""
+"""Gets a dataset ready, once: the command `castream prepare`."""

@@ -47,8 +47,9 @@ def draw_curves(rows: pa.Table, path: str | Path) -> None:
                     axes.plot(np.linspace(0, 1, len(curve)), group[REFERENCE, pooling], linewidth=0.7, **grey)
             style_panel(axes, metric, limit, first=column == 0)
             axes.set_title(name_attribution(attribution), fontsize=TEXT, pad=3)
-            corner = CLEAR_CORNERS[metric.symbol]
-            axes.legend(loc=corner, fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)
+            axes.legend(
+                loc=CLEAR_CORNERS[metric.symbol], fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3
+            )
     sheet.save(path)
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from castream_jax.cli.prepare import main
 from castream_jax.data.prepare import image_copy
-from castream_jax.data.prepare.__main__ import main
 from castream_jax.data.prepare.image_copy import cut
 from castream_jax.data.source import open_source
 from tests.data.prepare.test_tfrecords import contents
 
 
 def copy(root: Path, directory: Path, name: str = "pets") -> None:
-    main([name, f"--images={root}", f"--directory={directory}"])
+    main(["prepare", name, f"--images={root}", f"--directory={directory}"])
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_images_classes_and_ids_are_the_same(image_root, tmp_path, small_shards,
     said = capsys.readouterr().out
     assert "of disk" in said
     assert (
-        f"train.py --config.data.name=pets --config.data.directory={tmp_path / 'data'} "
+        f"castream train --config.data.name=pets --config.data.directory={tmp_path / 'data'} "
         "--config.data.validation_split=val --config.evaluation.split=val"
     ) in said
     for split in ("train", "val"):
@@ -54,7 +54,7 @@ def test_a_finished_copy_is_left_alone(image_root, tmp_path, capsys):
     copy(image_root, tmp_path / "data")
     before = contents(tmp_path / "data")
     for flags in ([f"--images={image_root}"], []):
-        main(["pets", *flags, f"--directory={tmp_path / 'data'}"])
+        main(["prepare", "pets", *flags, f"--directory={tmp_path / 'data'}"])
         assert "pets is ready already" in capsys.readouterr().out
     assert contents(tmp_path / "data") == before
     image_root.rename(tmp_path / "elsewhere")
@@ -65,13 +65,14 @@ def test_a_finished_copy_is_left_alone(image_root, tmp_path, capsys):
 
 KILLED = """
 import sys, time
-from castream_jax.data.prepare import __main__, image_copy
+from castream_jax.cli.prepare import main
+from castream_jax.data.prepare import image_copy
 def encode_slowly(*arguments, encode=image_copy.encode):
     for record in encode(*arguments):
         yield record
         time.sleep(0.2)
 image_copy.encode, image_copy.SHARD_BYTES = encode_slowly, 5000
-__main__.main(sys.argv[1:])
+main(sys.argv)
 """
 
 

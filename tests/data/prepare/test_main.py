@@ -6,15 +6,15 @@ import re
 import pytest
 import tensorflow_datasets as tfds
 
+from castream_jax.cli.prepare import main
 from castream_jax.data.prepare import generation, plan
-from castream_jax.data.prepare.__main__ import main
 from castream_jax.locking import alone_in
 
 
 def fails(capsys, *argv: str) -> str:
     """Return the one message of a command that ends with exit code 2."""
     with pytest.raises(SystemExit) as caught:
-        main(list(argv))
+        main(["prepare", *argv])
     assert caught.value.code == 2
     message = capsys.readouterr().err
     assert message.startswith("error: ")
@@ -34,18 +34,18 @@ def with_tensorflow(monkeypatch):
 
 
 def test_the_demo_is_ready(demo_directory, capsys):
-    main(["castream_demo", f"--directory={demo_directory}"])
+    main(["prepare", "castream_demo", f"--directory={demo_directory}"])
     said = capsys.readouterr().out.splitlines()
     assert said == [
         f"castream_demo is ready already: {demo_directory}/castream_demo/1.0.0",
-        f"use it with: train.py --config.data.name=castream_demo --config.data.directory={demo_directory}",
+        f"use it with: castream train --config.data.name=castream_demo --config.data.directory={demo_directory}",
     ]
 
 
 def test_tensorflow_is_asked_for_once(tmp_path, capsys, without_tensorflow):
     message = fails(capsys, "imagenette/320px-v2", f"--directory={tmp_path}")
     assert "pip install 'castream-jax[prepare]'" in message
-    assert f"python -m castream_jax.data.prepare imagenette/320px-v2 --directory={tmp_path}" in message
+    assert f"castream prepare imagenette/320px-v2 --directory={tmp_path}" in message
     assert "prepare imagenet2012 --manual=DIR --directory=" in fails(capsys, "imagenet2012", f"--directory={tmp_path}")
 
 
@@ -92,7 +92,7 @@ def test_two_at_once_are_kept_apart(image_root, tmp_path, capsys):
     with alone_in(tmp_path / "data" / "pets", "preparing a dataset"):
         message = fails(capsys, "pets", f"--images={image_root}", f"--directory={tmp_path / 'data'}")
     assert "another process is preparing a dataset in" in message
-    main(["pets", f"--images={image_root}", f"--directory={tmp_path / 'data'}"])
+    main(["prepare", "pets", f"--images={image_root}", f"--directory={tmp_path / 'data'}"])
 
 
 def test_a_directory_that_cannot_be_made_is_named(image_root, tmp_path, capsys):

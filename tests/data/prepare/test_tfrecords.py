@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from array_record.python.array_record_module import ArrayRecordReader
 
+from castream_jax.cli.prepare import main
 from castream_jax.data.prepare import shards
-from castream_jax.data.prepare.__main__ import main
 from castream_jax.data.prepare.crc32c import masked_crc32c
 from castream_jax.data.prepared import OWN_BUILDERS
 from castream_jax.data.source import open_source
@@ -55,7 +55,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def convert(tfrecords: Path, directory: Path, name: str = "mine") -> None:
-    main([name, f"--tfrecords={tfrecords}", f"--directory={directory}"])
+    main(["prepare", name, f"--tfrecords={tfrecords}", f"--directory={directory}"])
 
 
 def test_every_record_is_the_same(tfrecords, demo_directory, tmp_path, capsys):

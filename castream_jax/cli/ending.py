@@ -5,11 +5,9 @@ import os
 import sys
 from collections.abc import Iterator
 
-import jax
-
+from castream_jax.cli.terminal import standard_streams
 from castream_jax.errors import InputError, Stopped, printable
 from castream_jax.failures import word_failure
-from castream_jax.terminal import standard_streams
 
 
 @contextlib.contextmanager
@@ -45,7 +43,8 @@ def say(message: str) -> None:
 
 def leave(code: int) -> None:
     """Exit; one of many processes at once, without waiting for the others, which wait for it."""
-    if jax.distributed.is_initialized():
+    jax = sys.modules.get("jax")  # not imported here: a command's help needs none
+    if jax and jax.distributed.is_initialized():
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

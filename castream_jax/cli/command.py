@@ -1,10 +1,11 @@
-"""How every script starts: flags to an `Experiment`, and a user's mistake to one message and exit code 2."""
+"""How a command on an experiment starts: flags to an `Experiment`, and a mistake to one message and exit code 2."""
 
 import importlib.util
 import logging
 import os
 import re
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,15 +19,17 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from castream_jax import config
+from castream_jax.cli.ending import ends_in_a_message
 from castream_jax.compilation import keep_compiled_programs
 from castream_jax.cpu import use_onednn_for_bfloat16
-from castream_jax.ending import ends_in_a_message
 from castream_jax.errors import InputError, printable, unknown
 from castream_jax.limits import check_address_space, check_open_files
 from castream_jax.sharding import start_processes
 
-ROOT = Path(__file__).parent.parent
-DEFAULT_CONFIG = ROOT / "configs" / "demo.py"
+PACKAGE = Path(__file__).parent.parent
+CONFIGS = next(filter(Path.is_dir, (PACKAGE / "configs", PACKAGE.parent / "configs")), PACKAGE / "configs")
+"""Where the configs that are shipped lie: inside an installed package, beside it in a checkout."""
+DEFAULT_CONFIG = CONFIGS / "demo.py"
 
 
 def run(
@@ -40,11 +43,11 @@ def run(
     """Read the flags, call `main(experiment, workdir, **options)`, and exit.
 
     Args:
-      main: the script; it takes the experiment, the work directory, the text of each option and the state of each
+      main: the work; it takes the experiment, the work directory, the text of each option and the state of each
         switch.
       description: what `--help` says first.
       argv: the command line; the process's own by default.
-      switches: the script's own flags that are on or off, and what `--help` says of each.
+      switches: the command's own flags that are on or off, and what `--help` says of each.
       arguments: what `--help` says of the arguments that are no flags; `main` gets them as the list `arguments`.
         Empty: there are none.
       options: those with a text; one that is not given is "".
@@ -61,7 +64,8 @@ def run(
             own = [f"\n  {f'--{name}':<23}{text}" for name, text in switches.items()]
             own += [f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items()]
             taken = f"Arguments: {arguments}\n\n" if arguments else ""
-            print(f"{description}\n\n{taken}{USAGE}{''.join(own)}")
+            configs = textwrap.fill(", ".join(list_configs()), 90).replace("\n", "\n" + 25 * " ")
+            print(f"{description}\n\n{taken}{USAGE.format(configs=configs)}{''.join(own)}")
             return
         line = parse_flags(argv, list(options), list(switches), takes_arguments=bool(arguments))
         if line.compile_cache:
@@ -74,7 +78,8 @@ def run(
 
 
 USAGE = """Flags:
-  --config FILE          the experiment: a file of configs/ (default: configs/demo.py)
+  --config CONFIG        the experiment: a file, or the name of one that is shipped (default: demo):
+                         {configs}
   --config.KEY=VALUE     change one of its settings, as in --config.stream.epochs=3
   --workdir DIR          where checkpoints, logs and reports go (default: runs/<the experiment's name>)
   --nocompile_cache      do not keep compiled programs (they are kept in .jax_cache beside the work directory)
@@ -127,7 +132,7 @@ class CommandLine:
     distributed: str
     """How to find the other processes of the run; empty: there are none."""
     options: dict[str, str | bool]
-    """The script's own flags."""
+    """The command's own flags."""
     arguments: list[str]
     """What is no flag."""
 
@@ -182,25 +187,38 @@ def take_config(argv: list[str]) -> tuple[Path, list[str]]:
     if len(paths) > 1:
         raise InputError(f"--config is given twice, {' and '.join(paths)}: one experiment at a time.")
     if paths == [""]:
-        raise InputError("--config needs a file, as in --config configs/demo.py.")
-    return Path(paths[0]) if paths else DEFAULT_CONFIG, rest
+        raise InputError("--config needs a file or a name, as in --config demo.")
+    return find_config(paths[0]) if paths else DEFAULT_CONFIG, rest
+
+
+def list_configs() -> list[str]:
+    """Return the names of the configs that are shipped."""
+    return sorted(file.stem for file in CONFIGS.glob("*.py"))
+
+
+def find_config(text: str) -> Path:
+    """Return the config file that a text names: a file, or else one that is shipped: `demo` or `configs/demo.py`."""
+    file = Path(text)
+    name = text.removeprefix("configs/").removesuffix(".py")
+    return CONFIGS / f"{name}.py" if not file.is_file() and name in list_configs() else file
 
 
 def load_config(path: Path) -> Mapping[str, Any]:
     """Return what a config file's `get_config()` returns, or raise `InputError`."""
     if not path.is_file():
-        known = ", ".join(sorted(f"configs/{file.name}" for file in DEFAULT_CONFIG.parent.glob("*.py")))
-        raise InputError(f"there is no config file {os.fspath(path)!r}. Configs here: {known}.")
+        known = unknown("config", path.stem, list_configs()).partition(". ")[2]
+        raise InputError(f"there is no config file {os.fspath(path)!r}, and none of that name is shipped. {known}")
     loader = SourceFileLoader("config_file", os.fspath(path))  # whatever its suffix is
     module = importlib.util.module_from_spec(ModuleSpec("config_file", loader, origin=os.fspath(path)))
     module.__file__ = os.fspath(path)
     try:
         loader.exec_module(module)
-        return ConfigDict(module.get_config()).to_dict()
+        settings: Mapping[str, Any] = ConfigDict(module.get_config()).to_dict()
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # the file is the user's code
         raise InputError(f"config file {os.fspath(path)!r} fails: {type(error).__name__}: {error}") from error
+    return settings
 
 
 def _check_overrides(argv: list[str], settings: Mapping[str, Any]) -> None:

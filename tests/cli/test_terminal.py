@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from castream_jax.cli.terminal import Stream, standard_streams
 from castream_jax.errors import RunError
-from castream_jax.terminal import Stream, standard_streams
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from castream_jax import command
+from castream_jax.cli import command
 from castream_jax.errors import InputError, RunError, Stopped
 
 DEMO = str(command.DEFAULT_CONFIG)

@@ -1,0 +1,1 @@
+"""The command `castream`: one file for each of its commands, and how all of them start and end."""

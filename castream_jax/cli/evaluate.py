@@ -1,0 +1,35 @@
+"""`castream evaluate`: measures the explanations of a trained network."""
+
+from pathlib import Path
+
+from castream_jax.cli.command import run
+from castream_jax.config import Experiment
+from castream_jax.cpu import use_cores_as_devices
+from castream_jax.evaluation.estimate import estimate
+from castream_jax.evaluation.output import write_evaluation
+from castream_jax.evaluation.report.text import render_terminal
+from castream_jax.evaluation.runner import evaluate
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    run(
+        evaluate_network,
+        "Measures the explanations of a trained network, GAP against CA.",
+        argv,
+        switches={"dry_run": "say what it would cost, after ten seconds of calibration, and measure nothing"},
+    )
+
+
+def evaluate_network(experiment: Experiment, workdir: Path, dry_run: bool) -> None:
+    """Measure, write the report, and print its table; or say what that would cost."""
+    use_cores_as_devices(experiment.evaluation.batch_size)
+    if dry_run:
+        print(estimate(experiment))
+        return
+    evaluation = evaluate(experiment, workdir)
+    if evaluation is None:
+        return  # the first process speaks for all
+    report, directory = write_evaluation(evaluation, experiment, workdir)
+    print(render_terminal(report))
+    print(f"\nreport: {directory / 'report.html'}")
