@@ -1,7 +1,7 @@
 # make demo   train and evaluate the demo, say where its report is
 # make test   all tests
 # make lint   style and types
-# make quick  the tests of a few minutes, which touch every part, for a second interpreter
+# make quick  the tests that need no golden weights, for a second interpreter
 # make docs   the documentation, into build/site
 # make bench  times beside torch and pytorch-grad-cam, where they are installed; QUICK=1: in under 6 minutes
 

@@ -10,10 +10,13 @@ from castream_jax.version import VERSION
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from castream_jax.api import attribute, evaluate_maps
+    from castream_jax.attribution import METHODS
     from castream_jax.errors import InputError
     from castream_jax.explanation.explain import explain
+    from castream_jax.metrics import METRICS
     from castream_jax.metrics.protocol import PROTOCOLS, Protocol
     from castream_jax.models.classifier import Classifier, Features, create_model
+    from castream_jax.models.functional import network
     from castream_jax.models.inputs import Normalisation, Preprocessing
     from castream_jax.models.stream import cross_attention_pool
     from castream_jax.weights.convert import export_weights, load_torch_weights
@@ -21,6 +24,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
 
 __version__ = VERSION
 __all__ = [
+    "METHODS",
+    "METRICS",
     "PROTOCOLS",
     "Classifier",
     "Features",
@@ -36,14 +41,18 @@ __all__ = [
     "export_weights",
     "load_torch_weights",
     "load_weights",
+    "network",
 ]
 
 HOMES = {
     "api": ("attribute", "evaluate_maps"),
+    "attribution": ("METHODS",),
     "errors": ("InputError",),
     "explanation.explain": ("explain",),
+    "metrics": ("METRICS",),
     "metrics.protocol": ("PROTOCOLS", "Protocol"),
     "models.classifier": ("Classifier", "Features", "create_model"),
+    "models.functional": ("network",),
     "models.inputs": ("Normalisation", "Preprocessing"),
     "models.stream": ("cross_attention_pool",),
     "weights.convert": ("export_weights", "load_torch_weights"),

@@ -4,32 +4,38 @@ Maps and measures of several images are computed on all of this process's device
 """
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Float
 
 from castream_jax.arrays import check_images, check_labels, check_maps
-from castream_jax.errors import choose
-from castream_jax.evaluation import maps as attribution_maps
+from castream_jax.attribution.method import Method
+from castream_jax.binding.choices import choose_methods, choose_metrics, configure, list_settings
+from castream_jax.binding.maps import explained_keys
+from castream_jax.binding.program import Plan, Views, run
+from castream_jax.errors import InputError, choose
 from castream_jax.evaluation.chunk import check_chunk, choose_chunk
-from castream_jax.evaluation.measures import measure_maps
+from castream_jax.metrics.metric import Metric
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.answers import check_probabilities
-from castream_jax.models.classifier import Classifier
+from castream_jax.models.network import Network
 from castream_jax.placement import compute_on_devices
 
 log = logging.getLogger(__name__)
 
 
 def attribute(
-    model: Classifier,
+    model: Network,
     images: Any,
     labels: Any,
-    method: str,
+    method: str | Method,
     target: str | None = None,
     chunk: int = 0,
+    **settings: Any,
 ) -> Array:
     """Return saliency maps [B h w], float32 in [0, 1], at the resolution of the feature map.
 
@@ -40,25 +46,36 @@ def attribute(
       images: [B H W 3] normalised floats of any dtype, of numpy, JAX or torch; the log warns of what looks as if it was
         not normalised for the network.
       labels: [B] the class to explain for each image. Raw attention is the same for every class.
-      method: "grad_cam", "grad_cam_pp", "score_cam", "attention", or "attention_scores" (before the softmax).
+      method: a key of `METHODS`: "grad_cam", "grad_cam_pp", "score_cam", "attention", "attention_scores" (before the
+        softmax); "my_package.maps:my_cam"; or a `Method`.
       target: the feature map that CAMs start from; by default the paper's: "stage4" for ResNet, "branch"
         (inside the last block) for ConvNeXt, which also offers "stage4".
-      chunk: masked images in one forward pass of Score-CAM; 0: what suits the device's memory.
+      chunk: images in one forward pass of what a method asks; 0: what suits the device's memory.
+      settings: of the method, as in a config: `score_cam_tolerance=0.05`.
 
     Raises:
-      InputError: an unknown method or target, a label out of range, wrong shapes, pixels that are NaN or that no
-        normalised picture has, a network of one class.
+      InputError: an unknown method, setting or target, a label out of range, wrong shapes, pixels that are NaN or that
+        no normalised picture has, a network of one class.
 
     Source: METHOD 2.
     """
-    choose("method", method, attribution_maps.METHODS)
-    attribution_maps.check_method(method, model)
+    record = _configure(choose_methods([method])[0] if isinstance(method, str) else method, settings)
+    plan = Plan(model.target(target), chunk, (record,))
+    explained_keys({model.pooling: model}, plan.methods)
     images, labels = _check_batch(model, images, labels, chunk)
-    if method == "score_cam":
-        chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
-    maps, nan, nothing = compute_on_devices(_attribute, model, (images, labels), method, model.target(target), chunk)
-    _warn_of_zeros(method, np.asarray(maps), np.asarray(nan), np.asarray(nothing))
+    if record.ask is not None:
+        plan = replace(plan, chunk=chunk or choose_chunk(model, (images.shape[1], images.shape[2])))
+    maps, nan, nothing = compute_on_devices(_attribute, model, (images, labels), plan)
+    _warn_of_zeros(record.key, np.asarray(maps), np.asarray(nan), np.asarray(nothing))
     return maps
+
+
+def _configure(method: Method, settings: dict[str, Any]) -> Method:
+    """Return a method with its settings, or raise `InputError` for one that it does not have."""
+    known = list_settings(method)
+    for name in settings:
+        choose(f"setting of {method.key}:", name, known)
+    return configure(method, settings)
 
 
 def _warn_of_zeros(method: str, maps: np.ndarray, nan: np.ndarray, nothing: np.ndarray) -> None:
@@ -72,15 +89,23 @@ def _warn_of_zeros(method: str, maps: np.ndarray, nan: np.ndarray, nothing: np.n
             log.warning("images %s: the %s map %s; it comes as zeros.", np.flatnonzero(failed).tolist(), method, what)
 
 
-def _attribute(network: Any, images: Any, labels: Any, method: str, target: Any, chunk: int) -> Any:
-    found = attribution_maps.compute_maps(
-        {"": network}, images, network.features(images), {"": labels}, [method], target, chunk
-    )
-    return found.maps[method, ""], found.nan[method, ""], found.all_negative[method, ""]
+def _attribute(
+    network: Network, images: Array, labels: Array, plan: Plan
+) -> tuple[Float[Array, "B h w"], Bool[Array, "B"], Bool[Array, "B"]]:
+    """Return the maps, which of them were no numbers, and which had nothing positive."""
+    found = run({"": network}, Views(images, labels[:, None]), plan).computed
+    key = plan.methods[0].key, ""
+    return found.maps[key][:, 0], found.nan[key][:, 0], found.all_negative[key][:, 0]
 
 
 def evaluate_maps(
-    model: Classifier, images: Any, labels: Any, maps: Any, protocol: str | Protocol = "castream", chunk: int = 0
+    model: Network,
+    images: Any,
+    labels: Any,
+    maps: Any,
+    protocol: str | Protocol = "castream",
+    chunk: int = 0,
+    metrics: Sequence[str | Metric] = (),
 ) -> dict[str, Array]:
     """Return what each map is worth to the model, as arrays with one entry for each image.
 
@@ -91,10 +116,11 @@ def evaluate_maps(
       maps: [B h w] saliency maps in [0, 1] or truth values, upsampled to the images here.
       protocol: "castream", "rise", or a `Protocol`. The class is `labels` under every protocol.
       chunk: images in one forward pass; 0: what suits the device's memory.
+      metrics: by symbol or address, or records; none named: those of the table that need no mask or box.
 
     Returns:
-      `average_drop`, `average_gain`, `average_increase`, `insertion`, `deletion` (fractions, [B]),
-      `insertion_curve`, `deletion_curve` (probabilities, [B points]), and the `probability` and
+      By column: of the default metrics `average_drop`, `average_gain`, `average_increase`, `insertion`, `deletion`
+      (fractions, [B]), `insertion_curve`, `deletion_curve` (probabilities, [B points]), and the `probability` and
       `masked_probability` they come from. Where the network's probability is not a number, none of them is.
 
     Raises:
@@ -106,18 +132,33 @@ def evaluate_maps(
     images, labels = _check_batch(model, images, labels, chunk)
     chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
     maps = check_maps(maps, len(images))
-    return compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), protocol, chunk)
+    plan = Plan(model.target(None), chunk, given=(GIVEN,), metrics=_choose(metrics), protocols=(protocol,))
+    return compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), plan)
 
 
-def _evaluate(network: Any, images: Any, labels: Any, maps: Any, protocol: Protocol, chunk: int) -> Any:
-    source = jnp.arange(len(images))
-    score_fn = attribution_maps.joint_probabilities([network])
-    return measure_maps(score_fn, images, maps, source, labels, protocol, network.normalisation, chunk)
+GIVEN = "given"
 
 
-def _check_batch(model: Classifier, images: Any, labels: Any, chunk: int) -> tuple[Array, Array]:
+def _choose(metrics: Sequence[str | Metric]) -> tuple[Metric, ...]:
+    """Return metrics by name or as they are; none named: those of the table that need no mask or box."""
+    if not metrics:
+        return tuple(metric for metric in choose_metrics(()) if not metric.needs_truth)
+    chosen = tuple(choose_metrics([metric])[0] if isinstance(metric, str) else metric for metric in metrics)
+    for metric in chosen:
+        if metric.needs_truth:
+            raise InputError(f"metric {metric.symbol!r} needs to know where the object is: evaluate.py reads boxes.")
+    return chosen
+
+
+def _evaluate(network: Network, images: Array, labels: Array, maps: Array, plan: Plan) -> dict[str, Array]:
+    """Return the columns of the only protocol."""
+    views = Views(images, labels[:, None], given={GIVEN: maps})
+    return {name: values[0] for name, values in run({"": network}, views, plan).measures[0].items()}
+
+
+def _check_batch(model: Network, images: Any, labels: Any, chunk: int) -> tuple[Array, Array]:
     """Return images and labels as arrays on the device, or raise `InputError`."""
     check_chunk(chunk)
-    check_probabilities(model.name, model.num_classes)
+    check_probabilities(model.name, model.num_classes, model.score)
     pixels = check_images(model, images)
     return jnp.asarray(pixels), jnp.asarray(check_labels(model, labels, len(pixels)))

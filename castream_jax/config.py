@@ -113,6 +113,12 @@ class EvaluationConfig:
     preprocessing: Literal["protocol", "weights"] = "protocol"
     """Resize images as the protocol says, or as the known weights were published with; the hash tells which."""
     attributions: tuple[str, ...] = ("grad_cam", "grad_cam_pp", "score_cam", "attention")
+    """Methods by key, or a record of one's own as "my_package.maps:my_cam"."""
+    metrics: tuple[str, ...] = ()
+    """Metrics by symbol, or records of one's own as "my_package.metrics:road"; empty: the table's, and where the object
+    is if the dataset says so."""
+    maps: str = ""
+    """A folder of maps that another tool made, to be measured as attributions; empty: none."""
     score_cam_tolerance: float = 0.0
     """Leave out channels that change no position of a Score-CAM map by more than this share of its maximum."""
     target: str = ""

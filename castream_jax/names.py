@@ -1,130 +1,13 @@
-"""The words of tables and pictures: attributions, poolings and metrics (METHOD 2 and 3)."""
+"""The words of tables and pictures: poolings, odd maps, answers, and the order of a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-ATTRIBUTION_NAMES = {
-    "grad_cam": "Grad-CAM",
-    "grad_cam_pp": "Grad-CAM++",
-    "score_cam": "Score-CAM",
-    "attention": "Raw attention",
-    "attention_scores": "Raw attention (scores)",
-}
-NULL_NAMES = {
-    "random": "Random",
-    "gaussian": "Centred Gaussian",
-    "constant": "Constant",
-    "fake": "All but one pixel",
-}
-"""The maps of `baselines`, which know nothing of the network: what a metric gives for nothing."""
-POOLING_NAMES = {"gap": "GAP", "ca": "CA"}
+from castream_jax.attribution import METHODS
+from castream_jax.attribution.null_maps import NULL_MAPS
+
+POOLING_NAMES = {"gap": "GAP", "ca": "CA", "network": "Network"}
 """In the order of the table."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One column of the table."""
-
-    symbol: str
-    column: str
-    """The column of the per-image rows whose mean it is."""
-    name: str
-    lower_is_better: bool
-    meaning: str
-    formula: str = ""
-
-    @property
-    def arrow(self) -> str:
-        """The direction of better."""
-        return "↓" if self.lower_is_better else "↑"
-
-    @property
-    def heading(self) -> str:
-        """The symbol with its arrow."""
-        return f"{self.symbol} {self.arrow}"
-
-
-METRICS = (
-    Metric(
-        "AD",
-        "average_drop",
-        "Average drop",
-        True,
-        "The share of its probability that the class loses when the image is multiplied by the map. "
-        "A map that keeps what the network needs loses little.",
-        "(p \N{MINUS SIGN} o)₊ / p",
-    ),
-    Metric(
-        "AG",
-        "average_gain",
-        "Average gain",
-        False,
-        "The share of the missing probability that the class gains when the image is multiplied by the map. "
-        "A map that removes what distracts the network gains much.",
-        "(o \N{MINUS SIGN} p)₊ / (1 \N{MINUS SIGN} p)",
-    ),
-    Metric(
-        "AI",
-        "average_increase",
-        "Average increase",
-        False,
-        "The share of images whose class becomes more probable when the image is multiplied by the map.",
-        "o > p",
-    ),
-    Metric(
-        "I",
-        "insertion",
-        "Insertion",
-        False,
-        "The area under the class probability while a blurred image becomes sharp, the most salient pixels first. "
-        "A good map brings the class back early.",
-    ),
-    Metric(
-        "D",
-        "deletion",
-        "Deletion",
-        True,
-        "The area under the class probability while the image is erased, the most salient pixels first. "
-        "A good map destroys the class early.",
-    ),
-)
-
-CURVED = tuple(metric for metric in METRICS if metric.symbol in ("I", "D"))
-"""Those that are areas under a curve."""
-
-LOCALISATION = (
-    Metric(
-        "PG",
-        "pointing_game",
-        "Pointing game",
-        False,
-        "The share of images whose most salient pixel lies on the object.",
-    ),
-    Metric(
-        "EPG",
-        "energy_pointing_game",
-        "Energy-based pointing game",
-        False,
-        "The share of the map's sum that lies on the object.",
-    ),
-    Metric(
-        "IoU best",
-        "iou_best",
-        "Overlap at the best threshold",
-        False,
-        "The intersection over union of the object and the pixels above a threshold, "
-        "at the threshold that suits the image best.",
-    ),
-    Metric(
-        "IoU fixed",
-        "iou_fixed",
-        "Overlap at a fixed threshold",
-        False,
-        "The intersection over union of the object and the pixels above the same threshold in every image.",
-    ),
-)
-"""Where the object is, of images with a mask or box."""
 
 NOT_A_NUMBER = "not a number"
 ODD = {"nan": NOT_A_NUMBER, "all_negative": "nothing positive for this class", "flat": "flat"}
@@ -132,13 +15,19 @@ ODD = {"nan": NOT_A_NUMBER, "all_negative": "nothing positive for this class", "
 
 
 def name_attribution(attribution: str) -> str:
-    """Return an attribution's name for people."""
-    return (ATTRIBUTION_NAMES | NULL_NAMES).get(attribution, attribution)
+    """Return an attribution's name for people; what is neither a method nor a null map bears its own."""
+    known = METHODS.get(attribution) or NULL_MAPS.get(attribution)
+    return known.name if known else attribution
 
 
 def is_null(attribution: str) -> bool:
     """Return whether a map knows nothing of the network."""
-    return attribution in NULL_NAMES
+    return attribution in NULL_MAPS
+
+
+def is_of_class(attribution: str) -> bool:
+    """Return whether a map differs from class to class; one that is not known may."""
+    return attribution not in METHODS or METHODS[attribution].has_classes
 
 
 def name_pooling(pooling: str) -> str:
@@ -164,11 +53,15 @@ def name_answers(label: int, answers: Mapping[str, int], class_names: Sequence[s
     return f"{name_class(label, class_names)} ({said})"
 
 
+def order_poolings(poolings: Sequence[str]) -> list[str]:
+    """Return poolings in the order of the table: the first is what the others are compared with."""
+    order = list(POOLING_NAMES)
+    return sorted(poolings, key=lambda pooling: order.index(pooling) if pooling in order else len(order))
+
+
 def order_pairs(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
     """Return the poolings of each attribution: attributions as they first appear, null maps last; GAP before CA."""
-    order = list(POOLING_NAMES)
-    rank = {pooling: order.index(pooling) if pooling in order else len(order) for _, pooling in pairs}
     return {
-        attribution: sorted((p for a, p in pairs if a == attribution), key=lambda pooling: rank[pooling])
+        attribution: order_poolings([pooling for name, pooling in pairs if name == attribution])
         for attribution in sorted(dict.fromkeys(attribution for attribution, _ in pairs), key=is_null)
     }

@@ -16,21 +16,21 @@ from castream_jax.sharding import create_local_mesh, replicated, round_up, split
 
 
 def compute_on_devices(
-    function: Callable[..., Any], model: nnx.Module, arrays: tuple[Shaped[Array, "B ..."], ...], *settings: Any
+    function: Callable[..., Any], network: Any, arrays: tuple[Shaped[Array, "B ..."], ...], *settings: Any
 ) -> Any:
-    """Return `function(model, *arrays, *settings)`, compiled once for each shape.
+    """Return `function(network, *arrays, *settings)`, compiled once for each shape.
 
     Args:
       function: of a network, arrays [b ...] and the settings; treats each image by itself, and returns a tree of
         arrays [b ...].
-      model: the network.
+      network: which stands on one device.
       arrays: of B images; split over the devices, the last image being repeated where B is no multiple of them.
       settings: hashable.
 
     Returns:
       The tree of arrays [B ...], where JAX puts new arrays.
     """
-    graphdef, state = nnx.split(model)
+    graphdef, state = nnx.split(network)
     count = len(arrays[0])
     mesh = create_local_mesh(most=count)
     if mesh.size == 1:

@@ -56,11 +56,12 @@ BLOCKS = read_blocks()
 COMMANDS = list(dict.fromkeys(command for block in BLOCKS for command in read_commands(block)))
 
 FEW = "--nocompile_cache --config.stream.batch_size=8"
-SMALL = (
+SMALL_DATA = (
     f"{FEW} --config.backbone.batch_size=8 --config.backbone.epochs=1 --config.stream.epochs=1 "
     "--config.data.image_size=32 --config.evaluation.num_images=8 --config.evaluation.batch_size=8 "
-    "--config.evaluation.attributions=('grad_cam','attention') --config.evaluation.num_figures=1"
+    "--config.evaluation.num_figures=1"
 )
+SMALL = f"{SMALL_DATA} --config.evaluation.attributions=('grad_cam','attention')"
 NOT_PREPARED = r"is not prepared in .*\. Prepare it once: castream prepare"
 NO_WEIGHTS = r"there is no weight file 'weights\.safetensors'"
 NO_CHECKPOINT = r"there is no checkpoint in .*\. Train one first: python train\.py"
@@ -72,6 +73,7 @@ RUN = (
     (r"python train\.py( --config configs/demo\.py)?( --config\.data\.(name=image_folder|directory=ROOT))*"
      r"( --workdir \S+)?", SMALL, ""),
     (r"python evaluate\.py --config configs/demo\.py.*own_protocol.*", f"{SMALL} --dry_run", ""),
+    (r"python evaluate\.py --config configs/demo\.py .*docs\.examples.*", SMALL_DATA, ""),
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
     (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",

@@ -12,10 +12,19 @@ from flax import nnx
 from PIL import Image
 
 import castream_jax
-from castream_jax import PROTOCOLS, InputError, Preprocessing, attribute, evaluate_maps, explain, placement
+from castream_jax import (
+    METHODS,
+    METRICS,
+    PROTOCOLS,
+    InputError,
+    Preprocessing,
+    attribute,
+    evaluate_maps,
+    explain,
+    placement,
+)
+from castream_jax.binding.program import Plan, Views, run
 from castream_jax.data.preprocess import Resize
-from castream_jax.evaluation.maps import METHODS, compute_maps, joint_probabilities
-from castream_jax.evaluation.measures import measure_maps
 from tests import goldens
 from tests.goldens import assert_close
 from tests.networks import IMAGES, small_convnext, small_resnet
@@ -34,13 +43,12 @@ def expected_maps() -> dict[str, jax.Array]:
     graphdef, state = nnx.split(small_resnet())
 
     @jax.jit
-    def run(state):
-        network = nnx.merge(graphdef, state)
-        labels = {"": jnp.asarray(LABELS)}
-        maps = compute_maps({"": network}, IMAGES, network.features(IMAGES), labels, METHODS, "stage4", chunk=7).maps
-        return {method: found for (method, _), found in maps.items()}
+    def compute(state):
+        views = Views(IMAGES, jnp.asarray(LABELS)[:, None])
+        maps = run({"": nnx.merge(graphdef, state)}, views, Plan("stage4", 7, tuple(METHODS.values()))).computed.maps
+        return {method: found[:, 0] for (method, _), found in maps.items()}
 
-    return run(state)
+    return compute(state)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -69,7 +77,7 @@ def test_a_network_without_a_stream():
     model = small_resnet("gap")
     assert attribute(model, IMAGES, LABELS, "grad_cam").shape == (2, 4, 6)
     for method in ("attention", "attention_scores"):
-        with pytest.raises(InputError, match='needs a stream: this model has pooling="gap"'):
+        with pytest.raises(InputError, match="needs a stream, and this network has none"):
             attribute(model, IMAGES, LABELS, method)
 
 
@@ -83,12 +91,14 @@ def test_evaluate_maps_is_measure_maps():
     found = evaluate_maps(model, IMAGES, LABELS, MAPS, mine, chunk=16)
 
     @jax.jit
-    def run(state, *arguments):
-        network = nnx.merge(graphdef, state)
-        score_fn = joint_probabilities([network])
-        return measure_maps(score_fn, *arguments, mine, network.normalisation, 24)
+    def measure(state, maps):
+        views = Views(IMAGES, jnp.asarray(LABELS)[:, None], given={"mine": maps})
+        metrics = tuple(metric for metric in METRICS.values() if not metric.needs_truth)
+        plan = Plan("stage4", 24, given=("mine",), metrics=metrics, protocols=(mine,))
+        (columns,) = run({"": nnx.merge(graphdef, state)}, views, plan).measures
+        return {name: values[0] for name, values in columns.items()}
 
-    expected = run(state, IMAGES, jnp.asarray(MAPS), jnp.arange(2), jnp.asarray(LABELS))
+    expected = measure(state, jnp.asarray(MAPS))
     assert found.keys() == expected.keys()
     for key, values in expected.items():
         assert values.shape[0] == 2

@@ -17,7 +17,6 @@ SCRIPTS = {"train", "evaluate", "explain", "tools", "benchmarks", "configs", "te
 MAY_IMPORT = {
     "errors": set(),
     "version": set(),
-    "passes": set(),
     "masking": set(),
     "replacement": set(),
     "locking": set(),
@@ -26,32 +25,34 @@ MAY_IMPORT = {
     "config": set(),
     "importing": set(),
     "cpu": set(),
-    "names": set(),
     "sharding": set(),
-    "placement": {"sharding"},
+    "compute": set(),
     "models": {"cpu"},
-    "attribution": {"passes", "masking"},
-    "metrics": {"passes"},
+    "placement": {"sharding"},
+    "attribution": {"compute", "masking", "models.inputs"},
+    "metrics": {"compute", "masking", "models.inputs"},
+    "binding": {"attribution", "metrics", "compute", "models", "masking", "importing"},
+    "names": {"attribution"},
     "drawing": {"names", "masking", "replacement"},
     "checkpoints": {"failures", "limits", "sharding", "trees"},
     "weights": {"models", "checkpoints", "regular_files"},
     "data": {"config", "locking", "replacement", "cpu", "regular_files", "models.inputs"},
     "training": {"checkpoints", "trees", "models", "weights", "data", "metrics", "config", "sharding", "version"}
-    | {"replacement", "locking", "importing"},
-    "evaluation": {"models", "data", "metrics", "config", "sharding", "version"}
-    | {"attribution", "passes", "masking", "replacement", "locking", "trees", "names"}
-    | {"drawing", "training.accuracy", "training.network", "training.preprocessing"},
-    "explanation": {"models", "data", "config", "version", "attribution", "masking", "regular_files"}
-    | {"replacement", "evaluation", "training.network", "training.preprocessing", "names", "drawing", "arrays"},
+    | {"replacement", "locking", "importing", "names"},
+    "evaluation": {"models", "data", "metrics", "attribution", "binding", "config", "sharding", "version"}
+    | {"replacement", "locking", "trees", "names", "drawing"}
+    | {"training.accuracy", "training.network", "training.preprocessing"},
+    "explanation": {"models", "data", "config", "version", "attribution", "binding", "masking", "regular_files"}
+    | {"replacement", "evaluation.chunk", "training.network", "training.preprocessing", "names", "drawing", "arrays"},
     "arrays": {"models"},
-    "api": {"arrays", "models", "metrics", "placement", "evaluation"},
+    "api": {"arrays", "models", "attribution", "metrics", "binding", "placement", "evaluation.chunk"},
     "cli": {"config", "cpu", "sharding", "compilation", "failures", "limits", "version"}
     | {"training", "evaluation", "explanation", "data"},
     "limits": set(),
     "failures": set(),
     "compilation": {"replacement"},
     "__main__": {"cli"},
-    "__init__": {"api", "explanation", "metrics", "models", "weights", "version"},
+    "__init__": {"api", "attribution", "explanation", "metrics", "models", "weights", "version"},
 }
 ONLY_IN = {"ml_collections": {"cli"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
 """Which parts may import a package from outside."""

@@ -1,14 +1,18 @@
 """Every config reads, and names what exists."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
+from flax import nnx
 
+import castream_jax as ca
 from castream_jax.cli import command
-from castream_jax.evaluation.maps import METHODS
-from castream_jax.metrics.protocol import PROTOCOLS
+from castream_jax.evaluation.batch import predict_cost
+from castream_jax.evaluation.plan import create_plan
 from castream_jax.models.classifier import ARCHITECTURES
+from castream_jax.models.inputs import USUAL_SIZE
 from castream_jax.weights.known import KNOWN
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
@@ -19,8 +23,8 @@ def test_a_config_reads_and_says_its_commands(path):
     experiment = command.parse_flags(["train.py", "--config", str(path)]).experiment
     assert experiment.name == path.stem
     assert experiment.model.name in ARCHITECTURES
-    assert experiment.evaluation.protocol in PROTOCOLS
-    assert set(experiment.evaluation.attributions) <= set(METHODS)
+    assert experiment.evaluation.protocol in ca.PROTOCOLS
+    assert set(experiment.evaluation.attributions) <= set(ca.METHODS)
     if experiment.weights:
         assert KNOWN[experiment.weights].architecture == experiment.model.name
     else:
@@ -43,3 +47,21 @@ def test_imagenettes_classes_are_ten_of_imagenets():
     assert len(set(experiment.classes)) == 10
     assert list(experiment.classes) == sorted(experiment.classes)
     assert all(0 <= index < 1000 for index in experiment.classes)
+
+
+COST = r"at most ([\d,]+) forward\s+passes an\s+image \(([\d,]+) of them Score-CAM's\)"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_what_a_config_says_it_costs(path):
+    """As the program itself counts it, without a black image and one of the mean colour, which serve a whole batch."""
+    stated = re.search(COST, path.read_text())
+    assert stated or path.stem in ("demo", "convnext_ca_adamw"), "say what it costs"
+    if stated:
+        total, channels = (int(number.replace(",", "")) for number in stated.groups())
+        experiment = command.parse_flags(["evaluate.py", "--config", str(path)]).experiment
+        evaluation = dataclasses.replace(experiment.evaluation, chunk=16)
+        experiment = dataclasses.replace(experiment, evaluation=evaluation)
+        model = nnx.eval_shape(lambda: ca.create_model(experiment.model.name, experiment.model.pooling))
+        size = (experiment.data.image_size or USUAL_SIZE,) * 2
+        assert (total, channels) == predict_cost(model, create_plan(experiment, model), size)

@@ -9,8 +9,6 @@ import pytest
 
 from castream_jax.cpu import MOST_DEVICES, ONEDNN, use_onednn_for_bfloat16
 
-pytestmark = pytest.mark.slow
-
 AMX = "flags : fpu avx512f amx_bf16 amx_tile\n"
 
 

@@ -24,15 +24,10 @@ import castream_jax as ca
 from castream_jax.cli import command as command_line
 from castream_jax.cli.main import COMMANDS as CASTREAM
 from castream_jax.cli.main import main
-from castream_jax.evaluation.baselines import NULL_MAPS
-from castream_jax.evaluation.cost import predict_passes
 from castream_jax.models import resnet
-from castream_jax.models.inputs import USUAL_SIZE
 from castream_jax.weights import hub
 from tests.documented import BLOCKS, COMMANDS, PARSED, ROOT, RUN, SMALL, TESTED_ELSEWHERE, Command, find_rule
 from tests.networks import fill, random_images
-
-pytestmark = pytest.mark.slow
 
 TINY = resnet.ResNetSpec((1, 1, 1, 1), bottleneck=True, widths=(4, 4, 8, 8))
 """What pages call a ResNet-50, here."""
@@ -162,23 +157,6 @@ def test_a_command_that_cannot_run_here(command, rule, tmp_path):
         parsed = command_line.parse_flags(["train.py", *line.replace("$RUN", "run").replace("'", "").split()])
         assert parsed.distributed
         assert parsed.experiment.name == "convnext_ca"
-
-
-CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-COST = r"at most ([\d,]+) forward\s+passes an\s+image \(([\d,]+) of them Score-CAM's\)"
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_what_a_config_says_it_costs(path):
-    stated = re.search(COST, path.read_text())
-    assert stated or path.stem in ("demo", "convnext_ca_adamw"), "say what it costs"
-    if stated:
-        total, channels = (int(number.replace(",", "")) for number in stated.groups())
-        config = command_line.parse_flags(["evaluate.py", "--config", str(path)]).experiment
-        poolings = 1 + (config.model.pooling == "ca")
-        maps = sum(1 if method == "attention" else poolings for method in config.evaluation.attributions)
-        size = (config.data.image_size or USUAL_SIZE,) * 2
-        assert total == predict_passes(ca.PROTOCOLS["castream"], size, maps + len(NULL_MAPS), channels, True)
 
 
 def test_shell_blocks_are_shell():

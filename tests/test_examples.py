@@ -1,6 +1,7 @@
-"""The documentation's examples of how to add to the package: they work, and under names of their own in ours."""
+"""The documentation's examples of how to add to the package: they work, and under their addresses in our tables."""
 
-import importlib.util
+import dataclasses
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -11,75 +12,103 @@ import pytest
 from flax import nnx
 
 import castream_jax as ca
-from castream_jax import names
-from castream_jax.evaluation import maps
+from castream_jax.binding.choices import choose_methods
+from castream_jax.models.network import Network
 from tests.goldens import assert_close
 from tests.networks import IMAGES, mild_resnet, small_resnet
-
-pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 LABELS = jnp.asarray([4, 1])
 
 
+@pytest.fixture(autouse=True)
+def others_stay_unknown(monkeypatch):
+    """Methods and metrics that a test adds are there for this test alone; the examples are where addresses look."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    methods, metrics = dict(ca.METHODS), dict(ca.METRICS)
+    yield
+    for known, before in ((ca.METHODS, methods), (ca.METRICS, metrics)):
+        known.clear()
+        known.update(before)
+
+
 def load(name: str) -> ModuleType:
-    """Return an example as a module."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(name)
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda file: file.stem)
 def test_an_example_is_short(file):
-    assert len(file.read_text().splitlines()) < 40
+    assert len(file.read_text().splitlines()) < 60
 
 
-def test_the_attribution():
-    """With GAP the gradient is the same everywhere: Grad-CAM and XGrad-CAM are one method."""
-    xgrad_cam = load("attribution").xgrad_cam
-    gap = small_resnet("gap")
-    assert_close(xgrad_cam(gap, IMAGES, LABELS), ca.attribute(gap, IMAGES, LABELS, "grad_cam"), absolute=1e-4)
+def test_the_method():
+    """Its weights differ by position: against one gradient of an image at a time."""
     model = small_resnet()
-    found = xgrad_cam(model, IMAGES, LABELS)
-    assert not np.allclose(found, ca.attribute(model, IMAGES, LABELS, "grad_cam"), atol=1e-2)
-    assert ca.evaluate_maps(model, IMAGES, LABELS, found)["average_drop"].shape == (2,)
-
-
-def test_the_attribution_in_our_tables(monkeypatch):
-    """The two lines that the page says are enough."""
-    example = load("attribution")
-    monkeypatch.setitem(maps.GRADIENT_METHODS, "xgrad_cam", example.xgrad_cam_weights)
-    monkeypatch.setitem(names.ATTRIBUTION_NAMES, "xgrad_cam", "XGrad-CAM")
-    model = small_resnet()
+    found = ca.attribute(model, IMAGES, LABELS, "layer_cam:LAYER_CAM")
     features = model.features(IMAGES)
-    found = maps.compute_maps({"ca": model}, IMAGES, features, {"ca": LABELS}, ["xgrad_cam"], "stage4", chunk=8)
-    assert_close(found.maps["xgrad_cam", "ca"], example.xgrad_cam(model, IMAGES, LABELS), absolute=1e-5)
-    assert names.name_attribution("xgrad_cam") == "XGrad-CAM"
+    for i, label in enumerate(LABELS.tolist()):
+        own = {name: values[i : i + 1] for name, values in features.items()}
+
+        def logit(a, own=own, label=label):
+            return model.head(own | {"stage4": a})[0][0, label]
+
+        a = own["stage4"]
+        plain = (np.maximum(jax.grad(logit)(a), 0) * np.asarray(a))[0].sum(-1)
+        plain = np.maximum(plain, 0)
+        assert_close(found[i], (plain - plain.min()) / np.ptp(plain), absolute=1e-4)
+    assert not np.allclose(found, ca.attribute(model, IMAGES, LABELS, "grad_cam"), atol=1e-2)
+    same = ca.attribute(model, IMAGES, LABELS, load("layer_cam").LAYER_CAM)
+    np.testing.assert_array_equal(found, same)
+
+
+def test_the_method_is_known_by_its_key_then():
+    assert "layer_cam" not in ca.METHODS
+    (method,) = choose_methods(["layer_cam:LAYER_CAM"])
+    assert choose_methods(["grad_cam", "layer_cam"])[1] is method
+
+
+MAPS = jnp.asarray(np.random.default_rng(0).random((2, 4, 6)), jnp.float32)
 
 
 def test_the_metric():
+    """A plain loop over images and shares."""
     model = mild_resnet()
-    graphdef, state = nnx.split(model)
+    found = ca.evaluate_maps(model, IMAGES, LABELS, MAPS, metrics=("AD", "road:ROAD"))
+    assert set(found) == {"probability", "masked_probability", "average_drop", "road"}
+    example = load("road")
+    saliency = np.asarray(jax.image.resize(MAPS, (2, *IMAGES.shape[1:3]), "bilinear", antialias=False))
+    for i, label in enumerate(LABELS.tolist()):
+        order = np.argsort(saliency[i].reshape(-1), kind="stable")[::-1]
+        probabilities = []
+        for share in example.SHARES:
+            removed = np.zeros(saliency[i].size, bool)
+            removed[order[: int(np.ceil(share * len(order)))]] = True
+            filled = example.fill_in(IMAGES[i : i + 1], jnp.asarray(removed.reshape(1, *saliency[i].shape)))
+            probabilities.append(float(jax.nn.softmax(model(filled))[0, label]))
+        assert_close(found["road"][i], np.mean(probabilities), absolute=1e-4)
 
-    @jax.jit
-    def score_fn(images):
-        return jax.nn.softmax(nnx.merge(graphdef, state)(images))
 
-    def measure(level: float) -> jax.Array:
-        values = jnp.full((2, 4, 6), level)
-        return load("metric").drop_in_deletion(score_fn, IMAGES, LABELS, values, model.normalisation, chunk=2)
+def test_filled_pixels_are_like_their_neighbours():
+    """What is smooth comes back; pixels that stay are as they were."""
+    fill_in = load("road").fill_in
+    ramp = jnp.broadcast_to(jnp.linspace(0, 1, 16)[None, :, None, None], (1, 16, 12, 3))
+    removed = jnp.zeros((1, 16, 12), bool).at[0, 5:9, 3:8].set(True)
+    found = fill_in(ramp, removed)
+    np.testing.assert_array_equal(found[~removed], ramp[~removed])
+    np.testing.assert_allclose(found, ramp, atol=0.08)
+    assert float(jnp.abs(found - ramp).max()) > 1e-3  # the noise
 
-    np.testing.assert_allclose(measure(0.0), 0, atol=1e-5)  # nothing is taken away
-    black = jax.nn.softmax(model(model.normalisation(np.zeros((1, 64, 96, 3), np.uint8))))[0]
-    p = score_fn(IMAGES)[jnp.arange(2), LABELS]
-    np.testing.assert_allclose(measure(1.0), (p - black[LABELS]) / p, atol=1e-5)  # everything is
+
+def test_a_protocol_that_explains_another_class_has_other_numbers():
+    road, protocols = load("road").ROAD, ca.PROTOCOLS
+    assert road.hash(protocols["castream"]) != road.hash(protocols["rise"])
+    other = dataclasses.replace(protocols["castream"], step_rows=4)
+    assert road.hash(protocols["castream"]) == road.hash(other)  # it has no steps
 
 
 def test_the_backbone():
     model = load("backbone").create_small_net(num_classes=5)
+    assert isinstance(model, Network)
     gap = model.poolings()["gap"]
     for method in ("grad_cam", "attention"):
         found = ca.attribute(model, IMAGES, LABELS, method)

@@ -11,8 +11,8 @@ from flax import nnx
 from jax.extend import core
 
 from castream_jax import api, create_model
-
-pytestmark = pytest.mark.slow
+from castream_jax.binding.choices import choose_methods
+from castream_jax.binding.program import Plan
 
 NAMES = ("resnet18", "convnext_tiny")
 IMAGES, LABELS = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
@@ -53,7 +53,7 @@ class Programs:
     def attribute(self, method: str):
         def run(params, frozen, images, labels):
             model = nnx.merge(self.graphdef, params, frozen)
-            return api._attribute(model, images, labels, method, self.model.target(None), 8)
+            return api._attribute(model, images, labels, Plan(self.model.target(None), 8, choose_methods([method])))
 
         return run
 

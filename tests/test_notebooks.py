@@ -12,8 +12,6 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 PAIR = runpy.run_path(str(NOTEBOOKS / "pair.py"))

@@ -1,4 +1,13 @@
-"""Saliency maps of any JAX network: pure functions of callables and feature maps (METHOD 2).
+"""Saliency maps of any network: a record and a pure function in a file for each method (METHOD 2)."""
 
-A `head` maps a feature map [B h w C] to logits [B K]; a `score_fn` maps images [n H W 3] to probabilities [n K].
-"""
+from castream_jax.attribution.attention import ATTENTION
+from castream_jax.attribution.attention_scores import ATTENTION_SCORES
+from castream_jax.attribution.grad_cam import GRAD_CAM
+from castream_jax.attribution.grad_cam_pp import GRAD_CAM_PP
+from castream_jax.attribution.method import Method
+from castream_jax.attribution.score_cam import SCORE_CAM
+
+METHODS: dict[str, Method] = {
+    method.key: method for method in (GRAD_CAM, GRAD_CAM_PP, SCORE_CAM, ATTENTION, ATTENTION_SCORES)
+}
+"""By key, in the order of lists. A user's own joins them when a config or a report names it."""

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from castream_jax.drawing.overlay import colour_scale, overlay
 from castream_jax.drawing.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet, measure, wrap
-from castream_jax.names import name_attribution, name_pooling, order_pairs
+from castream_jax.names import is_of_class, name_attribution, name_pooling, order_pairs
 
 MARGIN, GAP, GROUP_GAP, PANEL_GAP, LARGEST_CELL = 0.04, 0.04, 0.13, 0.3, 1.3
 HEADER, BAR, LINE, ROW_GAP = 0.27, 0.34, 0.135, 0.14
@@ -71,7 +71,7 @@ def place_columns(pairs: Sequence[tuple[str, str]], across: int = 1) -> tuple[li
 
     They are those of the first of `across` panels beside each other.
     """
-    groups = order_pairs(sorted(pairs, key=lambda pair: not pair[0].startswith("attention")))
+    groups = order_pairs(sorted(pairs, key=lambda pair: is_of_class(pair[0])))
     gaps = GROUP_GAP * len(groups) + GAP * (len(pairs) - len(groups))
     panel = (PAGE_WIDTH - 2 * MARGIN - PANEL_GAP * (across - 1)) / across
     cell = min(LARGEST_CELL, (panel - gaps) / (1 + len(pairs)))

@@ -11,12 +11,14 @@ from pathlib import Path
 import jax
 from flax import nnx
 
+from castream_jax.binding.ledger import Cost, accuracy_cost
 from castream_jax.config import Experiment
 from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.source import Source
-from castream_jax.evaluation.cost import Cost, accuracy_cost
 from castream_jax.evaluation.parts import Parts
-from castream_jax.models.classifier import Classifier, Features
+from castream_jax.models.classifier import Classifier
+from castream_jax.models.network import Features, Network
+from castream_jax.names import order_poolings
 from castream_jax.replacement import replacing
 from castream_jax.sharding import create_local_mesh, replicate
 from castream_jax.training.accuracy import SplitAccuracy, describe_chance, take_pictures
@@ -44,7 +46,8 @@ class Accuracy:
 
     def describe_chance(self, num_classes: int) -> str:
         """Return what to say of GAP if it is hardly better than guessing, or nothing; a stream may be untrained."""
-        return describe_chance(self.trained["gap"], self.images, num_classes)
+        pooling, share = next(iter(self.trained.items()))
+        return describe_chance(share, self.images, num_classes, pooling)
 
 
 class AccuracyParts(Parts[Counter[str]]):
@@ -73,8 +76,8 @@ class AccuracyParts(Parts[Counter[str]]):
         pictures = take_pictures(right)
         images = pictures.images
         cost = accuracy_cost(images, len(right))
-        shares = {name: count / max(images, 1) for name, count in right.items()}
-        untrained = {"ca": shares.pop(UNTRAINED)} if UNTRAINED in shares else {}
+        shares = {name: right[name] / max(images, 1) for name in order_poolings(list(right))}
+        untrained = {"ca": shares.pop(UNTRAINED)} if UNTRAINED in shares else {}  # of the stream
         return Accuracy(shares, untrained, images, cost, pictures)
 
 
@@ -90,19 +93,20 @@ class WithUntrained(nnx.Module):
         """Return the trunk's feature maps."""
         return self.trained.features(images)
 
-    def poolings(self) -> dict[str, Classifier]:
+    def poolings(self) -> dict[str, Network]:
         """Return the networks that share the trunk, by name."""
-        return self.trained.poolings() | {UNTRAINED: self.untrained}
+        return {**self.trained.poolings(), UNTRAINED: self.untrained}
 
 
-def count_right(parts: AccuracyParts, experiment: Experiment, model: Classifier, source: Source) -> None:
+def count_right(parts: AccuracyParts, experiment: Experiment, model: Network, source: Source) -> None:
     """Count and keep the parts of this process that are missing."""
     missing = parts.missing()
     if not missing:
         return
-    network: Classifier | WithUntrained = model
-    if model.stream is not None:
+    network: Network | WithUntrained = model
+    if isinstance(model, Classifier) and model.stream is not None:
         fresh = load_start(experiment, source.num_classes)
+        assert isinstance(fresh, Classifier)
         fresh.backbone, fresh.classifier = model.backbone, model.classifier
         network = WithUntrained(model, fresh)
     graphdef, state = nnx.split(network)

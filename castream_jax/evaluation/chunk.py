@@ -10,7 +10,7 @@ from flax import nnx
 
 from castream_jax.config import Experiment
 from castream_jax.errors import InputError
-from castream_jax.models.classifier import Classifier
+from castream_jax.models.network import Network
 from castream_jax.sharding import first_process
 
 LARGEST = 256
@@ -27,12 +27,12 @@ def check_chunk(chunk: int) -> None:
         raise InputError(f"chunk is {chunk}: expected 1 or more images, or 0 (what suits the device's memory).")
 
 
-def choose_chunk(model: Classifier, size: tuple[int, int]) -> int:
+def choose_chunk(model: Network, size: tuple[int, int]) -> int:
     """Return the images of `size` in one forward pass, a power of two that suits the memory of the device."""
     graphdef, state = nnx.split(model)
     leaves, structure = jax.tree.flatten(state)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    largest = _largest_map(graphdef, structure, shapes, size)
+    largest = _largest_map(graphdef, structure, shapes, (*size, model.normalisation.channels))
     memory = jax.local_devices()[0].memory_stats() or {}
     limit = memory["bytes_limit"] * MEMORY_SHARE if "bytes_limit" in memory else CPU_BYTES
     return min(2 ** int(math.log2(max(limit / largest, 1))), LARGEST)
@@ -43,19 +43,19 @@ def _largest_map(
     graphdef: nnx.GraphDef,
     structure: jax.tree_util.PyTreeDef,
     shapes: tuple[jax.ShapeDtypeStruct, ...],
-    size: tuple[int, int],
+    shape: tuple[int, int, int],
 ) -> int:
     """Return the bytes of the largest feature map of one image; remembered, for it takes a trace of the network."""
 
     def features(state: nnx.State, images: jax.Array) -> dict[str, jax.Array]:
         return nnx.merge(graphdef, state).features(images)
 
-    images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     taps = jax.eval_shape(features, jax.tree.unflatten(structure, shapes), images)
     return max(tap.size * tap.dtype.itemsize for tap in taps.values())
 
 
-def settle_chunk(experiment: Experiment, model: Classifier) -> Experiment:
+def settle_chunk(experiment: Experiment, model: Network) -> Experiment:
     """Return the experiment with `evaluation.chunk` chosen, if it is 0: rows depend on it by their rounding.
 
     All processes take the first one's choice: the parts of one evaluation are of one chunk.

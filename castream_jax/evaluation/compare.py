@@ -33,6 +33,8 @@ def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
     texts += _align(_tabulate(pairing, resamples, seed))
     for name, pairs in zip(("A", "B"), pairing.unpaired):
         texts += [f"Only in {name}: {', '.join(pairs)}."] if pairs else []
+    if pairing.incomparable:
+        texts.append(f"Not compared, for A and B computed them by other choices: {', '.join(pairing.incomparable)}.")
     texts.append(f"* the interval excludes 0. Paired percentile bootstrap, {resamples:,} resamples, seed {seed}.")
     return "\n".join(texts)
 

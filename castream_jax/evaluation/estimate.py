@@ -4,22 +4,21 @@ import math
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from castream_jax.binding.networks import joint_scores
 from castream_jax.config import Experiment
 from castream_jax.data.source import open_split
-from castream_jax.evaluation.baselines import NULL_MAPS
-from castream_jax.evaluation.batch import map_keys
+from castream_jax.evaluation.batch import predict_cost
 from castream_jax.evaluation.chunk import settle_chunk
-from castream_jax.evaluation.cost import predict_passes
-from castream_jax.evaluation.maps import joint_probabilities
+from castream_jax.evaluation.given_maps import open_given_maps
+from castream_jax.evaluation.plan import create_plan
 from castream_jax.evaluation.report.selection import CATEGORIES, IMAGES_PER_CATEGORY
-from castream_jax.models.classifier import Classifier
+from castream_jax.models.network import Network
 from castream_jax.sharding import batched, create_local_mesh, replicate, split_images
 from castream_jax.training.network import build_network
-from castream_jax.training.preprocessing import evaluation_protocol, settled
+from castream_jax.training.preprocessing import settled
 
 CALIBRATION = 10.0
 """Seconds."""
@@ -40,12 +39,8 @@ def estimate(experiment: Experiment) -> str:
     config, chunk = experiment.evaluation, experiment.evaluation.chunk
     images = min(config.num_images or len(source), len(source))
     size = (experiment.data.image_size, experiment.data.image_size)
-    score_cam = "score_cam" in config.attributions
-    # A null map's passes serve every pooling.
-    maps = len({key if key[0] not in NULL_MAPS else key[0] for key in map_keys(model, config.attributions)})
-    channels = count_channels(model, size, config.target)
-    protocol = evaluation_protocol(experiment, model)
-    passes = predict_passes(protocol, size, maps, channels, score_cam)
+    given = (open_given_maps(config.maps).name,) if config.maps else ()
+    passes, for_maps = predict_cost(model, create_plan(experiment, model, given), size)
     rate = measure_rate(model, size, chunk) * jax.process_count()
     # What the report shows is explained once more, in whole batches, on the devices of one process.
     chosen = min(images, CATEGORIES * IMAGES_PER_CATEGORY + config.num_figures)
@@ -53,7 +48,7 @@ def estimate(experiment: Experiment) -> str:
     seconds = ((images + shown * jax.process_count()) * passes + len(source)) / rate
     minutes = math.ceil(seconds / 60)
     took = f"{seconds / 3600:,.1f} hours" if minutes >= 60 else f"{minutes} minute{'s' * (minutes > 1)}"
-    masks = f", {channels:,} of them Score-CAM's" if score_cam else ""
+    masks = f", {for_maps:,} of them for the maps" if for_maps else ""
     return (
         f"{images:,} images, and {shown:,} once more for the report, at most {passes:,} forward passes each{masks}, "
         f"and {len(source):,} for the accuracies: {(images + shown) * passes + len(source):,} in all.\n"
@@ -63,23 +58,19 @@ def estimate(experiment: Experiment) -> str:
     )
 
 
-def count_channels(model: Classifier, size: tuple[int, int], target: str) -> int:
-    """Return the channels of the feature map that attributions start from."""
-    image = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
-    return jax.eval_shape(model.features, image)[model.target(target or None)].shape[-1]
-
-
-def measure_rate(model: Classifier, size: tuple[int, int], chunk: int) -> float:
+def measure_rate(model: Network, size: tuple[int, int], chunk: int) -> float:
     """Return how many images a second this process's devices take through the network and all its poolings."""
     graphdef, state = nnx.split(model)
     mesh = create_local_mesh()
 
     def score_images(state: nnx.State, images: jax.Array) -> jax.Array:
-        return joint_probabilities(list(nnx.merge(graphdef, state).poolings().values()))(images)
+        return joint_scores(list(nnx.merge(graphdef, state).poolings().values()))(images)
 
     score = jax.jit(split_images(score_images, mesh))
     state = replicate(state, mesh)
-    images = jax.device_put(np.zeros((chunk * mesh.size, *size, 3), np.float32), batched(mesh))
+    images = jax.device_put(
+        np.zeros((chunk * mesh.size, *size, model.normalisation.channels), np.float32), batched(mesh)
+    )
     score(state, images).block_until_ready()  # compiles
     began, done = time.monotonic(), 0
     while time.monotonic() - began < CALIBRATION:

@@ -1,4 +1,4 @@
-"""The intervals of a report's table: of every cell, and of CA minus GAP under every attribution and metric."""
+"""The intervals of a report's table: of every cell, and of each pooling minus the first under every attribution."""
 
 from typing import Any
 
@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from castream_jax.evaluation.rows import group_rows, mean_present, measured, percentages, without_curves
 from castream_jax.evaluation.statistics import bootstrap_intervals
-
-DIFFERENCE = "ca - gap"
+from castream_jax.names import order_poolings
 
 
 def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> dict[str, list[dict[str, Any]]]:
@@ -20,8 +19,9 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> dict[str, list
 
     Returns:
       "intervals": for each line of `summarise` its "attribution" and "pooling", and [low, high] by metric.
-      "differences": for each attribution of both poolings its "attribution", and by metric the "mean" of CA minus GAP
-      and its "interval", that of the paired bootstrap.
+      "differences": for each attribution and each pooling but the first one of the table its "attribution", "pooling"
+      and that it is "against", and by metric the "mean" of the difference and its "interval", that of the paired
+      bootstrap.
       What does not exist is None.
     """
     metrics = measured(rows)
@@ -31,11 +31,17 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> dict[str, list
         for metric in metrics
     }
     pairs = list(dict.fromkeys((attribution, pooling) for attribution, pooling, _ in columns))
-    both = [attribution for attribution, pooling in pairs if pooling == "gap" and (attribution, "ca") in pairs]
-    for attribution in both:
+    poolings = order_poolings(list(dict.fromkeys(pooling for _, pooling in pairs)))
+    compared = [
+        (attribution, pooling, poolings[0])
+        for attribution in dict.fromkeys(attribution for attribution, _ in pairs)
+        for pooling in poolings[1:]
+        if {(attribution, pooling), (attribution, poolings[0])} <= set(pairs)
+    ]
+    for attribution, pooling, first in compared:
         for metric in metrics:
-            gap, ca = (columns[attribution, pooling, metric.symbol] for pooling in ("gap", "ca"))
-            columns[attribution, DIFFERENCE, metric.symbol] = ca - gap
+            theirs, ours = (columns[attribution, name, metric.symbol] for name in (pooling, first))
+            columns[attribution, f"{pooling} - {first}", metric.symbol] = theirs - ours
     values = np.stack(list(columns.values()), axis=1) if columns else np.zeros((0, 0))  # [n m]
     intervals = [interval and list(interval) for interval in bootstrap_intervals(values, resamples, seed)]
     found = dict(zip(columns, intervals, strict=True))
@@ -46,14 +52,14 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> dict[str, list
             for attribution, pooling in pairs
         ],
         "differences": [
-            {"attribution": attribution}
+            {"attribution": attribution, "pooling": pooling, "against": first}
             | {
                 metric.symbol: {
-                    "mean": mean_present(columns[attribution, DIFFERENCE, metric.symbol]),
-                    "interval": found[attribution, DIFFERENCE, metric.symbol],
+                    "mean": mean_present(columns[attribution, f"{pooling} - {first}", metric.symbol]),
+                    "interval": found[attribution, f"{pooling} - {first}", metric.symbol],
                 }
                 for metric in metrics
             }
-            for attribution in both
+            for attribution, pooling, first in compared
         ],
     }

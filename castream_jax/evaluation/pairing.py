@@ -1,6 +1,7 @@
 """Two evaluations side by side: the same attributions, poolings and metrics, of the same images."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from castream_jax.attribution import METHODS
 from castream_jax.errors import InputError
 from castream_jax.evaluation.report.notes import describe_source
 from castream_jax.evaluation.rows import group_rows, measured, percentages, read_rows, without_curves
-from castream_jax.names import Metric
+from castream_jax.metrics import METRICS
+from castream_jax.metrics.metric import Metric
+from castream_jax.metrics.protocol import Protocol
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,8 @@ class Pairing:
     """By (attribution, pooling) and metric: the percentages of both, image by image; NaN where one of them has none."""
     unpaired: tuple[list[str], list[str]]
     """The "attribution/pooling" that only one of them has."""
+    incomparable: list[str]
+    """What both have, by other choices: metrics, and "attribution/pooling"."""
 
 
 def load_evaluation(path: Path) -> Written:
@@ -52,6 +58,7 @@ def load_evaluation(path: Path) -> Written:
         report = json.loads(file.read_text(encoding="utf-8"))
         describe_source(report)
         report["settings"]["image_size"]
+        metric_hashes(report)
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise InputError(f"cannot read {file}, which names the protocol of the rows beside it: {why}.") from error
@@ -72,20 +79,18 @@ def pair_evaluations(a: Written, b: Written) -> Pairing:
     """Match cells by attribution, pooling and metric, and images by id.
 
     Raises:
-      InputError: the protocols or the images' sizes differ, an id stands for two images, or nothing is in common.
+      InputError: no metric was measured by the same choices, the images' sizes differ, an id stands for two images, or
+        nothing is in common.
     """
-    protocols = [written.report["protocol"] for written in (a, b)]
-    if protocols[0]["hash"] != protocols[1]["hash"]:
-        named = " and ".join(f"{protocol['name']} (hash {protocol['hash']})" for protocol in protocols)
-        raise InputError(f"the protocols differ, {named}: numbers compare only within one protocol.")
     sizes = [written.report["settings"]["image_size"] for written in (a, b)]
     if sizes[0] != sizes[1]:
         raise InputError(f"images are of {sizes[0]} and {sizes[1]} pixels: numbers compare only at one size.")
-    metrics = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
     groups = [group_rows(without_curves(written.rows)) for written in (a, b)]
-    shared = [pair for pair in groups[0] if pair in groups[1]]
+    hashes = [method_hashes(written.report) for written in (a, b)]
+    shared = [pair for pair in groups[0] if pair in groups[1] and hashes[0].get(pair[0]) == hashes[1].get(pair[0])]
     if not shared:
         raise InputError(f"{a.path} and {b.path} have no attribution and pooling in common.")
+    metrics = shared_metrics(a, b)
     places = [[find_places(group[pair], w.path) for pair in shared] for group, w in zip(groups, (a, b))]
     common = sorted(set.intersection(*(set(found) for side in places for found in side)))
     if not common:
@@ -96,8 +101,46 @@ def pair_evaluations(a: Written, b: Written) -> Pairing:
         if not ours["label"].equals(theirs["label"]):
             raise InputError(f"{a.path} and {b.path} have other labels for the same ids: these are two datasets.")
         cells[pair] = {metric: _pair_values(ours, theirs, metric) for metric in metrics}
-    only = [["/".join(pair) for pair in group if pair not in shared] for group in groups]
-    return Pairing(len(common), cells, (only[0], only[1]))
+    only = [["/".join(pair) for pair in ours if pair not in theirs] for ours, theirs in (groups, groups[::-1])]
+    both = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
+    incomparable = [metric.symbol for metric in both if metric not in metrics]
+    incomparable += ["/".join(pair) for pair in groups[0] if pair in groups[1] and pair not in shared]
+    return Pairing(len(common), cells, (only[0], only[1]), incomparable)
+
+
+def shared_metrics(a: Written, b: Written) -> list[Metric]:
+    """Return the metrics that two evaluations measured by the same choices.
+
+    Raises:
+      InputError: there are none.
+    """
+    hashes = [metric_hashes(written.report) for written in (a, b)]
+    held = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
+    if not held:
+        raise InputError(f"{a.path} and {b.path} have no metric in common.")
+    shared = [metric for metric in held if hashes[0].get(metric.symbol) == hashes[1].get(metric.symbol)]
+    if not shared:
+        protocols = [written.report["protocol"] for written in (a, b)]
+        named = " and ".join(f"{protocol['name']} (hash {protocol['hash']})" for protocol in protocols)
+        raise InputError(
+            f"the protocols differ, {named}: no metric was measured by the same choices, and numbers compare only then."
+        )
+    return shared
+
+
+def metric_hashes(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hash of each metric's choices by symbol; of a report from before they were kept, by its choices."""
+    if "metrics" in report:
+        return {metric["symbol"]: metric["hash"] for metric in report["metrics"]}
+    protocol = Protocol(**report["protocol_choices"])
+    return {symbol: metric.hash(protocol) for symbol, metric in METRICS.items()}
+
+
+def method_hashes(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hash of each method by key; of a report from before they were kept, those of this version."""
+    if "methods" in report:
+        return {method["key"]: method["hash"] for method in report["methods"]}
+    return {key: method.hash for key, method in METHODS.items()}
 
 
 def find_places(rows: pa.Table, path: Path) -> dict[str, int]:

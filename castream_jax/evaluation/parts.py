@@ -17,13 +17,13 @@ import jax
 import pyarrow as pa
 from tqdm import tqdm
 
+from castream_jax.binding.ledger import Cost
+from castream_jax.binding.program import Plan
 from castream_jax.config import Experiment
 from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
-from castream_jax.evaluation.cost import Cost
 from castream_jax.evaluation.rows import read_rows, write_rows
-from castream_jax.metrics.protocol import Protocol
 from castream_jax.replacement import replacing
 from castream_jax.version import collect_versions
 
@@ -144,16 +144,20 @@ def parts_directory(place: Path, fingerprint: str) -> Path:
     return directory
 
 
-def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, source: Source, devices: int) -> str:
+def take_fingerprint(
+    arrays: str, experiment: Experiment, plan: Plan, source: Source, devices: int, also: dict[str, str]
+) -> str:
     """Return the sha256 over all that rows depend on: network, data, protocol, settings and versions.
 
     Args:
       arrays: the digest of the network's arrays.
       experiment: its settings, but how many images there are to measure and to draw.
-      protocol: the choices that the numbers depend on.
+      plan: the methods, the metrics, and the choices that the numbers depend on.
       source: the data.
       devices: of a process; how many images each computes at once shows in the rounding.
+      also: what else, by name.
     """
+    (protocol,) = plan.protocols
     settings: dict[str, Any] = asdict(experiment.evaluation)
     for name in ("num_images", "num_figures"):
         del settings[name]
@@ -162,6 +166,8 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
         "model": asdict(experiment.model),
         "evaluation": settings,
         "protocol": asdict(protocol),
+        "methods": [method.hash for method in plan.methods],
+        "metrics": [[metric.symbol, metric.hash(protocol)] for metric in plan.metrics],
         "image_size": experiment.data.image_size,
         "normalisation": [experiment.data.mean, experiment.data.std],
         "data": [source.digest(), asdict(source.decoding), experiment.data.on_bad_record],
@@ -169,4 +175,4 @@ def take_fingerprint(arrays: str, experiment: Experiment, protocol: Protocol, so
         "part": ["rows", "cost", "indices", "pictures"],  # what one holds: those of an older layout are not these
         "versions": collect_versions(("jax", "jaxlib", "pillow")),
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(said | also, sort_keys=True).encode()).hexdigest()

@@ -8,25 +8,26 @@ as the config's own protocol resizes them.
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
+from castream_jax.binding.program import Views, run
 from castream_jax.config import Experiment
 from castream_jax.data.decoding import PictureCounts
 from castream_jax.data.pipeline import count_pictures, evaluation_batches
 from castream_jax.data.records import BadRecords
 from castream_jax.data.source import open_split
 from castream_jax.evaluation.chunk import settle_chunk
-from castream_jax.evaluation.maps import compute_maps, explained_keys, joint_labels, joint_probabilities
-from castream_jax.evaluation.measures import measure_maps
+from castream_jax.evaluation.plan import create_plan
+from castream_jax.metrics import METRICS
 from castream_jax.metrics.protocol import PROTOCOLS, Protocol
-from castream_jax.models.classifier import Classifier
-from castream_jax.names import METRICS, name_attribution, name_pooling
+from castream_jax.models.network import Network
+from castream_jax.names import name_attribution, name_pooling
 from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
 from castream_jax.training.network import load_trained
 from castream_jax.training.preprocessing import chosen_protocol, network_resize, settled, with_decoding
@@ -47,32 +48,26 @@ def measure_protocols(
     config = experiment.evaluation
     source = open_split(experiment.data, config.split)
     model = load_trained(experiment, workdir, source.num_classes)
-    explained_keys(model.poolings(), config.attributions)
     protocols = list_protocols(experiment)
-    chunk = settle_chunk(settled(experiment, model), model).evaluation.chunk
+    experiment = settle_chunk(settled(experiment, model), model)
+    plan = replace(create_plan(experiment, model), null_maps=(), protocols=tuple(protocols.values()))
+    keys = plan.keys(model.poolings())
     graphdef, state = nnx.split(model)
     mesh = create_local_mesh()
 
     def measure_batch(state: nnx.State, batch: dict[str, jax.Array]) -> dict[str, dict[str, dict[str, jax.Array]]]:
-        network: Classifier = nnx.merge(graphdef, state)
-        networks = network.poolings()
-        members = list(networks.values())
-        images = network.normalisation(batch["images"])
-        features = network.features(images)
-        target = network.target(config.target or None)
-        each = dict.fromkeys(networks, batch["labels"])
-        maps = compute_maps(networks, images, features, each, config.attributions, target, chunk).maps
-        columns = dict(zip(networks, joint_labels(members, jnp.stack(list(each.values())))))
-        stacked = jnp.concatenate(list(maps.values()))
-        source = jnp.tile(jnp.arange(len(images)), len(maps))
-        classes = jnp.concatenate([columns[pooling] for _, pooling in maps])
-        found = {}
-        for name, protocol in protocols.items():
-            score_fn = joint_probabilities(members)
-            values = measure_maps(score_fn, images, stacked, source, classes, protocol, network.normalisation, chunk)
-            rows = {metric.symbol: values[metric.column].reshape(len(maps), -1) for metric in METRICS}
-            found[name] = {"/".join(key): {s: row[m] for s, row in rows.items()} for m, key in enumerate(maps)}
-        return found
+        network: Network = nnx.merge(graphdef, state)
+        views = Views(network.normalisation(batch["images"]), batch["labels"][:, None])
+        measures = run(network.poolings(), views, plan).measures
+
+        def of_map(columns: dict[str, jax.Array], m: int) -> dict[str, jax.Array]:
+            held = [metric for metric in plan.metrics if metric.column in columns]
+            return {metric.symbol: columns[metric.column][m] for metric in held}
+
+        return {
+            name: {"/".join(key): of_map(columns, m) for m, key in enumerate(keys)}
+            for name, columns in zip(protocols, measures)
+        }
 
     measure, state = jax.jit(split_images(measure_batch, mesh)), replicate(state, mesh)
     count = min(config.num_images or len(source), len(source))
@@ -94,7 +89,9 @@ def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Ma
     """Return the table: a line for each map, and for each protocol its metrics."""
     protocols = [known[name] for name in means]
     titles = [f"{protocol.name} ({protocol.hash})" for protocol in protocols]
-    headings = [f"{metric.heading} {protocol.name}" for protocol in protocols for metric in METRICS]
+    first = next(iter(next(iter(means.values())).values()))
+    metrics = [metric for symbol, metric in METRICS.items() if symbol in first]  # a jit sorts by name
+    headings = [f"{metric.heading} {protocol.name}" for protocol in protocols for metric in metrics]
     lines = [
         f"{images:,} images, in percent; protocols {' and '.join(titles)}.",
         "",
@@ -103,7 +100,7 @@ def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Ma
     ]
     for key in next(iter(means.values())):
         attribution, pooling = key.split("/")
-        numbers = [f"{means[p.name][key][metric.symbol]:.2f}" for p in protocols for metric in METRICS]
+        numbers = [f"{means[p.name][key][metric.symbol]:.2f}" for p in protocols for metric in metrics]
         lines.append(f"| {name_attribution(attribution)} | {name_pooling(pooling)} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 

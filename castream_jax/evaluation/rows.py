@@ -1,7 +1,10 @@
 """The record of an evaluation: one row for each image, attribution and pooling, from which every mean is taken."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,56 +12,106 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from castream_jax.attribution import METHODS
+from castream_jax.attribution.method import Method
 from castream_jax.errors import InputError
-from castream_jax.names import LOCALISATION, METRICS, Metric
+from castream_jax.metrics import METRICS
+from castream_jax.metrics.metric import Metric
 from castream_jax.replacement import replacing
 
-_FRACTIONS = ("probability", "masked_probability", *(metric.column for metric in METRICS))
+RECORDS = b"castream_jax"
+"""The key of the schema's metadata under which the records of metrics and methods are, without their functions."""
 
-ROWS = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("label", pa.int32(), nullable=False),
-        pa.field("pooling", pa.string(), nullable=False),
-        pa.field("attribution", pa.string(), nullable=False),
-        pa.field("explained_class", pa.int32(), nullable=False),
-        pa.field("predicted_class", pa.int32(), nullable=False),
-        *(pa.field(name, pa.float32(), nullable=False) for name in _FRACTIONS),
-        *(pa.field(metric.column, pa.float32()) for metric in LOCALISATION),
-        pa.field("score_cam_bound", pa.float32()),
-        pa.field("score_cam_left_out", pa.float32()),
-        pa.field("flat", pa.bool_(), nullable=False),
-        pa.field("nan", pa.bool_(), nullable=False),
-        pa.field("all_negative", pa.bool_(), nullable=False),
-        pa.field("insertion_curve", pa.list_(pa.float32()), nullable=False),
-        pa.field("deletion_curve", pa.list_(pa.float32()), nullable=False),
-    ]
-)
-"""One image under one attribution and pooling; probabilities and metrics are fractions in 0..1 (METHOD 3).
 
-`explained_class` is the class that the map and the metrics are of, `predicted_class` the pooling's own answer; -1 where
-that is not a number.
+def rows_schema(metrics: Sequence[Metric], methods: Sequence[Method]) -> pa.Schema:
+    """Return the columns of an evaluation's rows, with the records of what they are.
 
-`flat` says that the map was constant and became zeros, `nan` that it held a NaN or an infinity and became zeros,
-`all_negative` that it had no positive value before its ReLU, which left nothing: such a map is flat too. The last two
-are null where nobody looked.
+    One image under one attribution and pooling; probabilities and metrics are fractions in 0..1 (METHOD 3).
 
-The metrics of where the object is are null for an image without a mask or box. `score_cam_bound` is the most that a
-pixel can have moved because channels were left out, relative to the map's maximum, and `score_cam_left_out` the share
-of channels left out; null for other attributions.
-"""
+    `explained_class` is the class that the map and the metrics are of, `predicted_class` the pooling's own answer; -1
+    where that is not a number.
+
+    `flat` says that the map was constant and became zeros, `nan` that it held a NaN or an infinity and became zeros,
+    `all_negative` that it had no positive value before its ReLU, which left nothing: such a map is flat too. The last
+    two are null where nobody looked.
+
+    Metrics that need to know where the object is are null for an image without a mask or box, and what a method says
+    of its maps (`Method.columns`) is null for other methods.
+    """
+    others = dict.fromkeys(name for metric in metrics for name in metric.columns)
+    said = dict.fromkeys(name for method in methods for name in method.columns)
+    records = {"metrics": [to_facts(metric) for metric in metrics], "methods": [to_facts(method) for method in methods]}
+    return pa.schema(
+        [
+            *BASE,
+            *(pa.field(name, pa.float32(), nullable=False) for name in ("probability", *others)),
+            *(pa.field(metric.column, pa.float32(), nullable=metric.needs_truth) for metric in metrics),
+            *(pa.field(name, pa.float32()) for name in said),
+            *FLAGS,
+            *(
+                pa.field(metric.curve_column, pa.list_(pa.float32()), nullable=False)
+                for metric in metrics
+                if metric.curve
+            ),
+        ],
+        metadata={RECORDS: json.dumps(records)},
+    )
+
+
+BASE = [
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("label", pa.int32(), nullable=False),
+    pa.field("pooling", pa.string(), nullable=False),
+    pa.field("attribution", pa.string(), nullable=False),
+    pa.field("explained_class", pa.int32(), nullable=False),
+    pa.field("predicted_class", pa.int32(), nullable=False),
+]
+FLAGS = [pa.field(name, pa.bool_(), nullable=False) for name in ("flat", "nan", "all_negative")]
+
+
+def to_facts(record: Metric | Method) -> dict[str, Any]:
+    """Return what a record says of itself, without its functions, ready for JSON."""
+    facts = {item.name: getattr(record, item.name) for item in fields(record)}
+    facts = {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
+    return {name: dict(v) if name == "options" else v for name, v in facts.items() if not callable(v)}
+
+
+def find_records(schema: pa.Schema) -> tuple[list[Metric], list[Method]]:
+    """Return the records that `rows_schema` left, without their functions; of rows from before they were kept, none."""
+    said = json.loads((schema.metadata or {}).get(RECORDS, b"{}"))
+
+    def create(kind: type, facts: dict[str, Any]) -> Any:
+        names = {item.name for item in fields(kind)}
+        lists = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+        return kind(**{name: value for name, value in lists.items() if name in names})
+
+    return (
+        [create(Metric, facts) for facts in said.get("metrics", [])],
+        [create(Method, facts) for facts in said.get("methods", [])],
+    )
+
+
+def learn_records(schema: pa.Schema) -> None:
+    """Let this process know the records of metrics and methods that are a user's own, as rows name them."""
+    metrics, methods = find_records(schema)
+    for metric in metrics:
+        METRICS.setdefault(metric.symbol, metric)
+    for method in methods:
+        METHODS.setdefault(method.key, method)
 
 
 def write_rows(table: pa.Table, path: str | Path) -> None:
     """Write per-image rows as one Parquet file that appears all at once.
 
     Raises:
-      ValueError: a column is missing, of another type than in `ROWS`, or holds nulls.
+      ValueError: a column is missing, of another type than `rows_schema` says, or holds nulls.
     """
-    missing = [name for name in ROWS.names if name not in table.column_names]
+    schema = rows_schema(*find_records(table.schema))
+    missing = [name for name in schema.names if name not in table.column_names]
     if missing:
-        raise ValueError(f"rows lack the columns {missing}: expected {ROWS.names}.")
-    table = table.select(ROWS.names).cast(ROWS)
+        raise ValueError(f"rows lack the columns {missing}: expected {schema.names}.")
+    strict = [schema.field(field.name) if field.name in schema.names else field for field in table.schema]
+    table = table.cast(pa.schema(strict, table.schema.metadata))
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
@@ -67,17 +120,27 @@ def read_rows(path: str | Path) -> pa.Table:
     """Return the per-image rows of a file.
 
     Raises:
-      InputError: no such file, no Parquet file, or other columns than `ROWS`.
+      InputError: no such file, no Parquet file, or columns that no evaluation writes.
     """
     try:
         with pq.ParquetFile(path) as file:
             table = file.read()
-    except (OSError, pa.ArrowInvalid) as error:
+        schema = rows_schema(*find_records(table.schema))
+        learn_records(table.schema)
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pa.ArrowInvalid is a ValueError
         raise InputError(f"cannot read {path} as rows of an evaluation: {error}. Run the evaluation again.") from error
-    if not table.schema.equals(ROWS):
+    types = {field.name: field.type for field in schema}
+    wrong = [name for name, kind in types.items() if name not in table.column_names or table[name].type != kind]
+    numbers = (pa.float32(), pa.list_(pa.float32()))
+    wrong += [
+        field.name
+        for field in table.schema
+        if field.name not in types and not any(field.type.equals(kind) for kind in numbers)
+    ]
+    if wrong:
         raise InputError(
-            f"{path} holds the columns {table.column_names}: expected {ROWS.names} with the types of this version. "
-            "Run the evaluation again."
+            f"{path} holds the columns {table.column_names}, of which {wrong} are missing or of another type than "
+            "rows of this version. Run the evaluation again."
         )
     return table
 
@@ -111,8 +174,12 @@ def count_images(rows: pa.Table) -> int:
 
 
 def measured(rows: pa.Table) -> tuple[Metric, ...]:
-    """Return the metrics that rows hold: those of where the object is only if an image has a mask or box."""
-    return METRICS + tuple(metric for metric in LOCALISATION if rows[metric.column].null_count < rows.num_rows)
+    """Return the metrics that rows hold, of at least one image."""
+    return tuple(
+        metric
+        for metric in METRICS.values()
+        if metric.column in rows.column_names and rows[metric.column].null_count < rows.num_rows
+    )
 
 
 def percentages(rows: pa.Table, metric: Metric) -> Float[np.ndarray, "n"]:
@@ -155,33 +222,31 @@ def count_maps(rows: pa.Table, column: str) -> dict[str, int]:
 def count_localised(rows: pa.Table) -> dict[str, int]:
     """Return how many images each metric of where the object is could be taken of, by symbol; empty if none."""
     first = next(iter(group_rows(without_curves(rows)).values()), rows)
-    metrics = [metric for metric in measured(rows) if metric in LOCALISATION]
+    metrics = [metric for metric in measured(rows) if metric.needs_truth]
     return {metric.symbol: first.num_rows - first[metric.column].null_count for metric in metrics}
 
 
-def summarise_pruning(rows: pa.Table) -> dict[str, dict[str, float | None]]:
-    """Return what pruning did to Score-CAM, by pooling, in percent; empty if no row tells.
-
-    Each is a dictionary of "mean_bound" and "worst_bound" (`score_cam_bound` over images; None if that of an image is
-    infinite), and "left_out" (the mean of `score_cam_left_out`).
-    """
-    columns = ["attribution", "pooling", "score_cam_bound", "score_cam_left_out"]
-    found: dict[str, dict[str, float | None]] = {}
-    for (_, pooling), group in group_rows(rows.select(columns).drop_null()).items():
-        bounds = 100 * group["score_cam_bound"].to_numpy().astype(np.float64)
-        left_out = 100 * group["score_cam_left_out"].to_numpy().astype(np.float64)
-        means = {"mean_bound": bounds.mean(), "worst_bound": bounds.max(), "left_out": left_out.mean()}
-        found[pooling] = {name: float(value) if np.isfinite(value) else None for name, value in means.items()}
-    return found
+def collect_remarks(rows: pa.Table) -> dict[str, dict[str, str]]:
+    """Return what methods have to say of all their maps, by attribution and pooling."""
+    remarks: dict[str, dict[str, str]] = {}
+    for method in METHODS.values():
+        if method.remark is None or not set(method.columns) <= set(rows.column_names):
+            continue
+        own = rows.select(["attribution", "pooling", *method.columns])
+        own = own.filter(pc.equal(own["attribution"], method.key)).drop_null()
+        for (_, pooling), group in group_rows(own).items():
+            values = {name: group[name].to_numpy().astype(np.float64) for name in method.columns}
+            remarks.setdefault(method.key, {})[pooling] = method.remark(values)
+    return remarks
 
 
 def without_curves(rows: pa.Table) -> pa.Table:
     """Return rows without what makes them large."""
-    return rows.drop_columns(["insertion_curve", "deletion_curve"])
+    return rows.drop_columns([field.name for field in rows.schema if pa.types.is_list(field.type)])
 
 
 def read_curves(rows: pa.Table, metric: str) -> Iterator[tuple[tuple[str, str], Float[np.ndarray, "n points"]]]:
-    """Yield each (attribution, pooling) with the "insertion" or "deletion" curve of every image.
+    """Yield each (attribution, pooling) with the curve of every image, of the metric of a column such as "insertion".
 
     Points are class probabilities, float32, equally spaced from no pixel changed to all of them.
     """

@@ -19,6 +19,8 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from castream_jax.binding.ledger import NOTHING, Cost, from_array
+from castream_jax.binding.program import Plan
 from castream_jax.config import Experiment
 from castream_jax.data.class_names import check_class_names
 from castream_jax.data.decoding import PictureCounts
@@ -26,16 +28,17 @@ from castream_jax.data.pipeline import MET, Batch, count_pictures, evaluation_ba
 from castream_jax.data.records import BadRecords, says_where_objects_are
 from castream_jax.data.source import Source, open_split
 from castream_jax.evaluation.accuracy import Accuracy, AccuracyParts, count_right
-from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
+from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
 from castream_jax.evaluation.chunk import settle_chunk
-from castream_jax.evaluation.cost import Cost, from_array
-from castream_jax.evaluation.maps import MapKey
+from castream_jax.evaluation.given_maps import GivenMaps, check_given_maps, open_given_maps
 from castream_jax.evaluation.parts import Measured, RowParts, parts_directory, take_fingerprint
+from castream_jax.evaluation.plan import create_plan
 from castream_jax.evaluation.report.pictures import explain_chosen
 from castream_jax.evaluation.report.selection import Selection, choose_images
 from castream_jax.locking import alone_in
 from castream_jax.metrics.protocol import Protocol
-from castream_jax.models.classifier import Classifier
+from castream_jax.models.network import Network
+from castream_jax.models.scores import describe_score
 from castream_jax.sharding import create_local_mesh, first_process, replicate, round_up
 from castream_jax.training.network import load_trained
 from castream_jax.training.preprocessing import (
@@ -94,21 +97,24 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     check_class_names(model.class_names, source.class_names, f"the network in {workdir}")
     protocol = evaluation_protocol(experiment, model)
     experiment = settle_chunk(settled(experiment, model), model)
-    keys = map_keys(model, config.attributions)
-    target = model.target(config.target or None)
     images = min(config.num_images or len(source), len(source))
+    given = open_given_maps(config.maps) if config.maps else None
+    plan = create_plan(experiment, model, (given.name,) if given else ())
+    keys = plan.keys(model.poolings())
+    maps_digest = check_given_maps(given, source, range(images)) if given else ""
     mesh = create_local_mesh()
     batch_size = round_up(config.batch_size, mesh)
     arrays, devices = digest(jax.device_get(nnx.state(model))), first_process(mesh.size)
-    fingerprint = take_fingerprint(arrays, experiment, protocol, source, devices)
+    also = {"score": describe_score(model.score), "maps": maps_digest}
+    fingerprint = take_fingerprint(arrays, experiment, plan, source, devices, also)
     place, evaluation = evaluation_directory(workdir, protocol), None
     with alone_in(place, "evaluating") if not jax.process_index() else nullcontext():
         directory = parts_directory(place, fingerprint)
         row_parts = RowParts(directory, images, batch_size)
         accuracy_parts = AccuracyParts(directory, len(source), batch_size)
         count_right(accuracy_parts, experiment, model, source)
-        program = Program(experiment, protocol, source, model, mesh, batch_size)
-        compute_rows(row_parts, program, source, keys)
+        program = Program(experiment, plan, source, model, mesh, batch_size, given)
+        compute_rows(row_parts, program, source)
         multihost_utils.sync_global_devices("all parts are there")
         if not jax.process_index():
             measured = row_parts.merge()
@@ -124,7 +130,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
                 selection=explain_chosen(program.measure, source, categories, measured.rows, measured.indices, keys),
                 accuracy=accuracy,
                 pictures=measured.pictures,
-                settings=describe_settings(experiment, arrays, target, batch_size),
+                settings=describe_settings(experiment, model, arrays, plan.target, batch_size),
                 cost=measured.cost + accuracy.cost,
                 seconds=time.monotonic() - start,
                 parts=directory,
@@ -145,7 +151,7 @@ def word_note(note: str) -> str:
 
 
 def describe_settings(
-    experiment: Experiment, arrays: str, target: str, batch_size: int
+    experiment: Experiment, model: Network, arrays: str, target: str, batch_size: int
 ) -> dict[str, str | int | float]:
     """Return by name what numbers depend on beside protocol, network and data, the last three by rounding only."""
     config = experiment.evaluation
@@ -154,6 +160,7 @@ def describe_settings(
         "mean": " ".join(f"{value:g}" for value in experiment.data.mean),
         "std": " ".join(f"{value:g}" for value in experiment.data.std),
         "target": target,
+        "score": describe_score(model.score),
         "dtype": experiment.model.dtype,
         "score_cam_tolerance": config.score_cam_tolerance,
         "arrays": arrays[:12],
@@ -169,18 +176,21 @@ class Program:
     def __init__(
         self,
         experiment: Experiment,
-        protocol: Protocol,
+        plan: Plan,
         source: Source,
-        model: Classifier,
+        model: Network,
         mesh: Mesh,
         batch_size: int,
+        given: GivenMaps | None = None,
     ):
         graphdef, state = nnx.split(model)
+        self.plan, self.keys = plan, plan.keys(model.poolings())
         self._resize = network_resize(model)
         self._with_truth = says_where_objects_are(source)
         self._on_bad_record = experiment.data.on_bad_record
         self._batch_size = batch_size
-        self._evaluate_batch = create_evaluate_batch(graphdef, experiment.evaluation, protocol, mesh)
+        self._given = given
+        self._evaluate_batch = create_evaluate_batch(graphdef, plan, mesh)
         self._state = replicate(state, mesh)
 
     def watch(self, source: Source) -> BadRecords:
@@ -200,10 +210,12 @@ class Program:
             with_truth=self._with_truth,
         ):
             inputs = {name: values for name, values in batch.items() if name not in ("ids", *MET)}
+            if self._given:
+                batch["given"] = inputs[self._given.name] = self._given.batch(batch["ids"])
             yield batch, jax.device_get(self._evaluate_batch(self._state, inputs))
 
 
-def compute_rows(parts: RowParts, program: Program, source: Source, keys: tuple[MapKey, ...]) -> None:
+def compute_rows(parts: RowParts, program: Program, source: Source) -> None:
     """Compute and keep the rows of this process's parts that are missing."""
     missing = parts.missing()
     if not missing:
@@ -211,9 +223,9 @@ def compute_rows(parts: RowParts, program: Program, source: Source, keys: tuple[
     bad_records = program.watch(source)
     with parts.progress(missing, "evaluate") as bar:
         for part in missing:
-            tables, cost, indices, pictures = [], Cost(0, 0, 0, 0, 0), list[int](), PictureCounts()
+            tables, cost, indices, pictures = [], NOTHING, list[int](), PictureCounts()
             for batch, results in program.measure(source, part, bad_records):
-                tables.append(to_rows(keys, results, batch))
+                tables.append(to_rows(program.plan, program.keys, results, batch))
                 cost += from_array(results["cost"])
                 indices += batch["indices"][batch["valid"]].tolist()
                 pictures += count_pictures(batch)

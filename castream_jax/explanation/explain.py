@@ -19,14 +19,14 @@ from castream_jax.explanation.classes import find_label
 from castream_jax.explanation.figure import Explanation
 from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import convert_picture, name_pictures, prepare, read_picture
-from castream_jax.models.classifier import Classifier
 from castream_jax.models.inputs import USUAL_SIZE, Preprocessing
+from castream_jax.models.network import Network
 
 log = logging.getLogger(__name__)
 
 
 def explain(
-    model: Classifier,
+    model: Network,
     images: Any,
     labels: Any = None,
     methods: str | Sequence[str] = ("grad_cam", "grad_cam_pp", "score_cam", "attention"),
@@ -82,7 +82,7 @@ View = tuple[str, np.ndarray, float, Array | None]
 """A name, uint8 pixels, the height over width to show them in, and the normalised image where that came first."""
 
 
-def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
+def _prepare_arrays(model: Network, images: Any) -> list[View]:
     """Return images [B H W 3] ready to be explained."""
     pixels = check_pixels(images)
     if pixels is not None:
@@ -94,7 +94,7 @@ def _prepare_arrays(model: Classifier, images: Any) -> list[View]:
     return [(f"image {i}", image, ratio, normalised[i : i + 1]) for i, image in enumerate(shown)]
 
 
-def settle_size(model: Classifier, size: int | None) -> Preprocessing:
+def settle_size(model: Network, size: int | None) -> Preprocessing:
     """Return how pictures become squares for a network, of another size if one is given; say what is guessed."""
     own = model.preprocessing
     if own is None:

@@ -28,7 +28,7 @@ from castream_jax.explanation.classes import find_class_names, naming, parse_cla
 from castream_jax.explanation.figure import save_for_print
 from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import find_pictures, name_pictures, read_picture
-from castream_jax.names import name_answers
+from castream_jax.names import is_of_class, name_answers
 from castream_jax.training.network import load_trained
 from castream_jax.training.preprocessing import network_resize
 
@@ -94,7 +94,7 @@ def draw_figure(
     with naming(experiment, workdir, class_names, len(names)):
         model = load_trained(experiment, workdir, len(names))
     check_class_names(model.class_names, names, f"the network in {workdir}")
-    if blocks and model.stream is None:
+    if blocks and not model.has_attention:
         raise InputError('--blocks needs a stream: this model has pooling="gap", it must have pooling="ca".')
     default_methods = ("attention",) if is_scenes else experiment.evaluation.attributions
     chosen = tuple(filter(None, map(str.strip, methods.split(",")))) or default_methods
@@ -183,7 +183,7 @@ def gather(explained: Sequence[Explained], titles: Sequence[str], blocks: bool) 
     """Return the images with the maps of each one's first class; with the attention of each block, if asked for."""
     maps = {key: np.stack([found.maps[key][0] for found in explained]) for key in explained[0].maps}
     if blocks:
-        rest = {key: values for key, values in maps.items() if not key[0].startswith("attention")}
+        rest = {key: values for key, values in maps.items() if is_of_class(key[0])}
         maps = {
             (f"Attention, block {i + 1}", "ca"): np.nan_to_num([found.blocks[i] for found in explained])
             for i in range(len(explained[0].blocks))

@@ -16,7 +16,7 @@ from castream_jax.drawing.grid import NARROWEST, WIDEST
 from castream_jax.drawing.overlay import COLOURS, HEAT, LIFT
 from castream_jax.drawing.page import load_template, to_base64, to_jpeg
 from castream_jax.explanation.maps import LISTED, Explained, rank
-from castream_jax.names import NOT_A_NUMBER, name_attribution, name_pooling, order_pairs
+from castream_jax.names import NOT_A_NUMBER, is_of_class, name_attribution, name_pooling, order_pairs
 from castream_jax.version import VERSION
 
 GENERATOR = "castream_jax explain"
@@ -59,7 +59,7 @@ def render_gallery(
         count=len(pictures),
         attributions=[
             (name_attribution(attribution), [(f"{attribution}/{pooling}", name_pooling(pooling)) for pooling in found])
-            for attribution, found in sorted(attributions.items(), key=lambda item: not item[0].startswith("attention"))
+            for attribution, found in sorted(attributions.items(), key=lambda item: is_of_class(item[0]))
         ],
         poolings=[name_pooling(pooling) for pooling in poolings],
         skipped=skipped,
@@ -103,7 +103,7 @@ def round_probability(probability: float | np.float32) -> float | None:
 
 def encode_maps(attribution: str, maps: Float[np.ndarray, "K h w"]) -> dict[str, Any]:
     """Return the maps of K classes as bytes 0 to 255, 0 for NaN; raw attention once, being the same for every class."""
-    kept = maps[:1] if attribution.startswith("attention") else maps
+    kept = maps if is_of_class(attribution) else maps[:1]
     values = (np.nan_to_num(kept) * 255).round().astype(np.uint8)
     return {"size": list(maps.shape[1:]), "bytes": to_base64(values.tobytes())}
 

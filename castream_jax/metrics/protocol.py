@@ -21,6 +21,37 @@ ADDED = ("orientation", "transparency")
 """Choices that came after the first hashes were published, which stand for their defaults."""
 
 
+SHARED = (
+    "resize",
+    "interpolation",
+    "shorter_side",
+    "orientation",
+    "transparency",
+    "explained_class",
+    "upsampling",
+)
+"""Choices that every metric's numbers depend on; each metric's record names those of its own."""
+
+CHOICE_NAMES = {
+    "name": "Name",
+    "resize": "How an image comes to its size",
+    "interpolation": "How images are interpolated",
+    "shorter_side": "Shorter side before a crop, in pixels (0: 256/224 of the size)",
+    "explained_class": "Class explained and measured",
+    "step_rows": "Pixels in one step, in rows of the image",
+    "blur_size": "Blur kernel of insertion, side in pixels",
+    "blur_sigma": "Blur kernel of insertion, sigma",
+    "mask_space": "Where images are multiplied by maps",
+    "orientation": "Pictures with an EXIF orientation",
+    "transparency": "Transparent pictures",
+    "upsampling": "How maps come to the size of the image",
+    "deletion_end": "Where deletion ends",
+    "ties": "Order of equal pixels",
+    "score_cam": "Score-CAM",
+}
+"""The choices in words."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """The choices of one protocol.

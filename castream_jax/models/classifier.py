@@ -80,13 +80,13 @@ class Classifier(nnx.Module):
         return "gap" if self.stream is None else "ca"
 
     @property
-    def num_classes(self) -> int:
-        return self.classifier.linear.out_features
+    def has_attention(self) -> bool:
+        """Whether `head` returns the attention of a stream."""
+        return self.stream is not None
 
     @property
-    def has_attention(self) -> bool:
-        """Whether `head` returns attention maps: there is a stream."""
-        return self.stream is not None
+    def num_classes(self) -> int:
+        return self.classifier.linear.out_features
 
     def features(self, images: Float[Array, "B H W C"], train: bool = False) -> Features:
         """Return the backbone's named feature maps.

@@ -37,6 +37,11 @@ def compute_scores(score: Score, logits: Float[Array, "B K"]) -> Float[Array, "B
     return found
 
 
+def describe_score(score: Score) -> str:
+    """Return what to call a score where it is reported."""
+    return f"function {getattr(score, '__qualname__', type(score).__name__)}" if callable(score) else score
+
+
 def name_score(score: Score) -> str:
     """Return a score's name; `InputError` for a function, which a file cannot hold."""
     if callable(score):

@@ -17,6 +17,7 @@ from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source
 from castream_jax.models.answers import predict
 from castream_jax.models.network import Features, Network
+from castream_jax.names import name_pooling
 from castream_jax.sharding import batched, replicated, round_up, shard_batch, split_images
 from castream_jax.training.feed import AHEAD
 
@@ -67,7 +68,7 @@ class SplitAccuracy:
 
     def describe_chance(self, accuracy: Mapping[str, float]) -> str:
         """Return what to say of what `measure` found if GAP's is hardly above chance, or nothing."""
-        return describe_chance(accuracy["gap"], len(self._source), self._source.num_classes)
+        return describe_chance(next(iter(accuracy.values())), len(self._source), self._source.num_classes)
 
     def count(self, state: nnx.State, images: range | None = None) -> Counter[str]:
         """Return how many of these images, or of the split, could be read ("images"), how many of them are "oriented"
@@ -115,12 +116,13 @@ def is_near_chance(share: float, images: int, num_classes: int) -> bool:
     return (is_guessed or is_low) and bool(scipy.special.bdtr(right, images, (1 + guessing) / 2) < DOUBT)
 
 
-def describe_chance(share: float, images: int, num_classes: int) -> str:
+def describe_chance(share: float, images: int, num_classes: int, pooling: str = "gap") -> str:
     """Return what to say of the accuracy of a network that knows something; empty if it is clearly above chance."""
     if not is_near_chance(share, images, num_classes):
         return ""
     return (
-        f"The accuracy of GAP is {100 * share:.3g} %, and guessing one of {num_classes} classes is right in "
-        f"{100 / num_classes:.3g} %: the network is not trained, or the order of the classes or the preprocessing is "
-        "not that of its weights. See data.classes, data.mean, data.std, data.image_size and data.orientation."
+        f"The accuracy of {name_pooling(pooling)} is {100 * share:.3g} %, and guessing one of {num_classes} classes is "
+        f"right in {100 / num_classes:.3g} %: the network is not trained, or the order of the classes or the "
+        "preprocessing is not that of its weights. See data.classes, data.mean, data.std, data.image_size and "
+        "data.orientation."
     )

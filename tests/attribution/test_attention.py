@@ -3,11 +3,25 @@
 import jax.numpy as jnp
 import numpy as np
 
-from castream_jax.attribution.attention import attention_map, attention_score_map
+from castream_jax.attribution import METHODS
+from tests.asking import explain
 from tests.goldens import assert_close
 
 SCORES = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
 ATTENTION = np.exp(SCORES) / np.exp(SCORES).sum((2, 3), keepdims=True)
+
+
+def attention_map(attention, key="attention"):
+    return explain(
+        METHODS[key],
+        lambda feature_map: feature_map.sum((1, 2)),
+        jnp.zeros((len(attention), 1, 1, 1)),
+        attention=(attention,),
+    )
+
+
+def attention_score_map(attention):
+    return attention_map(attention, "attention_scores")
 
 
 def min_max(maps: np.ndarray) -> np.ndarray:

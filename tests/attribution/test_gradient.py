@@ -1,15 +1,21 @@
 """Grad-CAM and Grad-CAM++: golden maps, the formulas in float64, and the degenerate cases."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from castream_jax.attribution.gradient import grad_cam, grad_cam_pp, gradient, weighted_map
-from castream_jax.evaluation.maps import head_from
+from castream_jax.attribution.grad_cam import GRAD_CAM
+from castream_jax.attribution.grad_cam_pp import GRAD_CAM_PP
+from castream_jax.attribution.gradient import gradient
+from castream_jax.binding.networks import head_from
 from tests import goldens
+from tests.asking import explain, weighted_map
 from tests.goldens import assert_close
 
+grad_cam, grad_cam_pp = functools.partial(explain, GRAD_CAM), functools.partial(explain, GRAD_CAM_PP)
 GOLDEN = [  # file, network, pooling
     ("resnet18_stream_cam_metrics", "resnet18", "ca"),
     ("resnet18_stream_cam_argmin", "resnet18", "ca"),

@@ -1,4 +1,4 @@
-"""The program that evaluates a batch, on one device and on two: golden maps and metrics of both poolings."""
+"""The program that evaluates a batch: golden maps and metrics of both poolings, and two devices as one."""
 
 import functools
 from dataclasses import replace
@@ -9,54 +9,72 @@ import pytest
 from flax import nnx
 from jax.sharding import Mesh
 
-from castream_jax import PROTOCOLS
-from castream_jax.config import EvaluationConfig
-from castream_jax.evaluation.batch import create_evaluate_batch, map_keys
+from castream_jax import PROTOCOLS, Classifier
+from castream_jax.attribution.null_maps import NULL_MAPS
+from castream_jax.binding.choices import choose_methods, choose_metrics
+from castream_jax.binding.program import Plan
+from castream_jax.evaluation.batch import create_evaluate_batch
 from castream_jax.sharding import DATA, replicate
 from tests import goldens
 from tests.goldens import assert_close
+from tests.networks import small_resnet
 
 pytestmark = pytest.mark.slow
 
 METHODS = {"grad_cam_pp": "gradcampp", "score_cam": "scorecam"}
 """And what the golden files call them."""
+PLAN = Plan(
+    target="stage4",
+    chunk=32,
+    methods=choose_methods(tuple(METHODS)),
+    null_maps=tuple(NULL_MAPS.values()),
+    metrics=choose_metrics(()),
+)
 FILES = {"ca": "resnet18_stream_cam_metrics", "gap": "resnet18_gap"}
 
 
-@functools.cache
-def evaluated(devices: int) -> dict[str, np.ndarray]:
-    """Return what the program finds in two golden images shared among devices: trunk shared, masks packed."""
-    model = goldens.network("resnet18")
-    config = EvaluationConfig(attributions=tuple(METHODS), chunk=32)
+def evaluate(model: Classifier, images: np.ndarray, devices: int) -> dict[str, np.ndarray]:
+    """Return what the program finds in images shared among devices: trunk shared, masks packed."""
     mesh = Mesh(np.array(jax.devices()[:devices]), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
     graphdef, state = nnx.split(model)
     batch = {
-        "images": goldens.read("inputs")["images_u8"][:2],
-        "labels": np.zeros(2, np.int32),
-        "valid": np.ones(2, bool),
-        "indices": np.arange(2),
+        "images": images,
+        "labels": np.zeros(len(images), np.int32),
+        "valid": np.ones(len(images), bool),
+        "indices": np.arange(len(images)),
     }
     protocol = replace(PROTOCOLS["castream"], explained_class="predicted")  # as the golden maps do
-    work = create_evaluate_batch(graphdef, config, protocol, mesh)
+    work = create_evaluate_batch(graphdef, replace(PLAN, protocols=(protocol,)), mesh)
     return jax.device_get(work(replicate(state, mesh), batch))
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@functools.cache
+def golden_results() -> dict[str, np.ndarray]:
+    """Return what the program finds in the first golden image."""
+    return evaluate(goldens.network("resnet18"), goldens.read("inputs")["images_u8"][:1], devices=1)
+
+
 @pytest.mark.parametrize("pooling", FILES)
 @pytest.mark.parametrize("method", METHODS)
-def test_golden_maps_and_metrics(method, pooling, devices):
+def test_golden_maps_and_metrics(method, pooling):
     golden, kind = goldens.read(FILES[pooling]), METHODS[method]
-    m = map_keys(goldens.network("resnet18"), tuple(METHODS)).index((method, pooling))
-    found = {name: values[m] for name, values in evaluated(devices).items() if name != "cost"}
-    images = min(2, len(golden[f"{kind}_ad_ai_ag_per_image"]))
-    np.testing.assert_array_equal(found["explained_class"], golden["label"][:2])
-    assert_close(found["maps"][:images], golden[kind][:images], absolute=1e-4)
+    m = PLAN.keys(goldens.network("resnet18").poolings()).index((method, pooling))
+    found = {name: values[m] for name, values in golden_results().items() if name != "cost"}
+    np.testing.assert_array_equal(found["explained_class"], golden["label"][:1])
+    assert_close(found["maps"], golden[kind][:1], absolute=1e-4)
     for ours, theirs in (("probability", "base_prob"), ("masked_probability", "masked_prob")):
-        assert_close(found[ours][:images], golden[f"{kind}_{theirs}"][:images], absolute=1e-3)
+        assert_close(found[ours], golden[f"{kind}_{theirs}"][:1], absolute=1e-3)
     for ours, theirs in (("insertion", "ins_auc"), ("deletion", "del_auc")):
-        assert_close(found[ours][:images], golden[f"{kind}_{theirs}"][:images], absolute=1e-3)
+        assert_close(found[ours], golden[f"{kind}_{theirs}"][:1], absolute=1e-3)
+
+
+@functools.cache
+def small_results(devices: int) -> dict[str, np.ndarray]:
+    """Return what the program finds in four small images."""
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    return evaluate(small_resnet(), images, devices)
 
 
 @pytest.mark.parametrize("name", sorted({"average_drop", "average_gain", "insertion", "deletion", "maps"}))
 def test_two_devices_find_what_one_does(name):
-    assert_close(evaluated(2)[name], evaluated(1)[name], absolute=1e-5)
+    assert_close(small_results(2)[name], small_results(1)[name], absolute=1e-5)

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from castream_jax.cli.compare import main
-from castream_jax.evaluation.rows import ROWS, group_rows, summarise, write_rows
+from castream_jax.evaluation.rows import group_rows, summarise, write_rows
 from castream_jax.evaluation.statistics import bootstrap_intervals
 from castream_jax.metrics.protocol import PROTOCOLS
-from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_localised_rows, create_rows
+from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, ROWS, create_localised_rows, create_rows
 from tests.evaluation.test_pairing import change, write
 
 

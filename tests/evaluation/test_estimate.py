@@ -1,32 +1,43 @@
 """What an evaluation would cost: at least what it then does."""
 
+import dataclasses
 import re
 
 import jax
 import pytest
+from flax import nnx
 
+import castream_jax as ca
+from castream_jax.config import Experiment
 from castream_jax.evaluation import estimate as module
-from castream_jax.evaluation.cost import predict_passes
+from castream_jax.evaluation.batch import predict_cost
 from castream_jax.evaluation.estimate import estimate
-from castream_jax.metrics.protocol import PROTOCOLS
+from castream_jax.evaluation.plan import create_plan
 from tests.demo_data import SIZES
 from tests.training.small import small_experiment
 
 
 def test_the_papers_passes():
-    """METHOD 3 at 224 pixels: 28 steps, so 27 points between the ends of each of two curves, and one masked image."""
-    found = predict_passes(PROTOCOLS["castream"], (224, 224), maps=7 + 4, channels=2048, score_cam=True)
-    assert found == 2048 + 3 + 11 * (1 + 2 * 27)
+    """METHOD 3 at 224 pixels: 28 steps, so 27 points between the ends of each of two curves, and one masked image.
+
+    Besides, features, p and the blurred image; the zero and the black image, which a batch shares, are of none.
+    """
+    model = nnx.eval_shape(lambda: ca.create_model("resnet50"))
+    experiment = Experiment("x", evaluation=dataclasses.replace(Experiment("x").evaluation, chunk=64))
+    plan = create_plan(experiment, model)
+    assert len(plan.keys(model.poolings())) == 7 + 4 * 2
+    assert predict_cost(model, plan, (224, 224)) == (2048 + 3 + 11 * (1 + 2 * 27), 2048)
 
 
-EACH = predict_passes(PROTOCOLS["castream"], (32, 32), 7 + 4, 128, True)
+EACH = 128 + 3 + (7 + 4) * (1 + 2 * 3)
+"""Four steps of 8 rows: three points between the ends of each curve."""
 
 
 def test_a_dry_run_says_passes_and_speed_without_a_trained_network(demo_directory, monkeypatch):
     monkeypatch.setattr(module, "CALIBRATION", 0.2)
     said = estimate(small_experiment(str(demo_directory)))
     assert "10 images, and 16 once more for the report, at most " in said
-    assert f"{EACH:,} forward passes each, 128 of them Score-CAM's, and {SIZES['test']} for the accuracies" in said
+    assert f"{EACH:,} forward passes each, {128} of them for the maps, and {SIZES['test']} for the accuracies" in said
     assert f": {26 * EACH + SIZES['test']:,} in all" in said
     assert int(re.search(r"\n([\d,]+) passes a second", said)[1].replace(",", "")) > 0
 

@@ -10,8 +10,10 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from castream_jax import PROTOCOLS
-from castream_jax.config import EvaluationConfig
-from castream_jax.evaluation.batch import create_evaluate_batch, map_keys, to_rows
+from castream_jax.attribution.null_maps import NULL_MAPS
+from castream_jax.binding.choices import choose_methods, choose_metrics
+from castream_jax.binding.program import Plan
+from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
 from castream_jax.evaluation.rows import count_maps, summarise
 from castream_jax.sharding import DATA, replicate
 from castream_jax.training.accuracy import count_correct
@@ -33,10 +35,16 @@ def table():
     """Return the rows of three images, of a network whose stream is not a number, under predicted classes."""
     model = small_resnet()
     model.stream.query[...] = model.stream.query[...] * jnp.nan
-    config = EvaluationConfig(attributions=("grad_cam", "attention"), chunk=16)
     mesh = Mesh(np.array(jax.devices()[:1]), (DATA,), axis_types=(jax.sharding.AxisType.Auto,))
     graphdef, state = nnx.split(model)
-    protocol = dataclasses.replace(PROTOCOLS["rise"], step_rows=8)
+    plan = Plan(
+        target=model.target(None),
+        chunk=16,
+        methods=choose_methods(("grad_cam", "attention")),
+        null_maps=tuple(NULL_MAPS.values()),
+        metrics=choose_metrics(()),
+        protocols=(dataclasses.replace(PROTOCOLS["rise"], step_rows=8),),
+    )
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     batch = {
         "images": images,
@@ -44,9 +52,9 @@ def table():
         "valid": np.ones(3, bool),
         "indices": np.arange(3),
     }
-    work = create_evaluate_batch(graphdef, config, protocol, mesh)
+    work = create_evaluate_batch(graphdef, plan, mesh)
     results = jax.device_get(work(replicate(state, mesh), batch))
-    return to_rows(map_keys(model, config.attributions), results, batch | {"ids": np.array(["a", "b", "c"])})
+    return to_rows(plan, plan.keys(model.poolings()), results, batch | {"ids": np.array(["a", "b", "c"])})
 
 
 def test_its_rows_are_not_numbers_and_those_of_the_other_pooling_are(table):

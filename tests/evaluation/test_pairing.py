@@ -9,9 +9,9 @@ import pytest
 from castream_jax.errors import InputError
 from castream_jax.evaluation.pairing import load_evaluation, pair_evaluations
 from castream_jax.evaluation.report.text import write_report
-from castream_jax.evaluation.rows import ROWS, write_rows
+from castream_jax.evaluation.rows import write_rows
 from castream_jax.metrics.protocol import PROTOCOLS
-from tests.evaluation.synthetic import PAIRS, create_localised_rows, create_report, create_rows
+from tests.evaluation.synthetic import PAIRS, ROWS, create_localised_rows, create_report, create_rows
 
 
 def write(directory, rows, **changes):

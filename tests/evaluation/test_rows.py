@@ -9,7 +9,7 @@ import pytest
 
 from castream_jax.errors import InputError
 from castream_jax.evaluation.rows import (
-    ROWS,
+    collect_remarks,
     count_images,
     count_localised,
     count_maps,
@@ -20,10 +20,9 @@ from castream_jax.evaluation.rows import (
     percentages,
     read_rows,
     summarise,
-    summarise_pruning,
     write_rows,
 )
-from tests.evaluation.synthetic import LOCALISATION_COLUMNS, PAIRS, create_localised_rows, create_rows
+from tests.evaluation.synthetic import LOCALISATION_COLUMNS, PAIRS, ROWS, create_localised_rows, create_rows
 
 
 def test_written_rows_come_back_and_leave_no_temporary(rows, tmp_path):
@@ -83,6 +82,9 @@ def test_unreadable_files_are_named(rows, tmp_path):
     pq.write_table(rows.drop_columns(["flat"]), tmp_path / "old.parquet")
     with pytest.raises(InputError, match=r"old\.parquet holds the columns"):
         read_rows(tmp_path / "old.parquet")
+    pq.write_table(rows.drop_columns(["average_drop"]), tmp_path / "less.parquet")
+    with pytest.raises(InputError, match=r"of which \['average_drop'\] are missing"):
+        read_rows(tmp_path / "less.parquet")
 
 
 def test_means_equal_plain_sums_over_the_file(rows, tmp_path):
@@ -167,18 +169,25 @@ def test_maps_that_nobody_looked_at_are_not_counted():
 
 
 def test_pruning_is_summed_up_by_pooling():
-    assert summarise_pruning(create_rows()) == {}
+    assert collect_remarks(create_rows()) == {}
     records = create_rows(images=2).to_pylist()
     for record in records:
         if record["attribution"] == "score_cam":
             half = record["pooling"] == "ca"
             record |= {"score_cam_bound": 0.02 * record["label"], "score_cam_left_out": 0.5 if half else 0.25}
-    found = summarise_pruning(pa.Table.from_pylist(records, schema=ROWS))
-    assert list(found) == ["gap", "ca"]
-    assert found["gap"] == pytest.approx({"mean_bound": 1.0, "worst_bound": 2.0, "left_out": 25.0})
-    assert found["ca"]["left_out"] == pytest.approx(50.0)
-    endless = summarise_pruning(create_rows(score_cam_bound=float("inf"), score_cam_left_out=0.5))
-    assert endless["gap"] == {"mean_bound": None, "worst_bound": None, "left_out": 50.0}
+    found = collect_remarks(pa.Table.from_pylist(records, schema=ROWS))
+    assert list(found) == ["score_cam"]
+    assert list(found["score_cam"]) == ["gap", "ca"]
+    assert found["score_cam"]["gap"] == (
+        "25 % of channels left out; no position moves by more than 1 % of the map's maximum, mean over images, "
+        "2 % in the worst."
+    )
+    assert found["score_cam"]["ca"].startswith("50 % of channels left out; ")
+    endless = collect_remarks(create_rows(score_cam_bound=float("inf"), score_cam_left_out=0.5))
+    assert endless["score_cam"]["gap"] == (
+        "50 % of channels left out; no position moves by more than — of the map's maximum, mean over images, "
+        "— in the worst."
+    )
 
 
 def test_images_are_counted_and_unequal_ones_refused(rows):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from castream_jax.binding.choices import choose_methods
+from castream_jax.binding.program import Plan, Views
+from castream_jax.binding.program import run as run_program
 from castream_jax.errors import InputError
-from castream_jax.evaluation.maps import compute_maps
 from castream_jax.explanation.maps import Explained, Explainer, rank
 from tests.networks import mild_resnet
-
-pytestmark = pytest.mark.slow
 
 METHODS = ("grad_cam", "score_cam", "attention")
 PIXELS = np.random.default_rng(5).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -34,12 +34,11 @@ def expected(label: int) -> dict:
     def explain_all(state):
         model = nnx.merge(graphdef, state)
         images = model.normalisation(PIXELS[None])
-        features = model.features(images)
-        networks = model.poolings()
-        labels = dict.fromkeys(networks, jnp.asarray([label]))
-        maps = compute_maps(networks, images, features, labels, METHODS, "stage4", chunk=50).maps
-        logits = {name: jax.nn.softmax(network.head(features)[0])[0] for name, network in networks.items()}
-        return maps, logits
+        features, networks = model.features(images), model.poolings()
+        views = Views(images, jnp.full((1, 1), label))
+        maps = run_program(networks, views, Plan("stage4", 50, choose_methods(METHODS))).computed.maps
+        probabilities = {name: jax.nn.softmax(network.head(features)[0])[0] for name, network in networks.items()}
+        return {key: found[:, 0] for key, found in maps.items()}, probabilities
 
     return explain_all(state)
 

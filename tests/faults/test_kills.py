@@ -4,8 +4,6 @@ import pytest
 
 from tests.faults.kills import kill_and_resume
 
-pytestmark = pytest.mark.slow
-
 TRAINING = [
     "--config=configs/demo.py",
     "--config.data.image_size=48",

@@ -5,13 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from castream_jax.metrics.localisation import (
-    THRESHOLDS,
-    best_mask_iou,
-    energy_pointing_game,
-    mask_iou,
-    pointing_game,
-)
+from castream_jax.metrics.energy_pointing_game import energy_pointing_game
+from castream_jax.metrics.overlap_best import THRESHOLDS, best_mask_iou
+from castream_jax.metrics.overlap_fixed import mask_iou
+from castream_jax.metrics.pointing_game import pointing_game
 from tests.goldens import assert_close
 
 METRICS = (pointing_game, energy_pointing_game, mask_iou, best_mask_iou)

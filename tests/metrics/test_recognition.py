@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from castream_jax.metrics.recognition import average_drop, average_gain, average_increase
+from castream_jax.metrics.average_drop import average_drop
+from castream_jax.metrics.average_gain import average_gain
+from castream_jax.metrics.average_increase import average_increase
 from tests import goldens
 from tests.goldens import assert_close
 

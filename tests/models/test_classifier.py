@@ -15,8 +15,6 @@ from castream_jax.models.classifier import ARCHITECTURES
 from tests.goldens import assert_close
 from tests.networks import IMAGES, forward, random_images, small_convnext, small_resnet
 
-pytestmark = pytest.mark.slow
-
 PARAMETERS = {
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,

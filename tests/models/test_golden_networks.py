@@ -10,12 +10,10 @@ import optax
 import pytest
 from flax import nnx
 
-from castream_jax import export_weights
-from castream_jax.attribution.attention import attention_score_map
+from castream_jax import METHODS, export_weights
 from tests import goldens
+from tests.asking import explain
 from tests.goldens import assert_close
-
-pytestmark = pytest.mark.slow
 
 NAMES = ("resnet18", "resnet50", "convnext_tiny")
 PREFIXES = ("", "ns_", "odd_")
@@ -64,7 +62,10 @@ def test_scores_before_the_softmax(name, prefix):
     for k, found in enumerate(attention):
         scores = golden[f"{prefix}dots{k}"].mean(1)  # [B H W]
         low, high = scores.min((1, 2), keepdims=True), scores.max((1, 2), keepdims=True)
-        assert_close(attention_score_map(found), (scores - low) / (high - low), relative=TOLERANCE)
+        shown = explain(
+            METHODS["attention_scores"], lambda a: a.mean((1, 2)), found[:, 0, ..., None], attention=(found,)
+        )
+        assert_close(shown, (scores - low) / (high - low), relative=TOLERANCE)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

@@ -28,8 +28,6 @@ from castream_jax.weights.convert import export_weights
 from castream_jax.weights.files import load_weights
 from tests.training.small import small_experiment
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def trained(demo_directory, tmp_path_factory):

@@ -17,8 +17,6 @@ from safetensors.numpy import save_file
 from castream_jax.models.classifier import create_model
 from castream_jax.weights.convert import export_weights
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 21
 

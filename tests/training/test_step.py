@@ -20,8 +20,6 @@ from castream_jax.training.state import FILTERS, create_state, update_average
 from castream_jax.training.step import LOSSES, create_train_step
 from castream_jax.trees import digest
 
-pytestmark = pytest.mark.slow
-
 STAGE = StageConfig(epochs=1, optimizer="sgd", learning_rate=0.1)
 
 

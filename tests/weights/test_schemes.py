@@ -15,8 +15,6 @@ from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights.names import find_scheme, list_schemes
 from tests.networks import small_convnext, small_resnet
 
-pytestmark = pytest.mark.slow
-
 KEYS = json.loads((Path(__file__).parent / "data" / "keys.json").read_text())
 LARGE = ("resnet101", "resnet152", "convnext_small", "convnext_base", "convnext_large")
 PAIRS = [

@@ -14,7 +14,8 @@ from castream_jax.drawing.page import to_jpeg
 from castream_jax.evaluation.report.selection import Selection
 from castream_jax.evaluation.report.tables import ABSENT
 from castream_jax.evaluation.rows import group_rows, measured, without_curves
-from castream_jax.names import ODD, Metric, is_null, name_attribution, name_class, name_pooling, order_pairs
+from castream_jax.metrics.metric import Metric
+from castream_jax.names import ODD, is_null, name_attribution, name_class, name_pooling, order_pairs
 
 LARGEST, LARGEST_MAP = 320, 160
 """Pixels of the longer side of an image, and of a map over it: a page with 40 images stays at a few MB."""

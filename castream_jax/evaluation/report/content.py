@@ -8,9 +8,18 @@ from typing import Any
 
 import pyarrow as pa
 
+from castream_jax.attribution import METHODS
 from castream_jax.evaluation.intervals import bootstrap_table
 from castream_jax.evaluation.report.notes import SAVINGS
-from castream_jax.evaluation.rows import count_images, count_localised, count_maps, summarise, summarise_pruning
+from castream_jax.evaluation.rows import (
+    collect_remarks,
+    count_images,
+    count_localised,
+    count_maps,
+    measured,
+    summarise,
+    to_facts,
+)
 from castream_jax.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.version import collect_versions
@@ -40,12 +49,12 @@ def build_report(
     """Return the report of an evaluation, ready for JSON.
 
     Args:
-      rows: per-image rows (`rows.ROWS`).
+      rows: per-image rows (`rows.rows_schema`).
       protocol: the choices that the numbers depend on.
       network: the network's name.
       dataset: the dataset's name.
       split: the part of the dataset.
-      accuracy: percent by pooling, "gap" and "ca"; a GAP-only network has no "ca".
+      accuracy: percent by pooling.
       accuracy_num_images: images that the accuracies are of.
       untrained_accuracy: percent by pooling before the stream was trained; empty for a GAP-only network.
       settings: what else the numbers depend on, by name, such as the images' size.
@@ -63,6 +72,7 @@ def build_report(
         are not those of the plain computation.
     """
     _check_passes(passes)
+    explained = dict.fromkeys(rows["attribution"].to_pylist())
     report: dict[str, Any] = {
         "protocol": {"name": protocol.name, "hash": protocol.hash},
         "network": network,
@@ -88,9 +98,11 @@ def build_report(
         report["pictures"] = dict(pictures)
     if localised := count_localised(rows):
         report["localised_images"] = localised
-    if pruning := summarise_pruning(rows):
-        report["score_cam_pruning"] = pruning
+    if remarks := collect_remarks(rows):
+        report["remarks"] = remarks
     report |= {
+        "metrics": [to_facts(metric) | {"hash": metric.hash(protocol)} for metric in measured(rows)],
+        "methods": [to_facts(METHODS[key]) | {"hash": METHODS[key].hash} for key in explained if key in METHODS],
         "passes": dict(passes),
         "protocol_choices": asdict(protocol),
         "settings": dict(settings),

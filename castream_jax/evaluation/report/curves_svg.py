@@ -12,7 +12,8 @@ from castream_jax.evaluation.report.curves_png import REFERENCE, find_curves
 from castream_jax.evaluation.report.tables import format_percent
 from castream_jax.evaluation.rows import read_curves
 from castream_jax.evaluation.statistics import LEVEL, SEED, bootstrap_intervals
-from castream_jax.names import Metric, is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.metrics.metric import Metric
+from castream_jax.names import is_null, name_attribution, name_pooling, order_pairs
 
 RESAMPLES = 1_000
 """Of a band: its edges are drawn, not read off in digits."""

@@ -6,29 +6,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from castream_jax.attribution.null_maps import NULL_MAPS
 from castream_jax.drawing.page import load_template, to_data_uri
 from castream_jax.evaluation.report.cards import build_cases, build_index, draw_scale
 from castream_jax.evaluation.report.curves_svg import build_curves, describe_bands
 from castream_jax.evaluation.report.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
 from castream_jax.evaluation.report.selection import Selection
-from castream_jax.evaluation.report.tables import tabulate
-from castream_jax.names import NULL_NAMES, is_null
+from castream_jax.evaluation.report.tables import list_poolings, tabulate
+from castream_jax.metrics.protocol import CHOICE_NAMES
+from castream_jax.names import is_null, name_attribution, name_pooling, order_pairs
 
-CHOICE_NAMES = {
-    "name": "Name",
-    "resize": "How an image comes to its size",
-    "interpolation": "How images are interpolated",
-    "shorter_side": "Shorter side before a crop, in pixels (0: 256/224 of the size)",
-    "explained_class": "Class explained and measured",
-    "step_rows": "Pixels in one step, in rows of the image",
-    "blur_size": "Blur kernel of insertion, side in pixels",
-    "blur_sigma": "Blur kernel of insertion, sigma",
-    "mask_space": "Where images are multiplied by maps",
-    "upsampling": "How maps come to the size of the image",
-    "deletion_end": "Where deletion ends",
-    "ties": "Order of equal pixels",
-    "score_cam": "Score-CAM",
-}
 SETTING_NAMES = {
     "image_size": "Side of an image, in pixels",
     "mean": "Mean of pixels in 0..1, for the normalisation",
@@ -59,15 +46,17 @@ def render_html(
     """
     frame, curves = build_curves(rows)
     tables = tabulate(report)
+    explained = order_pairs([(line["attribution"], line["pooling"]) for line in report["rows"]])
     return load_template(Path(__file__).with_name("page.html.jinja")).render(
         report=report,
         metrics=[metric for table in tables for metric in table.metrics],
         source=describe_source(report),
         warnings=report.get("warnings", []),
         tables=tables,
-        null_names=[*NULL_NAMES.values()],
+        null_names=[null.name for null in NULL_MAPS.values()],
         has_null=any(is_null(line["attribution"]) for line in report["rows"]),
-        poolings=list(dict.fromkeys(line.name for panel in curves[0][1] for line in panel.lines)),
+        attributions=[name_attribution(name) for name in explained if not is_null(name)],
+        poolings=[name_pooling(pooling) for pooling in list_poolings(report)],
         accuracies=describe_accuracies(report),
         numbers=describe_numbers(report),
         passes=describe_passes(report),

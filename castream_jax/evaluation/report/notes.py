@@ -5,14 +5,14 @@ from typing import Any
 
 from castream_jax.data.decoding import Decoding, PictureCounts
 from castream_jax.errors import escape
-from castream_jax.evaluation.report.tables import ABSENT, format_percent
+from castream_jax.evaluation.report.tables import format_percent
 from castream_jax.names import name_attribution, name_pooling
 
 SAVINGS = {
-    "shared_trunk": "GAP and CA share one trunk",
+    "shared_trunk": "poolings share one trunk",
     "dead_channels": "flat channels need no pass of their own",
     "pruning": "channels too small to matter are left out",
-    "shared_ends": "curves share their end points",
+    "shared_ends": "maps and metrics share what they ask",
 }
 """Why passes are not made; one that several reasons would save belongs to the first."""
 
@@ -42,13 +42,13 @@ def describe_numbers(report: Mapping[str, Any]) -> list[str]:
         describe_maps("Maps with a NaN or infinity (counted as zeros)", report["nan_maps"]),
         describe_maps("Maps without a positive value before ReLU (flat, therefore)", report["all_negative_maps"]),
     ]
-    described = (describe_pictures, describe_localised, describe_pruning, describe_classes)
+    described = (describe_pictures, describe_localised, describe_remarks, describe_classes)
     return sentences + [sentence for describe in described for sentence in describe(report)]
 
 
 def describe_accuracies(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (name, percent) of each accuracy, the dash where there is none."""
-    accuracies = [(name_pooling(pooling), report["accuracy"].get(pooling)) for pooling in ("gap", "ca")]
+    accuracies = [(name_pooling(pooling), value) for pooling, value in report["accuracy"].items()]
     untrained = report.get("untrained_accuracy", {})
     accuracies += [(f"{name_pooling(pooling)}, stream untrained", value) for pooling, value in untrained.items()]
     return [(name, format_percent(value)) for name, value in accuracies]
@@ -104,16 +104,13 @@ def describe_classes(report: Mapping[str, Any]) -> list[str]:
     return [f"Classes by label: {', '.join(told)}; {len(names):,} in all."] if told else []
 
 
-def describe_pruning(report: Mapping[str, Any]) -> list[str]:
-    """Return what leaving out channels of Score-CAM can have changed, before the map is min-max normalised."""
-    sentences = []
-    for pooling, found in report.get("score_cam_pruning", {}).items():
-        texts = {name: ABSENT if value is None else f"{value:.3g} %" for name, value in found.items()}
-        sentences.append(
-            f"Score-CAM {name_pooling(pooling)}: {texts['left_out']} of channels left out; no position moves by more "
-            f"than {texts['mean_bound']} of the map's maximum, mean over images, {texts['worst_bound']} in the worst."
-        )
-    return sentences
+def describe_remarks(report: Mapping[str, Any]) -> list[str]:
+    """Return what methods say of all their maps."""
+    return [
+        f"{name_attribution(attribution)} {name_pooling(pooling)}: {said}"
+        for attribution, poolings in report.get("remarks", {}).items()
+        for pooling, said in poolings.items()
+    ]
 
 
 def describe_passes(report: Mapping[str, Any]) -> str:

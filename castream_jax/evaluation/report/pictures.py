@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from castream_jax.binding.maps import MapKey
 from castream_jax.data.pipeline import Batch
 from castream_jax.data.source import Source
 from castream_jax.drawing.grid import HeatMaps
-from castream_jax.evaluation.maps import MapKey
 from castream_jax.evaluation.report.selection import Category, Selection
-from castream_jax.names import describe_odd, name_answers
+from castream_jax.names import describe_odd, is_null, name_answers
 
 Measure = Callable[[Source], Iterator[tuple[Batch, dict[str, np.ndarray]]]]
 """From a source to its batches, each with what `create_evaluate_batch` says of it."""
@@ -63,17 +63,19 @@ def explain_chosen(
     """
     places = sorted({place for category in categories for place in category.images})
     chosen = replace(source, records=Chosen(source, [indices[place] for place in places]))
-    shown, images, maps = [], [], []
+    shown, images, maps = [], [], list[list[np.ndarray]]()
+    explained = [key for key in keys if not is_null(key[0])] if places else []
     with tqdm(total=len(places), desc="pictures", unit="image") as bar:
         for batch, results in measure(chosen):
             for i in np.flatnonzero(batch["valid"]):
                 shown.append(places[batch["indices"][i]])
                 images.append(batch["images"][i])
-                maps.append(results["maps"][:, i])
+                own = [values[i] for values in results.get("maps", ())]
+                others = len(explained) - len(own)  # maps from elsewhere, the same under each pooling
+                maps.append(own + [batch["given"][i]] * others if others else own)
             bar.update(int(batch["valid"].sum()))
     records = [rows.slice(place * len(keys), len(keys)).to_pylist() for place in shown]
     names = source.class_names
-    explained = keys[: len(maps[0])] if maps else ()
     heat_maps = HeatMaps(
         images=np.stack(images) if images else np.zeros((0, 1, 1, 3), np.uint8),
         ids=tuple(record[0]["id"] for record in records),
@@ -81,7 +83,7 @@ def explain_chosen(
             name_answers(record[0]["label"], {row["pooling"]: row["predicted_class"] for row in record}, names)
             for record in records
         ),
-        maps={key: np.stack([each[m] for each in maps]) for m, key in enumerate(explained)},
+        maps={key: np.stack([each[m] for each in maps]) for m, key in enumerate(explained) if maps},
         remarks={key: tuple(describe_odd(record[m]) for record in records) for m, key in enumerate(explained)},
     )
     return Selection(categories, heat_maps, tuple(shown), names)

@@ -1,6 +1,6 @@
 """Which images a report shows one by one: chosen from all rows, so the same ones in every run that finds these rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +8,9 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 
 from castream_jax.drawing.grid import HeatMaps
-from castream_jax.evaluation.rows import group_rows
-from castream_jax.names import ODD, describe_odd, is_null, name_attribution, name_pooling
+from castream_jax.evaluation.rows import group_rows, measured
+from castream_jax.metrics.metric import Metric
+from castream_jax.names import ODD, describe_odd, is_null, name_attribution, name_pooling, order_poolings
 
 IMAGES_PER_CATEGORY, CATEGORIES = 6, 5
 """Images in a category, but for the first images of all; and how many such categories there are."""
@@ -46,11 +47,12 @@ def choose_images(rows: pa.Table, first: int) -> list[Category]:
     """Return the categories of images to look at, ties going to the earlier image; one may be empty.
 
     Args:
-      rows: per-image rows (`rows.ROWS`), of the same images in the same order for every attribution and pooling.
+      rows: per-image rows (`rows.rows_schema`), of the same images in the same order for every attribution and pooling.
       first: how many of the first images are shown as a fair sample.
     """
-    columns = explained_columns(rows)
-    count = len(next(iter(columns.values()))["average_drop"]) if columns else 0
+    metrics = [metric for metric in measured(rows) if not metric.needs_truth][:2]
+    columns = explained_columns(rows, metrics)
+    count = len(next(iter(columns.values()))["label"]) if columns else 0
     categories = [
         Category(
             "First images",
@@ -60,26 +62,33 @@ def choose_images(rows: pa.Table, first: int) -> list[Category]:
     ]
     if not count:
         return categories
-    drop, gain = (100 * mean_over_maps(columns, name) for name in ("average_drop", "average_gain"))  # [n]
-    measured = np.isfinite(drop)
-
-    def say_drop(place: int) -> str:
-        return f"mean AD {drop[place]:z.2f}"
-
-    worst = Category(
-        "Highest average drop", "By the mean of AD over the image's maps.", take((-drop,), measured, say_drop)
-    )
-    best = Category(
-        "Lowest average drop",
-        "By the mean of AD over the image's maps; of equal ones, the largest mean gain first.",
-        take((drop, -gain), measured, lambda place: f"{say_drop(place)}, mean AG {gain[place]:z.2f}"),
-    )
-    return [*categories, worst, best, *choose_disagreements(columns), choose_wrong(columns), choose_failed(columns)]
+    by_metric = [*choose_extremes(columns, metrics), *choose_disagreements(columns, metrics[0])] if metrics else []
+    return [*categories, *by_metric, choose_wrong(columns), choose_failed(columns)]
 
 
-def explained_columns(rows: pa.Table) -> Columns:
+def choose_extremes(columns: Columns, metrics: Sequence[Metric]) -> list[Category]:
+    """Return the images whose maps are worst and best by the table's first metric, ties by its second."""
+    means = [100 * mean_over_maps(columns, metric.column) for metric in metrics]  # [n] each
+    places = [values if metric.lower_is_better else -values for metric, values in zip(metrics, means)]
+    measured = np.isfinite(means[0])
+    lead, name = metrics[0], metrics[0].name.lower()
+    worst, best = ("Highest", "Lowest") if lead.lower_is_better else ("Lowest", "Highest")
+
+    def say(place: int, shown: int) -> str:
+        said = [f"mean {metric.symbol} {values[place]:z.2f}" for metric, values in zip(metrics, means)]
+        return ", ".join(said[:shown])
+
+    tied = f"; of equal ones, the best mean {metrics[1].symbol} first" if len(metrics) > 1 else ""
+    by = f"By the mean of {lead.symbol} over the image's maps"
+    return [
+        Category(f"{worst} {name}", f"{by}.", take((-places[0],), measured, lambda place: say(place, 1))),
+        Category(f"{best} {name}", f"{by}{tied}.", take(tuple(places), measured, lambda place: say(place, 2))),
+    ]
+
+
+def explained_columns(rows: pa.Table, metrics: Sequence[Metric]) -> Columns:
     """Return the columns of every map that is no null map."""
-    names = ["average_drop", "average_gain", "probability", "label", "explained_class", "predicted_class", *ODD]
+    names = [*(metric.column for metric in metrics), "probability", "label", "explained_class", "predicted_class", *ODD]
     groups = group_rows(rows.select(["attribution", "pooling", *names]))
     return {
         pair: {name: group[name].to_numpy().astype(np.float64) for name in names}
@@ -99,22 +108,29 @@ def take(order: tuple[np.ndarray, ...], eligible: Bool[np.ndarray, "n"], say: Ca
     return {place: say(place) for place in places}
 
 
-def choose_disagreements(columns: Columns) -> list[Category]:
-    """Return the images on which the two poolings' AD differs most; nothing if there is but one pooling."""
-    both = [attribution for attribution, pooling in columns if pooling == "gap" and (attribution, "ca") in columns]
+def choose_disagreements(columns: Columns, metric: Metric) -> list[Category]:
+    """Return the images on which another pooling's number differs most from the first one's, if there is one."""
+    first, *others = order_poolings(list(dict.fromkeys(pooling for _, pooling in columns)))
+    both = [(a, pooling) for a, pooling in columns if pooling in others and (a, first) in columns]
     if not both:
         return []
-    drops = {pair: 100 * found["average_drop"] for pair, found in columns.items()}
-    differences = np.stack([drops[attribution, "ca"] - drops[attribution, "gap"] for attribution in both])  # [a n]
+    values = {pair: 100 * found[metric.column] for pair, found in columns.items()}
+    differences = np.stack([values[pair] - values[pair[0], first] for pair in both])  # [pairs n]
     distance = np.abs(differences).mean(0)
 
     def say(place: int) -> str:
         largest = int(np.abs(differences[:, place]).argmax())
-        value = differences[largest, place]
-        return f"AD differs by {distance[place]:.2f}; {name_attribution(both[largest])}: CA {value:+.2f}"
+        (attribution, pooling), value = both[largest], differences[largest, place]
+        return (
+            f"{metric.symbol} differs by {distance[place]:.2f}; "
+            f"{name_attribution(attribution)}: {name_pooling(pooling)} {value:+.2f}"
+        )
 
-    meaning = "By the size of CA's AD minus GAP's, mean over attributions."
-    return [Category("GAP and CA disagree", meaning, take((-distance,), np.isfinite(distance), say))]
+    names = [name_pooling(pooling) for pooling in (first, *others)]
+    whose = f"{names[1]}'s" if len(others) == 1 else "each pooling's"
+    meaning = f"By the size of {whose} {metric.symbol} minus {names[0]}'s, mean over attributions."
+    title = f"{' and '.join(names) if len(others) == 1 else 'Poolings'} disagree"
+    return [Category(title, meaning, take((-distance,), np.isfinite(distance), say))]
 
 
 def choose_wrong(columns: Columns) -> Category:

@@ -1,18 +1,12 @@
-"""The tables of a report, in names and numbers for people: attributions, null maps, and CA minus GAP."""
+"""The tables of a report, in names and numbers for people: attributions, null maps, and differences of poolings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from castream_jax.names import (
-    LOCALISATION,
-    METRICS,
-    Metric,
-    is_null,
-    name_attribution,
-    name_pooling,
-    order_pairs,
-)
+from castream_jax.metrics import METRICS
+from castream_jax.metrics.metric import Metric
+from castream_jax.names import is_null, name_attribution, name_pooling, order_pairs, order_poolings
 
 ABSENT = "—"
 """What a table shows where a value does not exist."""
@@ -49,10 +43,17 @@ class Table:
 
 
 def tabulate(report: Mapping[str, Any]) -> list[Table]:
-    """Return the tables: the paper's, and that of where the object is if the images have masks or boxes."""
-    localised = [metric for metric in LOCALISATION if metric.symbol in report.get("localised_images", {})]
-    tables = {"What the network needs": METRICS, "Where the object is": localised}
-    return [Table(title, metrics, _create_sections(report, metrics)) for title, metrics in tables.items() if metrics]
+    """Return the tables: one for each question that its metrics answer, in the order of the metrics."""
+    metrics = report_metrics(report)
+    questions = dict.fromkeys(metric.question for metric in metrics)
+    asked = {question: [metric for metric in metrics if metric.question == question] for question in questions}
+    return [Table(question, found, _create_sections(report, found)) for question, found in asked.items()]
+
+
+def report_metrics(report: Mapping[str, Any]) -> list[Metric]:
+    """Return the metrics whose means a report holds."""
+    held = report["rows"][0] if report["rows"] else {}
+    return [metric for symbol, metric in METRICS.items() if symbol in held]
 
 
 def _create_sections(report: Mapping[str, Any], metrics: Sequence[Metric]) -> list[Section]:
@@ -80,16 +81,14 @@ def _create_sections(report: Mapping[str, Any], metrics: Sequence[Metric]) -> li
         return lines
 
     sections = [
-        Section(
-            "Attributions.", "the better of GAP and CA", [line for a in order if not is_null(a) for line in lay(a)]
-        ),
+        Section("Attributions.", name_best(report), [line for a in order if not is_null(a) for line in lay(a)]),
         Section(
             "Null maps, which know nothing of the network: what a metric gives for nothing.",
             "",
             [line for a in order if is_null(a) for line in lay(a)],
         ),
         Section(
-            "CA minus GAP on the same images.",
+            f"{name_comparison(report)} on the same images.",
             f"the {100 * report['bootstrap']['level']:g} % interval excludes 0",
             _subtract(report, metrics),
         ),
@@ -97,15 +96,36 @@ def _create_sections(report: Mapping[str, Any], metrics: Sequence[Metric]) -> li
     return [section for section in sections if section.lines]
 
 
+def list_poolings(report: Mapping[str, Any]) -> list[str]:
+    """Return the poolings that a report is of, in the order of the table."""
+    return order_poolings(list(dict.fromkeys(line["pooling"] for line in report["rows"])))
+
+
+def name_best(report: Mapping[str, Any]) -> str:
+    """Return what a marked mean is."""
+    names = [name_pooling(pooling) for pooling in list_poolings(report)]
+    return f"the better of {names[0]} and {names[1]}" if len(names) == 2 else "the best pooling"
+
+
+def name_comparison(report: Mapping[str, Any]) -> str:
+    """Return what the differences are of, as a heading: "CA minus GAP"."""
+    first, *others = [name_pooling(pooling) for pooling in list_poolings(report)]
+    return f"{others[0] if len(others) == 1 else 'Each pooling'} minus {first}"
+
+
 def _subtract(report: Mapping[str, Any], metrics: Sequence[Metric]) -> list[tuple[str, str, list[Cell]]]:
-    """Return the lines of CA minus GAP, null maps last."""
-    lines = []
+    """Return the lines of each pooling minus the first, null maps last."""
+    lines: list[tuple[str, str, list[Cell]]] = []
+    before = None
     for line in sorted(report["differences"], key=lambda line: is_null(line["attribution"])):
         cells = []
         for metric in metrics:
             mean, interval = line[metric.symbol]["mean"], line[metric.symbol]["interval"]
             cells.append(Cell(format_difference(mean), format_interval(interval), excludes_zero(interval)))
-        lines.append((name_attribution(line["attribution"]), "CA-GAP", cells))
+        pair = f"{name_pooling(line['pooling'])}-{name_pooling(line['against'])}"
+        attribution = line["attribution"]
+        lines.append(("" if attribution == before else name_attribution(attribution), pair, cells))
+        before = attribution
     return lines
 
 

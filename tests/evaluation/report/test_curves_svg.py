@@ -6,10 +6,10 @@ import pytest
 from castream_jax.evaluation.report.curves_svg import RESAMPLES, Frame, build_curves, draw_line, find_bands
 from castream_jax.evaluation.rows import mean_curves
 from castream_jax.evaluation.statistics import SEED, bootstrap_intervals
-from castream_jax.names import METRICS
+from castream_jax.metrics import METRICS
 from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_rows
 
-INSERTION = METRICS[3]
+INSERTION = METRICS["I"]
 
 
 def test_bands_are_bootstrap_intervals_of_each_point():

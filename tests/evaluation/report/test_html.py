@@ -6,9 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from castream_jax.attribution import METHODS
 from castream_jax.drawing.grid import draw_grid
 from castream_jax.evaluation.report.html import format_duration, render_html
 from castream_jax.evaluation.report.tables import tabulate
+from castream_jax.evaluation.rows import rows_schema
+from castream_jax.metrics import METRICS
 from castream_jax.metrics.protocol import PROTOCOLS
 from tests.evaluation.synthetic import (
     METRIC_COLUMNS,
@@ -162,6 +165,20 @@ def test_areas_beside_the_curves_are_those_of_the_table():
     assert text.count("66.67") == 2
 
 
+def test_without_areas_there_are_no_curves(rows):
+    schema = rows_schema((METRICS["AD"], METRICS["PG"]), tuple(METHODS.values()))
+    rows = rows.select(schema.names).cast(schema)
+    text = render_html(create_report(rows), rows, [], create_selection(rows))
+    document = Document(text)
+    assert document.open == []
+    assert "polyline" not in {tag for tag, _ in document.tags}
+    assert "the curves" not in document.text
+    assert [found["value"] for tag, found in document.tags if tag == "input" and found.get("type") == "checkbox"] == [
+        *("Grad-CAM", "Grad-CAM++", "Score-CAM", "Raw attention"),
+        *("GAP", "CA"),
+    ]
+
+
 def test_user_text_is_escaped(rows, picture):
     evil = '</script><script>alert("x")</script>'
     report = create_report(rows, network=evil)
@@ -173,9 +190,10 @@ def test_user_text_is_escaped(rows, picture):
 
 def test_gap_only_network_without_pictures():
     rows = create_rows(PAIRS[0:6:2])
-    document = Document(render_html(create_report(rows, accuracy={"gap": 70.0}), rows, []))
+    text = render_html(create_report(rows, accuracy={"gap": 70.0}), rows, [])
+    document = Document(text)
     assert document.open == []
-    assert "Pictures" not in document.text
+    assert "<h2>Pictures</h2>" not in text
     assert {found["class"] for tag, found in document.tags if tag == "polyline"} == {"curve gap"}
 
 

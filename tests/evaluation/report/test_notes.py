@@ -8,7 +8,7 @@ from castream_jax.evaluation.report.notes import (
     describe_localised,
     describe_numbers,
     describe_passes,
-    describe_pruning,
+    describe_remarks,
     describe_source,
 )
 from castream_jax.evaluation.report.text import render_markdown, render_terminal
@@ -67,13 +67,14 @@ def test_doubts_stand_at_the_head(rows):
 
 
 def test_pruning_tells_its_bound(rows):
-    assert describe_pruning(create_report(rows)) == []
+    assert describe_remarks(create_report(rows)) == []
     report = create_report(create_rows(score_cam_bound=0.0068, score_cam_left_out=0.416))
-    gap, ca = describe_pruning(report)
+    gap, ca = describe_remarks(report)
     assert gap.startswith("Score-CAM GAP: 41.6 % of channels left out; no position moves by more than 0.68 % of")
     assert ca.startswith("Score-CAM CA")
-    report["score_cam_pruning"]["gap"]["worst_bound"] = None
-    assert "— in the worst" in describe_pruning(report)[0]
+    assert gap in describe_all(report)
+    endless = create_report(create_rows(score_cam_bound=float("inf"), score_cam_left_out=0.416))
+    assert "— in the worst" in describe_remarks(endless)[0]
 
 
 def test_passes_tell_what_each_measure_saved(rows):

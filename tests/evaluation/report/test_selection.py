@@ -4,8 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from castream_jax.evaluation.report.selection import IMAGES_PER_CATEGORY, choose_images
-from castream_jax.evaluation.rows import ROWS
-from tests.evaluation.synthetic import NULL_PAIRS, create_rows
+from tests.evaluation.synthetic import NULL_PAIRS, ROWS, create_rows
 
 BOTH = (("grad_cam", "gap"), ("grad_cam", "ca"))
 

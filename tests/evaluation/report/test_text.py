@@ -61,7 +61,7 @@ def test_counts_intervals_and_passes_are_kept(rows, tmp_path):
     assert read["all_negative_maps"]["grad_cam/ca"] == 1
     assert read["passes"] == passes
     assert "localised_images" not in read
-    assert "score_cam_pruning" not in read
+    assert "remarks" not in read
 
 
 def test_by_default_there_are_ten_thousand_resamples(rows):
@@ -78,10 +78,14 @@ def test_passes_that_do_not_add_up_are_refused(rows, passes):
         create_report(rows, passes=passes)
 
 
-def test_an_endless_bound_is_null_in_json(tmp_path):
+def test_an_endless_bound_is_a_dash(tmp_path):
     write_report(create_report(create_rows(score_cam_bound=float("inf"), score_cam_left_out=0.5)), tmp_path)
     read = json.loads((tmp_path / "report.json").read_text())
-    assert read["score_cam_pruning"]["ca"] == {"mean_bound": None, "worst_bound": None, "left_out": 50.0}
+    assert list(read["remarks"]) == ["score_cam"]
+    assert read["remarks"]["score_cam"]["ca"] == (
+        f"50 % of channels left out; no position moves by more than {ABSENT} of the map's maximum, mean over images, "
+        f"{ABSENT} in the worst."
+    )
 
 
 def test_markdown_table_holds_the_means_and_intervals(rows):
@@ -137,10 +141,10 @@ def test_what_stands_out_is_marked():
 
 
 def test_a_gap_network_has_neither_marks_nor_differences():
-    report = create_report(create_rows(PAIRS[0:6:2]), accuracy={"gap": 70.0})
+    report = create_report(create_rows(PAIRS[0:6:2]), accuracy={"gap": 70.0}, untrained_accuracy={})
     assert "**" not in render_markdown(report)
     assert "CA minus GAP" not in render_markdown(report)
-    assert f"GAP 70.00; CA {ABSENT}" in render_markdown(report)
+    assert "Accuracy (%, 50,000 images): GAP 70.00.\n" in render_markdown(report)
 
 
 def test_nan_is_a_dash_and_null(tmp_path):
@@ -173,5 +177,5 @@ def test_terminal_fits_120_columns():
     widest = create_report(rows, dataset="imagenet")
     for line in (*widest["intervals"], *(line for line in widest["differences"])):
         for symbol in ("AD", "AI"):
-            line[symbol] = {"mean": -100.0, "interval": [-100.0, -99.99]} if "pooling" not in line else [99.99, 100.0]
+            line[symbol] = {"mean": -100.0, "interval": [-100.0, -99.99]} if "against" in line else [99.99, 100.0]
     assert max(map(len, render_terminal(widest).splitlines())) <= 120

@@ -7,41 +7,54 @@ import pytest
 from flax import nnx
 
 from castream_jax import InputError
-from castream_jax.attribution.attention import attention_map, attention_score_map
-from castream_jax.attribution.gradient import grad_cam, gradient
-from castream_jax.evaluation.maps import (
-    METHODS,
-    check_method,
-    compute_maps,
-    explained_keys,
-    has_map,
-    head_from,
-    joint_labels,
-    joint_probabilities,
-)
+from castream_jax.attribution import METHODS
+from castream_jax.attribution.grad_cam import GRAD_CAM
+from castream_jax.attribution.gradient import gradient
+from castream_jax.binding.maps import explained_keys, has_map
+from castream_jax.binding.networks import head_from, joint_columns, joint_scores
+from castream_jax.binding.program import Plan, Views, run
+from castream_jax.masking import min_max
+from tests.asking import explain
 from tests.goldens import assert_close
 from tests.networks import IMAGES, forward, small_convnext, small_resnet
-
-pytestmark = pytest.mark.slow
 
 LABELS = {"gap": jnp.asarray([4, 1]), "ca": jnp.asarray([2, 1])}
 
 
-def maps_of(model, poolings, methods=METHODS):
+ALL = tuple(METHODS.values())
+
+
+def maps_of(model, poolings, methods=ALL, labels=LABELS):
     """Return the maps of some poolings of a network, computed together."""
     graphdef, state = nnx.split(model)
+    plan = Plan(model.target(None), 16, methods)
 
     @jax.jit
-    def run(state):
+    def compute(state):
         network = nnx.merge(graphdef, state)
         networks = {name: part for name, part in network.poolings().items() if name in poolings}
-        features = network.features(IMAGES)
-        found = compute_maps(networks, IMAGES, features, LABELS, methods, network.target(None), chunk=16).maps
-        order.extend(found)
-        return {"/".join(key): value for key, value in found.items()}
+        stacked = jnp.stack([labels[name] for name in networks])  # [S B]
+        maps = {}
+        for name, own in zip(networks, stacked):
+            found = run(networks, Views(IMAGES, own[:, None]), plan).computed.maps
+            order[:] = list(found)
+            maps |= {"/".join(key): value[:, 0] for key, value in found.items() if key[1] == name}
+        return maps
 
     order: list[tuple[str, str]] = []
-    return run(state), order
+    return compute(state), order
+
+
+def test_several_classes_of_an_image_share_its_passes():
+    model = small_resnet()
+    labels = jnp.asarray([[4, 2, 0], [1, 3, 4]])
+    plan = Plan(model.target(None), 16, tuple(METHODS.values()))
+    found = jax.jit(lambda: list(run(model.poolings(), Views(IMAGES, labels), plan).computed.maps.values()))()
+    keys = explained_keys(model.poolings(), plan.methods)
+    for k in range(3):
+        alone, _ = maps_of(model, ("gap", "ca"), labels=dict.fromkeys(("gap", "ca"), labels[:, k]))
+        for key, maps in zip(keys, found, strict=True):
+            assert_close(maps[:, k], alone["/".join(key)], absolute=1e-4)
 
 
 def test_joint_networks_equal_separate_runs():
@@ -62,15 +75,26 @@ def test_joint_networks_equal_separate_runs():
 
 
 def test_the_order_is_that_of_the_methods_asked_for():
-    assert maps_of(small_resnet(), ("ca",), ("attention", "grad_cam"))[1] == [("attention", "ca"), ("grad_cam", "ca")]
+    assert maps_of(small_resnet(), ("ca",), (METHODS["attention"], METHODS["grad_cam"]))[1] == [
+        ("attention", "ca"),
+        ("grad_cam", "ca"),
+    ]
+
+
+def no_head(feature_map):
+    return feature_map.sum((1, 2))
 
 
 def test_attention_maps_are_of_the_last_block():
     model = small_resnet(heads=2)
-    found, _ = maps_of(model, ("ca",), ("attention", "attention_scores"))
+    found, _ = maps_of(model, ("ca",), (METHODS["attention"], METHODS["attention_scores"]))
     _, _, attention = forward(model, IMAGES)
-    assert_close(found["attention/ca"], attention_map(attention[-1]), absolute=1e-5)
-    assert_close(found["attention_scores/ca"], attention_score_map(attention[-1]), absolute=1e-4)
+    assert_close(found["attention/ca"], min_max(attention[-1].mean(1)), absolute=1e-5)
+    assert_close(
+        found["attention_scores/ca"],
+        explain(METHODS["attention_scores"], no_head, attention[-1][:, 0, ..., None], attention=attention),
+        absolute=1e-4,
+    )
 
 
 @pytest.mark.parametrize("target", ["branch", "stage4"])
@@ -89,34 +113,33 @@ def test_heads_start_from_any_target(target):
 def test_the_target_decides_the_map():
     model = small_convnext()
     features, _, _ = forward(model, IMAGES)
-    maps = [grad_cam(head_from(model, features, t), features[t], LABELS["ca"]) for t in ("branch", "stage4")]
+    maps = [explain(GRAD_CAM, head_from(model, features, t), features[t], LABELS["ca"]) for t in ("branch", "stage4")]
     assert maps[0].shape == (2, 2, 3)
     assert not np.allclose(*maps)
 
 
-def test_joint_probabilities_lie_side_by_side():
+def test_joint_scores_lie_side_by_side():
     model = small_resnet()
     parts = model.poolings()
     features, _, _ = forward(model, IMAGES)
-    found = jax.jit(joint_probabilities([parts["ca"], parts["gap"]]))(IMAGES)
+    found = jax.jit(joint_scores([parts["ca"], parts["gap"]]))(IMAGES)
     expected = np.concatenate([jax.nn.softmax(parts[name].head(features)[0]) for name in ("ca", "gap")], axis=1)
     assert_close(found, expected, absolute=1e-5)
-    labels = jnp.stack([LABELS["ca"], LABELS["gap"]])
-    np.testing.assert_array_equal(joint_labels([parts["ca"], parts["gap"]], labels), [[2, 1], [9, 6]])
+    labels = jnp.stack([LABELS["ca"], LABELS["gap"]])[..., None]
+    np.testing.assert_array_equal(joint_columns([parts["ca"], parts["gap"]], labels), [[2, 9], [1, 6]])
 
 
 def test_raw_attention_needs_a_stream():
     gap, ca = small_resnet("gap"), small_resnet("ca")
-    for method in METHODS:
+    for method in METHODS.values():
         assert has_map(method, ca)
-        check_method(method, ca)
-        assert has_map(method, gap) == (method not in ("attention", "attention_scores"))
-    for method in ("attention", "attention_scores"):
-        with pytest.raises(InputError, match=f"method '{method}' needs a stream: this model has pooling=\"gap\""):
-            check_method(method, gap)
+        assert has_map(method, gap) == (method.key not in ("attention", "attention_scores"))
+        if not has_map(method, gap):
+            with pytest.raises(InputError, match=f"nothing to explain: {method.key} needs a stream"):
+                explained_keys(gap.poolings(), [method])
 
 
 def test_one_logit_explains_nothing():
     for pooling in ("gap", "ca"):
         with pytest.raises(InputError, match="resnet18_small has one class: the softmax of one logit is 1"):
-            explained_keys(small_resnet(pooling, num_classes=1).poolings(), ["grad_cam"])
+            explained_keys(small_resnet(pooling, num_classes=1).poolings(), [GRAD_CAM])

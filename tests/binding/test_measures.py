@@ -12,15 +12,13 @@ import scipy.ndimage
 from flax import nnx
 
 from castream_jax import PROTOCOLS, InputError, Normalisation
-from castream_jax.evaluation.maps import joint_probabilities
-from castream_jax.evaluation.measures import measure_maps
+from castream_jax.binding.networks import joint_scores
 from castream_jax.masking import upsample
 from castream_jax.metrics.protocol import Protocol
 from tests import goldens
+from tests.asking import measure as measure_maps
 from tests.goldens import assert_close
 from tests.networks import MEAN, STD
-
-pytestmark = pytest.mark.slow
 
 CASTREAM = PROTOCOLS["castream"]
 TOLERANCE = 1e-3
@@ -64,7 +62,7 @@ def measured(name: str) -> dict[tuple[str, str, int], dict[str, np.ndarray]]:
     @jax.jit
     def run(state, images, maps, source, labels):
         network = nnx.merge(graphdef, state)
-        score_fn = joint_probabilities([network.poolings()[pooling] for pooling in ("ca", "gap")])
+        score_fn = joint_scores([network.poolings()[pooling] for pooling in ("ca", "gap")])
         return measure_maps(score_fn, images, maps, source, labels, CASTREAM, network.normalisation, chunk=32)
 
     found = jax.tree.map(np.asarray, run(state, images, maps, source, labels))

@@ -1,32 +1,29 @@
 """Null maps: in range, the same in every batch, and worth what their description says."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from castream_jax.evaluation.baselines import (
-    NULL_MAPS,
-    constant_map,
-    fake_map,
-    gaussian_map,
-    null_maps,
-    random_maps,
-)
+from castream_jax.attribution.null_maps import NULL_MAPS, SEED, constant_map, fake_map, gaussian_map, random_maps
 from castream_jax.masking import mask_images, upsample
-from castream_jax.metrics.perturbation import pixel_ranks
-from castream_jax.metrics.recognition import average_drop, average_gain
-from castream_jax.names import NULL_NAMES
+from castream_jax.metrics.average_drop import average_drop
+from castream_jax.metrics.average_gain import average_gain
+from tests.asking import set_scene
+from tests.metrics.test_curves import pixel_ranks
 
 
-def test_names_and_maps_are_the_same_set():
-    assert tuple(NULL_NAMES) == NULL_MAPS
-    assert tuple(null_maps(jnp.arange(2), (3, 3), (6, 6), 0)) == NULL_MAPS
+def null_maps(indices, grid, size) -> dict[str, jax.Array]:
+    scene = set_scene(jnp.zeros((len(indices), *size, 3)), jnp.zeros((len(indices), *grid, 2)))
+    scene = dataclasses.replace(scene, indices=indices)
+    return {key: null.draw(scene) for key, null in NULL_MAPS.items()}
 
 
 @pytest.mark.parametrize(("grid", "size"), [((7, 7), (32, 32)), ((2, 3), (10, 16)), ((1, 1), (4, 4))])
 def test_maps_are_in_range_at_the_images_size(grid, size):
-    for name, maps in null_maps(jnp.arange(3), grid, size, 0).items():
+    for name, maps in null_maps(jnp.arange(3), grid, size).items():
         assert maps.shape == (3, *size), name
         assert maps.dtype == jnp.float32
         assert 0 <= maps.min() <= maps.max() <= 1, name
@@ -59,8 +56,8 @@ def test_random_maps_are_uniform_and_span_the_range():
 
 
 def test_the_random_map_is_as_coarse_as_attributions():
-    drawn = null_maps(jnp.arange(2), (7, 7), (28, 28), 5)["random"]
-    np.testing.assert_allclose(drawn, upsample(random_maps(jnp.arange(2), (7, 7), 5), (28, 28)), atol=1e-6)
+    drawn = null_maps(jnp.arange(2), (7, 7), (28, 28))["random"]
+    np.testing.assert_allclose(drawn, upsample(random_maps(jnp.arange(2), (7, 7), SEED), (28, 28)), atol=1e-6)
 
 
 def test_the_gaussian_is_centred_symmetric_and_follows_the_sides():
@@ -80,7 +77,7 @@ def test_constant_and_fake_differ_in_one_pixel():
 
 
 def test_fake_and_constant_have_the_same_order_of_pixels():
-    found = null_maps(jnp.arange(1), (3, 3), (6, 8), 0)
+    found = null_maps(jnp.arange(1), (3, 3), (6, 8))
     np.testing.assert_array_equal(pixel_ranks(found["fake"]), pixel_ranks(found["constant"]))
 
 
@@ -94,7 +91,7 @@ def test_fake_fools_average_drop():
         return jax.nn.sigmoid(images.reshape(len(images), -1) @ weights + 1.0)
 
     p = score(images)
-    maps = null_maps(jnp.arange(4), (4, 4), (16, 16), 0)
+    maps = null_maps(jnp.arange(4), (4, 4), (16, 16))
     drops = {name: average_drop(p, score(mask_images(images, m, zeros, ones))).mean() for name, m in maps.items()}
     assert drops["fake"] < 0.02
     assert drops["fake"] < min(drops["random"], drops["gaussian"])

@@ -17,14 +17,18 @@ of them, METHOD 3 being the definitions:
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from castream_jax.attribution.method import Scene
 from castream_jax.masking import min_max, upsample
 
+SEED = 0
+"""Of the random map."""
 SPREAD = 0.25
 """The Gaussian's standard deviation, of each side of the image."""
 
@@ -55,28 +59,32 @@ def fake_map(size: tuple[int, int]) -> Float[Array, "h w"]:
     return constant_map(size).at[0, 0].set(0)
 
 
-FIXED: dict[str, Callable[[tuple[int, int]], Array]] = {
-    "gaussian": gaussian_map,
-    "constant": constant_map,
-    "fake": fake_map,
-}
-"""Null maps that are the same for every image."""
-
-NULL_MAPS = ("random", *FIXED)
-
-
-def null_maps(
-    indices: Int[Array, "B"], grid: tuple[int, int], size: tuple[int, int], seed: int
-) -> dict[str, Float[Array, "B H W"]]:
-    """Return every null map in [0, 1] at the images' size, by name.
-
-    Args:
-      indices: places of the images in the dataset.
-      grid: the size of the attributions' maps, on which the random map is drawn.
-      size: that of the images. The pixel that `fake` leaves out is one of these.
-      seed: of the random map.
-    """
-    batch = len(indices)
-    fixed = {name: jnp.broadcast_to(create(size), (batch, *size)) for name, create in FIXED.items()}
+def draw_random(scene: Scene) -> Float[Array, "B H W"]:
+    """Return the random map at the images' size."""
     # Weights of an interpolation sum to 1 only up to rounding: hence the clip.
-    return {"random": jnp.clip(upsample(random_maps(indices, grid, seed), size), 0, 1)} | fixed
+    return jnp.clip(upsample(random_maps(scene.indices, scene.grid, SEED), scene.size), 0, 1)
+
+
+def draw_same(draw: Callable[[tuple[int, int]], Float[Array, "H W"]]) -> Callable[[Scene], Float[Array, "B H W"]]:
+    """Return the function that draws the same map for every image."""
+    return lambda scene: jnp.broadcast_to(draw(scene.size), scene.images.shape[:3])
+
+
+@dataclass(frozen=True)
+class NullMap:
+    """A map that knows nothing of what the network says."""
+
+    key: str
+    name: str
+    meaning: str
+    draw: Callable[[Scene], Float[Array, "B H W"]] = field(repr=False)
+    """Maps in [0, 1] at the images' size."""
+
+
+RANDOM = NullMap("random", "Random", "Noise as coarse as the attributions: what structure alone gives.", draw_random)
+GAUSSIAN = NullMap("gaussian", "Centred Gaussian", "Where photographers put things.", draw_same(gaussian_map))
+CONSTANT = NullMap("constant", "Constant", "Ones: the order of equal pixels.", draw_same(constant_map))
+FAKE = NullMap("fake", "All but one pixel", "Ones but for a corner: it keeps all.", draw_same(fake_map))
+
+NULL_MAPS = {null.key: null for null in (RANDOM, GAUSSIAN, CONSTANT, FAKE)}
+"""By key, in the order of the table."""

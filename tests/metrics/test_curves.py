@@ -1,18 +1,29 @@
 """Insertion and deletion: the order of pixels, the blur, the curves and their area."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
 
+from castream_jax import Normalisation
+from castream_jax.compute.questions import Panel, converse
 from castream_jax.masking import upsample
-from castream_jax.metrics.perturbation import area, blur, perturbation_curves, pixel_ranks
+from castream_jax.metrics.curves import End, area, change_pixels
+from castream_jax.metrics.insertion import blur
+from castream_jax.metrics.metric import Case
 from castream_jax.metrics.protocol import get_protocol
 from tests import goldens
 from tests.goldens import assert_close
 
 STEP = 8 * 224
+
+
+def pixel_ranks(saliency: jax.Array) -> jax.Array:
+    images = jnp.zeros((*saliency.shape, 3))
+    return Case(images, saliency, jnp.arange(len(saliency)), get_protocol("castream"), Normalisation()).ranks
 
 
 def plain_ranks(saliency: np.ndarray) -> np.ndarray:
@@ -120,9 +131,19 @@ def plain_curve(job: int, step: int) -> list[float]:
 
 
 def found_curves(step: int, chunk: int) -> jax.Array:
-    ends = tuple(score_fn(jnp.asarray(images))[SOURCE, LABELS] for images in (BEFORE, AFTER))
-    arguments = (BEFORE, AFTER, SALIENCY, SOURCE, LABELS)
-    return jax.jit(lambda *a: perturbation_curves(score_fn, *a, ends, step, chunk))(*map(jnp.asarray, arguments))
+    """Of each map as if its image was its own, so that each has its label."""
+    before, after = jnp.asarray(BEFORE[SOURCE]), jnp.asarray(AFTER[SOURCE])
+    protocol = dataclasses.replace(get_protocol("rise"), step_rows=1)
+    object.__setattr__(protocol, "step", lambda width: step)
+    panel = Panel(score_fn, jnp.asarray(LABELS)[:, None], chunk)
+
+    def run(saliency: jax.Array) -> jax.Array:
+        p = score_fn(after)[jnp.arange(5), jnp.asarray(LABELS), None]
+        case = Case(after, saliency, jnp.arange(5), protocol, Normalisation(), answers={"p": p})
+        curves = change_pixels(case, "insertion", End(before, "before"), End(after))
+        return converse({"": curves}, panel)[0][""]["insertion_curve"][:, 0]
+
+    return jax.jit(run)(jnp.asarray(SALIENCY))
 
 
 @pytest.mark.parametrize("step", [1, 5, 7, 29, 30, 100])

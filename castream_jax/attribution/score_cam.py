@@ -1,0 +1,227 @@
+"""Score-CAM (Wang et al., 2020): a channel's weight is the probability of the class on the image it masks.
+
+The published variant: probabilities, no baseline subtracted, no softmax over channels (METHOD 2).
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from castream_jax.attribution.certificate import certify, certify_beginnings
+from castream_jax.attribution.method import Method, Scene, Subject, weighted_sum
+from castream_jax.compute.questions import Ask, Conversation, Question, Search
+from castream_jax.errors import InputError
+from castream_jax.masking import mask_images, min_max, upsample
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ChannelWeights:
+    """The weights of C channels of B images for Q scores, how exact they are, and what they cost."""
+
+    values: Float[Array, "B C *Q"]
+    """0 where not known. Of one score, without the axis Q, where a map is made of them."""
+    bound: Float[Array, "B *Q"]
+    """What the channels left out can change at most in the map before min-max, relative to that map's maximum;
+    0 where no weight is missing. `certify` says what it means after min-max."""
+    left_out: Float[Array, "B *Q"]
+    """The share of the channels that the map is without."""
+
+
+@functools.lru_cache
+def score_cam(tolerance: float = 0.0) -> Method:
+    """Return Score-CAM as a method.
+
+    A flat channel masks everything: all of them share one pass of a black image. The other (image, channel) pairs are
+    packed across the batch into full chunks, once for all classes and poolings.
+
+    Args:
+      tolerance: leave out channels that together change no position of any `ReLU(sum_k w_k A^k)` of the image by more
+        than this share of its maximum; 0: leave out none. Scores must be in [0, 1] then.
+
+    Raises:
+      InputError: a tolerance outside [0, 1).
+
+    Source: METHOD 2; the tolerance is ours (`certify`).
+    """
+    if not 0 <= tolerance < 1:
+        raise InputError(f"Score-CAM's tolerance is {tolerance}: expected a share of the map's maximum, 0 to below 1.")
+
+    def ask(scene: Scene) -> Conversation:
+        return (yield from (weigh_strongest(scene, tolerance) if tolerance else weigh_all(scene)))
+
+    return Method(
+        key="score_cam",
+        name="Score-CAM",
+        meaning="Channels weighted by the probability of the class on the image that each of them masks.",
+        formula="w_k = p(x ⊙ A^k)",
+        source="Wang et al., 2020",
+        options={"variant": "probability, no baseline, aligned corners"},
+        columns=("score_cam_bound", "score_cam_left_out"),
+        sums=sums,
+        ask=ask,
+        describe=describe if tolerance else None,
+        remark=remark,
+        configure=score_cam,
+    )
+
+
+def sums(subject: Subject) -> Float[Array, "B h w"]:
+    """Return `sum_k w_k A^k`."""
+    return weighted_sum(subject.feature_map, subject.answers.values)
+
+
+def describe(subject: Subject) -> Mapping[str, Float[Array, "B"]]:
+    """Return what leaving out channels can have changed."""
+    return {"score_cam_bound": subject.answers.bound, "score_cam_left_out": subject.answers.left_out}
+
+
+def remark(columns: Mapping[str, Float[np.ndarray, "n"]]) -> str:
+    """Say what leaving out channels can have changed, before the map is min-max scaled."""
+    bounds, left_out = columns["score_cam_bound"], columns["score_cam_left_out"]
+    mean, worst, share = (
+        f"{100 * value:.3g} %" if np.isfinite(value) else "—"
+        for value in (bounds.mean(), bounds.max(), left_out.mean())
+    )
+    return (
+        f"{share} of channels left out; no position moves by more than {mean} of the map's maximum, mean over images, "
+        f"{worst} in the worst."
+    )
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The channels of some images as masks, by pair: channel k of image b is pair `b C + k`."""
+
+    scene: Scene
+    channels: Float[Array, "BC h w"]
+    live: Bool[Array, "BC"]
+    """Which are not flat."""
+
+    @classmethod
+    def of(cls, scene: Scene) -> "Masks":
+        """Return the channels of the target feature map."""
+        b, h, w, c = scene.feature_map.shape
+        channels = scene.feature_map.astype(jnp.float32).transpose(0, 3, 1, 2).reshape(b * c, h, w)
+        return cls(scene, channels, channels.max((1, 2)) > channels.min((1, 2)))
+
+    def image(self, pair: Int[Array, "n"]) -> Int[Array, "n"]:
+        """Return the image that a channel is of."""
+        return pair // self.scene.feature_map.shape[-1]
+
+    def make(self, pair: Int[Array, "n"]) -> Float[Array, "n H W c"]:
+        """Return images multiplied by their channels, in pixel space."""
+        images, normalisation = self.scene.images, self.scene.normalisation
+        size = (images.shape[1], images.shape[2])
+        masks = min_max(upsample(self.channels[pair], size, align_corners=True))  # [n H W]
+        return mask_images(images[self.image(pair)], masks, normalisation.mean, normalisation.std)
+
+    def black(self) -> Question:
+        """Return the question of a black image, which flat channels leave of any image."""
+        normalisation, image = self.scene.normalisation, self.scene.images[:1]
+        blank = mask_images(image, jnp.zeros(image.shape[:3]), normalisation.mean, normalisation.std)
+        return Question(("blank", "black"), lambda i: blank[i], 1, "batch")
+
+
+def weigh_all(scene: Scene) -> Conversation:
+    """Find the weights of all channels, for every score."""
+    masks = Masks.of(scene)
+    b, c = len(scene.images), scene.feature_map.shape[-1]
+    question = Question(("channels",), masks.make, b * c, "image", masks.image, masks.live)
+    black, scores = yield [masks.black(), question]
+    dead, live = black[0][:, None], masks.live.reshape(b, c, 1)  # [B 1 Q], [B C 1]
+    values = jnp.where(live, scores.reshape(b, c, -1), dead)
+    nothing = jnp.zeros(scene.columns.shape)
+    return ChannelWeights(values, nothing, nothing)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Weighing:
+    """How far the weights of B images are known."""
+
+    values: Float[Array, "B C Q"]
+    known: Bool[Array, "B C"]
+    bound: Float[Array, "B Q"]
+
+
+def weigh_strongest(scene: Scene, tolerance: float) -> Conversation:
+    """Find the weights of each image's strongest channels: the fewest that certify all its maps.
+
+    How many that is shows only with the weights, since the map's maximum depends on them. So weigh and certify by
+    turns. Each turn forwards one full chunk, of the images that are not certified yet: first the strongest channel of
+    each, then the second strongest, and so on. Images thus end at about the same time, and what is forwarded in vain
+    is about one chunk in all. Strong is what is large somewhere: max |A^k|.
+    """
+    masks = Masks.of(scene)
+    feature_map, (b, c) = scene.feature_map, (len(scene.images), scene.feature_map.shape[-1])
+    live = masks.live.reshape(b, c)
+    strength = jnp.abs(feature_map.astype(jnp.float32)).max((1, 2))
+    ranked = jnp.argsort(-strength, axis=1)  # [B C] channels, strongest first
+    (black,) = yield [masks.black()]
+    dead = black[0][:, None]  # [B 1 Q]
+
+    def state(values: Array, known: Array) -> Weighing:
+        return Weighing(values, known, certify(feature_map, values, known))
+
+    def missing(weights: Weighing) -> Array:
+        certified = (weights.bound <= tolerance).all(1, keepdims=True)  # [B 1], false for NaN
+        return ~(certified | weights.known)
+
+    def run(ask: Ask, chunk: int) -> tuple[Weighing, Int[Array, "B"], Int[Array, "B"]]:
+        chunk = min(chunk, b * c)
+        order = (ranked + c * jnp.arange(b)[:, None]).T.reshape(-1)  # of pairs
+
+        def turn(weights: Weighing) -> Weighing:
+            places = jnp.flatnonzero(missing(weights).reshape(-1)[order], size=chunk, fill_value=b * c)
+            pairs = order.at[places].get(mode="fill", fill_value=b * c)  # b * c: none, the chunk is not full
+            asked = jnp.minimum(pairs, b * c - 1)
+            scores = ask(masks.make(asked), masks.image(asked))
+            values = weights.values.reshape(b * c, -1).at[pairs].set(scores, mode="drop")
+            known = weights.known.reshape(-1).at[pairs].set(True, mode="drop")
+            return state(values.reshape(weights.values.shape), known.reshape(b, c))
+
+        start = state(jnp.where(live[..., None], 0.0, dead), ~live)
+        weights = lax.while_loop(lambda weights: missing(weights).any(), turn, start)
+        return weights, (weights.known & live).sum(1), (~live).sum(1)
+
+    (weights,) = yield [Search(("strongest channels", tolerance), run, c)]
+    return keep_fewest(weights, feature_map, live, ranked, tolerance)
+
+
+def keep_fewest(
+    weights: Weighing,
+    feature_map: Float[Array, "B h w C"],
+    live: Bool[Array, "B C"],
+    ranked: Int[Array, "B C"],
+    tolerance: float,
+) -> ChannelWeights:
+    """Return the weights of the fewest of each image's strongest channels that are certified already.
+
+    Full chunks weigh some channels too many, and which ones depends on the other images. What is kept does not: an
+    image has the same map in any batch, with any chunk and on any number of devices.
+    """
+    bounds = certify_beginnings(feature_map, weights.values, ~live, ranked)  # [B C+1 Q]
+    known = jnp.take_along_axis(weights.known, ranked, axis=1)
+    weighed = jnp.cumprod(known, axis=1).sum(1, keepdims=True)  # the longest beginning without a gap
+    counts = jnp.arange(known.shape[1] + 1)[None]
+    certified = (bounds <= tolerance).all(2) & (counts <= weighed)
+    settled = certified.any(1, keepdims=True)  # else, by rounding or NaN, all that was weighed is kept
+    fewest = certified.argmax(1)
+    kept = ~settled | ~live | (jnp.argsort(ranked, axis=1) < fewest[:, None])
+    known = weights.known & kept
+    least = jnp.take_along_axis(bounds, fewest[:, None, None], axis=1)[:, 0]
+    return ChannelWeights(
+        values=jnp.where(known[..., None], weights.values, 0),
+        bound=jnp.where(settled, least, weights.bound),
+        left_out=jnp.broadcast_to((~known).mean(1, keepdims=True), weights.bound.shape),
+    )
+
+
+SCORE_CAM = score_cam()

@@ -1,0 +1,32 @@
+"""Networks that share a trunk, asked together: one pass gives the scores of all of them."""
+
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from castream_jax.compute.questions import ScoreFunction
+from castream_jax.models.network import Features, Network
+
+
+def joint_scores(networks: Sequence[Network]) -> ScoreFunction:
+    """Return the function from images to all networks' scores side by side, from one pass of their trunk."""
+
+    def score_fn(images: Float[Array, "n H W C"]) -> Float[Array, "n SK"]:
+        features = networks[0].features(images)
+        return jnp.concatenate([network.scores(network.head(features)[0]) for network in networks], axis=1)
+
+    return score_fn
+
+
+def joint_columns(networks: Sequence[Network], labels: Int[Array, "S B K"]) -> Int[Array, "B SK"]:
+    """Return the columns of `joint_scores` that hold each network's labels, those of the first network first."""
+    columns = labels + jnp.arange(len(networks))[:, None, None] * networks[0].num_classes
+    return jnp.moveaxis(columns, 1, 0).reshape(labels.shape[1], -1)
+
+
+def head_from(
+    network: Network, features: Features, target: str
+) -> Callable[[Float[Array, "B h w C"]], Float[Array, "B K"]]:
+    """Return the head as a function of one feature map, the other ones fixed."""
+    return lambda feature_map: network.head(network.replace(features, target, feature_map))[0]

@@ -1,0 +1,76 @@
+"""The class probability while pixels change by rank, and the area under it (Petsiuk et al., 2018)."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from castream_jax.compute.questions import Conversation, Question
+from castream_jax.metrics.metric import Case
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a curve begins or ends."""
+
+    images: Float[Array, "_ H W C"]
+    """Of each image of the batch, or one for all of them."""
+    key: Hashable = None
+    """Of the question that asks for its probabilities; None: it is the image itself, whose are known."""
+    is_shared: bool = False
+    """There is one for all images."""
+
+    def question(self) -> list[Question]:
+        """Return what must be asked to know the probabilities at this end."""
+        if self.key is None:
+            return []
+        share: Literal["batch", "image"] = "batch" if self.is_shared else "image"
+        return [Question(self.key, lambda i: self.images[i], len(self.images), share, lambda i: i)]
+
+    def at(self, of: Int[Array, "n"]) -> Float[Array, "n H W C"]:
+        """Return it for some images of the batch."""
+        return self.images[jnp.zeros_like(of) if self.is_shared else of]
+
+
+def change_pixels(case: Case, name: str, before: End, after: End) -> Conversation:
+    """Find the probability while pixels change from `before` to `after`, the most salient first, and its area.
+
+    The steps are the protocol's; the last one may be short. There are `ceil(H W / step) + 1` points.
+
+    Returns:
+      Columns: `<name>` [J Q], and `<name>_curve` [J Q points].
+
+    Source: METHOD 3.
+    """
+    maps, height, width = case.saliency.shape
+    step = case.protocol.step(width)
+    inner = -(-height * width // step) - 1  # points strictly between the two ends
+    ranks = case.ranks
+
+    def make(index: Int[Array, "n"]) -> Float[Array, "n H W C"]:
+        job, point = index // inner, index % inner + 1
+        changed = ranks[job] < (point * step)[:, None, None]  # [n H W]
+        of = case.of[job]
+        return jnp.where(changed[..., None], after.at(of), before.at(of))
+
+    questions = [*before.question(), *after.question()]
+    if inner:
+        key = name, before.key, after.key, step
+        questions.append(Question(key, make, maps * inner, "map", lambda index: case.of[index // inner]))
+    answers = list((yield questions))
+    ends = []
+    for end in (before, after):
+        found = case.probability if end.key is None else answers.pop(0)  # [B Q], or [1 B Q] where one serves all
+        ends.append(found.reshape(case.probability.shape)[case.of][..., None])  # [J Q 1]
+    parts = [ends[0], ends[1]]
+    if inner:
+        parts.insert(1, answers.pop(0).reshape(maps, inner, -1).swapaxes(1, 2))  # [J Q inner]
+    curve = jnp.concatenate(parts, axis=-1)
+    return {name: area(curve), f"{name}_curve": curve}
+
+
+def area(curves: Float[Array, "*J points"]) -> Float[Array, "*J"]:
+    """Return the normalised trapezoid area, `(sum - first/2 - last/2) / (points - 1)` (METHOD 3)."""
+    return (curves.sum(-1) - curves[..., 0] / 2 - curves[..., -1] / 2) / (curves.shape[-1] - 1)
