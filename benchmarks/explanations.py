@@ -23,12 +23,12 @@ from benchmarks import peer_loops
 from benchmarks.comparison import Comparison, compare, largest
 from benchmarks.interleaved import Work, interleave
 from benchmarks.peer_networks import EAGER, StreamResNet, build, convert, in_format, to_torch
-from castream_jax.evaluation.maps import compute_maps
+from benchmarks.score_cam import compute_score_cam
 from castream_jax.masking import min_max, upsample
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.sharding import DATA, create_local_mesh, replicate, split_images
 
-NETWORK, TARGET = "resnet50", "stage4"
+NETWORK = "resnet50"
 PROTOCOL = PROTOCOLS["castream"]
 
 
@@ -95,19 +95,13 @@ def compare_grad_cam(pair: Pair, rounds: int) -> list[Comparison]:
 @functools.cache
 def create_score_cam(pair: Pair, channels: int, chunk: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Return the compiled function from images and labels to Score-CAM maps of GAP and CA, [2 B h w], of the first
-    channels, and to the passes of each device, [D].
+    channels, and to the images that each device asks for, [D].
     """
     graphdef, state = nnx.split(pair.ours)
 
     def run_images(state: nnx.State, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        images, labels = batch
-        model = nnx.merge(graphdef, state)
-        features = model.features(images)
-        some = features | {TARGET: features[TARGET][..., :channels]}
-        both = dict.fromkeys(model.poolings(), labels)
-        found = compute_maps(model.poolings(), images, some, both, ["score_cam"], TARGET, chunk).score_cam
-        assert found is not None
-        return found.maps, found.passes[None]
+        maps, asked = compute_score_cam(nnx.merge(graphdef, state), *batch, channels, chunk)
+        return maps, asked[None]
 
     mesh = create_local_mesh()
     run = jax.jit(split_images(run_images, mesh, (PartitionSpec(None, DATA), PartitionSpec(DATA))))

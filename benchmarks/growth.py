@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 
 import castream_jax as ca
 from benchmarks.interleaved import interleave
-from castream_jax.evaluation.maps import compute_maps
+from benchmarks.score_cam import compute_score_cam
 
 IMAGES, DEVICES, CHANNELS, PIXELS = (64, 128, 256), (1, 2, 4), (128, 256, 512), (64, 96, 128)
 CHUNK, ROUNDS = 16, 7
@@ -103,13 +103,8 @@ def compile_score_cam(model: ca.Classifier, pixels: int, channels: int):
 
     @jax.jit
     def run(state: nnx.State, images: jax.Array) -> jax.Array:
-        networks = nnx.merge(graphdef, state).poolings()
-        features = networks["ca"].features(images)
-        some = features | {"stage4": features["stage4"][..., :channels]}
-        labels = dict.fromkeys(networks, jnp.zeros(len(images), jnp.int32))
-        found = compute_maps(networks, images, some, labels, ["score_cam"], "stage4", CHUNK).score_cam
-        assert found is not None
-        return found.maps
+        labels = jnp.zeros(len(images), jnp.int32)
+        return compute_score_cam(nnx.merge(graphdef, state), images, labels, channels, CHUNK)[0]
 
     images = jax.random.normal(jax.random.key(0), (1, pixels, pixels, 3))
     program = run.lower(state, images).compile()

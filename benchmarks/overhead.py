@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import lax
 
 import castream_jax as ca
 from benchmarks.explanations import PROTOCOL, Pair, create_score_cam
 from benchmarks.interleaved import Work, interleave, ratios
+from castream_jax.binding.networks import joint_scores
+from castream_jax.compute.questions import ScoreFunction, even_chunk
 from castream_jax.evaluation.chunk import choose_chunk
-from castream_jax.evaluation.maps import joint_probabilities
-from castream_jax.passes import even_chunk, map_in_chunks
 from castream_jax.sharding import create_local_mesh, replicate, split_images
 
 BAR = 1.05
@@ -44,25 +46,23 @@ def measure_overhead(pair: Pair, channels: int, count: int, chunk: int, rounds: 
     """
     images, labels, own = pair.images[:count], pair.labels[:count], count // jax.local_device_count()
     run = create_score_cam(pair, channels, chunk)
-    passes = max(run(images, labels)[1].tolist())  # of the device that has the most
-    full = min(chunk, own * channels)
+    asked = max(run(images, labels)[1].tolist())  # of the device that has the most
+    full = min(chunk, own * channels + 1)  # a black image is among them
     score_cam = _measure(
         f"Score-CAM, GAP and CA, batch {count}, {channels} channels",
         lambda: run(images, labels),
         list(pair.ours.poolings().values()),
         pair.images,
-        # The images' own passes, whose features are the masks, and the black image's.
-        Counter({full: passes // full}) + Counter({own: 1}) + Counter({1: passes % full}),
+        Counter({full: -(-asked // full)}) + Counter({own: 1}),  # the images' own features are the masks
         rounds,
     )
     gap = pair.ours.poolings()["gap"]
     maps = np.asarray(ca.attribute(gap, images, labels, "grad_cam"))
     points = -(-images.shape[1] * images.shape[2] // PROTOCOL.step(images.shape[2])) - 1
-    chosen = choose_chunk(gap, images.shape[1:3])
-    chunks: Counter[int] = Counter()
-    for size in (2 * own + 1, own, points * own, points * own):  # ends, masked images, and the two curves
-        even = even_chunk(size, chosen)
-        chunks[even] += -(-size // even)
+    # The images themselves, masked and blurred, the two curves between their ends, and one end for all.
+    total = 3 * own + 2 * points * own + 1
+    even = even_chunk(total, choose_chunk(gap, images.shape[1:3]))
+    chunks = Counter({even: -(-total // even)}) + Counter({own: 1})
     measures = _measure(
         f"insertion, deletion, AD, AG, AI, batch {count}",
         lambda: ca.evaluate_maps(gap, images, labels, maps),
@@ -87,14 +87,23 @@ def _measure(
     mesh = create_local_mesh()
 
     def forward_images(state: nnx.State, images: jax.Array) -> list[jax.Array]:
-        score_fn = joint_probabilities(nnx.merge(graphdef, state))
+        score_fn = joint_scores(nnx.merge(graphdef, state))
         # Compiled loops, as the works' own: what all passes share, like the folding of weights, is done once in both.
-        return [
-            map_in_chunks(lambda i: score_fn(images[i % len(images)]), size * n, size) for size, n in chunks.items()
-        ]
+        return [forward_in_chunks(score_fn, images, size, n) for size, n in chunks.items()]
 
     forward, state = jax.jit(split_images(forward_images, mesh)), replicate(state, mesh)
     all_of_them = np.tile(images, (mesh.size, 1, 1, 1))  # for each device: it never sees the same one twice in a row
     times = interleave({"ours": work, "passes": lambda: forward(state, all_of_them)}, rounds)
     low, middle, high = ratios(times["ours"], times["passes"])
     return Overhead(name, mesh.size * sum(size * n for size, n in chunks.items()), middle, (low, high))
+
+
+def forward_in_chunks(score_fn: ScoreFunction, images: jax.Array, size: int, chunks: int) -> jax.Array:
+    """Return the scores of some images again and again, `size` at a time."""
+
+    def fill(i: jax.Array, rows: jax.Array) -> jax.Array:
+        scores = score_fn(images[(i * size + jnp.arange(size)) % len(images)])
+        return lax.dynamic_update_slice_in_dim(rows, scores, i * size, axis=0)
+
+    scores = jax.eval_shape(score_fn, images)
+    return lax.fori_loop(0, chunks, fill, jnp.zeros((chunks * size, *scores.shape[1:]), scores.dtype))

@@ -23,7 +23,7 @@ from tests.test_fuzzed_configs import ARGUMENTS, KEYS
 from tests.training.small import small_experiment
 
 CONFIGS_HERE = sorted(command.DEFAULT_CONFIG.parent.glob("*.py"))
-README = command.ROOT / "README.md"
+README = Path(__file__).parent.parent.parent / "README.md"
 
 
 def run(arguments: list[str], folder: Path) -> Experiment | None:

@@ -132,10 +132,10 @@ def differentiate(head, found):
 
 def largest_constant(program) -> int:
     """Return the size of the largest array that a program holds, not counting what it is given."""
-    if hasattr(program, "consts"):
-        return max([largest_constant(program.jaxpr), *(np.size(constant) for constant in program.consts)])
-    inner = [value for equation in program.eqns for value in jax.tree.leaves(list(equation.params.values()))]
-    return max([0, *(largest_constant(value) for value in inner if hasattr(value, "eqns") or hasattr(value, "jaxpr"))])
+    jaxpr, constants = getattr(program, "jaxpr", program), getattr(program, "consts", ())
+    inner = [value for equation in jaxpr.eqns for value in jax.tree.leaves(list(equation.params.values()))]
+    within = [largest_constant(value) for value in inner if hasattr(value, "eqns") or hasattr(value, "jaxpr")]
+    return max([0, *map(np.size, constants), *within])
 
 
 @pytest.mark.parametrize("create", KINDS)
