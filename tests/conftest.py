@@ -43,3 +43,16 @@ def demo_directory(tmp_path_factory) -> Path:
         patch.setattr(castream_demo, "PARTS", parts)
         open_source("castream_demo", "train", str(directory))
     return directory
+
+
+@pytest.fixture(autouse=True)
+def no_records_stay():
+    """Forget the methods and metrics of a user's own that a test named: others must not meet them."""
+    from castream_jax.attribution import METHODS
+    from castream_jax.metrics import METRICS
+
+    before = dict(METHODS), dict(METRICS)
+    yield
+    for known, was in zip((METHODS, METRICS), before):
+        known.clear()
+        known.update(was)
