@@ -16,8 +16,8 @@ from absl import logging
 from flax import nnx
 
 import castream_jax as ca
-from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import StageConfig
+from castream_jax.storage.checkpoints import Checkpoints
 from castream_jax.training.optimizer import create_optimizer
 from castream_jax.training.state import as_trees, create_state, split_state
 from tests.faults.damage import try_all

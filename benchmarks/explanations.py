@@ -24,9 +24,9 @@ from benchmarks.comparison import Comparison, compare, largest
 from benchmarks.interleaved import Work, interleave
 from benchmarks.peer_networks import EAGER, StreamResNet, build, convert, in_format, to_torch
 from benchmarks.score_cam import compute_score_cam
-from castream_jax.masking import min_max, upsample
+from castream_jax.compute.masking import min_max, upsample
+from castream_jax.compute.sharding import DATA, create_local_mesh, replicate, split_images
 from castream_jax.metrics.protocol import PROTOCOLS
-from castream_jax.sharding import DATA, create_local_mesh, replicate, split_images
 
 NETWORK = "resnet50"
 PROTOCOL = PROTOCOLS["castream"]

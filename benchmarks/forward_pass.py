@@ -7,7 +7,7 @@ from flax import nnx
 from benchmarks.comparison import Comparison, compare, largest
 from benchmarks.interleaved import interleave
 from benchmarks.peer_networks import COMPILED, build, convert, forwards
-from castream_jax.sharding import create_local_mesh, replicate, split_images
+from castream_jax.compute.sharding import create_local_mesh, replicate, split_images
 
 BAR = 1.0
 

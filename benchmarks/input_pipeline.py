@@ -26,8 +26,8 @@ from PIL import Image
 
 from benchmarks.train_step import measure
 from castream_jax.config import DataConfig
-from castream_jax.data import preprocess
-from castream_jax.data.decoding import decode
+from castream_jax.data.pictures import preprocess
+from castream_jax.data.pictures.decoding import decode
 from castream_jax.data.pipeline import training_batches
 from castream_jax.data.source import Source
 

@@ -13,10 +13,10 @@ from jax import lax
 import castream_jax as ca
 from benchmarks.explanations import PROTOCOL, Pair, create_score_cam
 from benchmarks.interleaved import Work, interleave, ratios
-from castream_jax.binding.networks import joint_scores
+from castream_jax.binding.chunk import choose_chunk
+from castream_jax.binding.shared_trunk import joint_scores
 from castream_jax.compute.questions import ScoreFunction, even_chunk
-from castream_jax.evaluation.chunk import choose_chunk
-from castream_jax.sharding import create_local_mesh, replicate, split_images
+from castream_jax.compute.sharding import create_local_mesh, replicate, split_images
 
 BAR = 1.05
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.peer_networks import StreamResNet, to_torch
-from castream_jax.masking import EPSILON
+from castream_jax.compute.masking import EPSILON
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.inputs import Normalisation
 

@@ -18,10 +18,10 @@ import castream_jax as ca
 from benchmarks.interleaved import interleave, ratios
 from castream_jax.attribution.null_maps import NULL_MAPS
 from castream_jax.binding.choices import choose_methods, choose_metrics
+from castream_jax.binding.chunk import choose_chunk
 from castream_jax.binding.ledger import from_array
-from castream_jax.binding.networks import joint_scores
 from castream_jax.binding.program import Plan, Views, run
-from castream_jax.evaluation.chunk import choose_chunk
+from castream_jax.binding.shared_trunk import joint_scores
 from castream_jax.metrics.protocol import get_protocol
 
 METHODS = ("grad_cam", "grad_cam_pp", "score_cam", "attention")

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from castream_jax.attribution import METHODS
 from castream_jax.attribution.method import Scene
 from castream_jax.binding.maps import compute_maps
-from castream_jax.binding.networks import joint_columns, joint_scores
+from castream_jax.binding.shared_trunk import joint_columns, joint_scores
 from castream_jax.compute.questions import Panel
 from castream_jax.models.network import Network
 

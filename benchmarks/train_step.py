@@ -16,8 +16,8 @@ import numpy as np
 from flax import nnx
 
 import castream_jax as ca
+from castream_jax.compute.sharding import create_mesh, replicate, shard_batch
 from castream_jax.config import StageConfig
-from castream_jax.sharding import create_mesh, replicate, shard_batch
 from castream_jax.training.optimizer import create_optimizer
 from castream_jax.training.state import create_state, split_state
 from castream_jax.training.step import create_train_step

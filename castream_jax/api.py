@@ -12,18 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from castream_jax.arrays import check_images, check_labels, check_maps
 from castream_jax.attribution.method import Method
+from castream_jax.binding.arrays import check_images, check_labels, check_maps
 from castream_jax.binding.choices import choose_methods, choose_metrics, configure, list_settings
+from castream_jax.binding.chunk import check_chunk, choose_chunk
 from castream_jax.binding.maps import explained_keys
 from castream_jax.binding.program import Plan, Views, run
+from castream_jax.compute.on_devices import compute_on_devices
 from castream_jax.errors import InputError, choose
-from castream_jax.evaluation.chunk import check_chunk, choose_chunk
 from castream_jax.metrics.metric import Metric
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.answers import check_probabilities
 from castream_jax.models.network import Network
-from castream_jax.placement import compute_on_devices
 
 log = logging.getLogger(__name__)
 

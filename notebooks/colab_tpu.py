@@ -110,8 +110,8 @@ print(f"{summary['images_per_second'] or 0:,.0f} images/s, {(summary['peak_memor
 # %%
 from IPython.display import Image, Markdown, display
 
-from castream_jax.evaluation.output import write_evaluation
 from castream_jax.evaluation.runner import evaluate
+from castream_jax.report.writing import write_evaluation
 
 evaluation = evaluate(run.experiment, run.workdir)
 report, directory = write_evaluation(evaluation, run.experiment, run.workdir)

@@ -90,8 +90,8 @@ pictures = find_pictures(PICTURES)
 import urllib.request
 
 from castream_jax.cli.command import parse_flags
+from castream_jax.experiment.loading import load_trained
 from castream_jax.explanation.classes import find_class_names
-from castream_jax.training.network import load_trained
 
 run = parse_flags(["explain", f"--config={CONFIG}", f"--workdir={WORKDIR}", *FLAGS])
 file = ""

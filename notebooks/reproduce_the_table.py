@@ -87,8 +87,8 @@ print(published)
 # %%
 from castream_jax.data.source import open_split
 from castream_jax.evaluation.estimate import estimate, measure_rate
-from castream_jax.training.network import build_network
-from castream_jax.training.preprocessing import network_resize
+from castream_jax.experiment.loading import build_network
+from castream_jax.experiment.preprocessing import network_resize
 
 data, settings = run.experiment.data, run.experiment.stream
 print("Evaluation:", estimate(run.experiment))
@@ -120,8 +120,8 @@ if GO and run.experiment.model.pooling == "ca":
 # %%
 from IPython.display import Image, Markdown, display
 
-from castream_jax.evaluation.output import write_evaluation
 from castream_jax.evaluation.runner import evaluate
+from castream_jax.report.writing import write_evaluation
 
 if GO:
     evaluation = evaluate(run.experiment, run.workdir)

@@ -9,8 +9,8 @@ from castream_jax import METRICS, Normalisation
 from castream_jax.attribution.method import Method, Scene, Subject, weighted_sum
 from castream_jax.attribution.score_cam import ChannelWeights, score_cam
 from castream_jax.binding.measures import measure_maps
+from castream_jax.compute.masking import min_max
 from castream_jax.compute.questions import Asked, Panel, converse
-from castream_jax.masking import min_max
 from tests.networks import MEAN, STD
 
 TABLE = tuple(metric for metric in METRICS.values() if not metric.needs_truth)

@@ -21,10 +21,10 @@ from castream_jax import (
     attribute,
     evaluate_maps,
     explain,
-    placement,
 )
 from castream_jax.binding.program import Plan, Views, run
-from castream_jax.data.preprocess import Resize
+from castream_jax.compute import on_devices
+from castream_jax.data.pictures.preprocess import Resize
 from tests import goldens
 from tests.goldens import assert_close
 from tests.networks import IMAGES, small_convnext, small_resnet
@@ -109,22 +109,22 @@ def test_attribute_compiles_once_for_each_shape():
     model, other = small_resnet(), small_resnet()
     nnx.update(other, jax.tree.map(lambda leaf: leaf * 1.01, nnx.state(other)))
     attribute(model, IMAGES, LABELS, "grad_cam")
-    programs = placement._compute._cache_size()
+    programs = on_devices._compute._cache_size()
     attribute(model, IMAGES[::-1], np.asarray([0, 0]), "grad_cam")
     attribute(model, IMAGES, LABELS, "grad_cam", target="stage4")  # the default, by name
     attribute(other, IMAGES, LABELS, "grad_cam")  # other weights
-    assert placement._compute._cache_size() == programs
+    assert on_devices._compute._cache_size() == programs
     attribute(model, IMAGES[:1], LABELS[:1], "grad_cam")
-    assert placement._compute._cache_size() == programs + 1
+    assert on_devices._compute._cache_size() == programs + 1
 
 
 def test_evaluate_maps_compiles_once_for_each_shape():
     model = small_resnet()
     found = evaluate_maps(model, IMAGES, LABELS, MAPS)
     assert found["insertion_curve"].shape == (2, 9)  # 64 rows, 8 a step
-    programs = placement._compute._cache_size()
+    programs = on_devices._compute._cache_size()
     evaluate_maps(model, IMAGES[::-1], [0, 2], 1 - MAPS, PROTOCOLS["castream"])
-    assert placement._compute._cache_size() == programs
+    assert on_devices._compute._cache_size() == programs
 
 
 def bad(**changes):

@@ -10,7 +10,7 @@ from flax import nnx
 import castream_jax as ca
 from castream_jax.cli import command
 from castream_jax.evaluation.batch import predict_cost
-from castream_jax.evaluation.plan import create_plan
+from castream_jax.experiment.plan import create_plan
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.models.inputs import USUAL_SIZE
 from castream_jax.weights.known import KNOWN

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from castream_jax.cli import command
+from castream_jax.compute.sharding import create_mesh
 from castream_jax.config import Experiment
 from castream_jax.data.pipeline import training_batches
 from castream_jax.data.source import open_split
+from castream_jax.experiment.preprocessing import network_resize, settle_preprocessing, settled
 from castream_jax.models.classifier import create_model
-from castream_jax.sharding import create_mesh
 from castream_jax.training.checks import check_trainable
 from castream_jax.training.optimizer import create_optimizer
-from castream_jax.training.preprocessing import network_resize, settle_preprocessing, settled
 from tests import fuzzing
 from tests.training.small import small_experiment
 

@@ -13,7 +13,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from castream_jax.cli import command
-from castream_jax.checkpoints import Checkpoints
+from castream_jax.storage.checkpoints import Checkpoints
 
 def main(experiment, workdir):
     trees = {"model": {"a": np.random.default_rng(0).normal(size=10_000)}, "training": {"step": np.int32(1)}}

@@ -17,8 +17,8 @@ from castream_jax.cli.command import run
 from castream_jax.config import Experiment
 from castream_jax.data.source import open_split
 from castream_jax.errors import InputError, choose
+from castream_jax.experiment.loading import load_trained
 from castream_jax.models.description import describe_network
-from castream_jax.training.network import load_trained
 from castream_jax.weights.convert import export_weights
 from castream_jax.weights.formats import DESCRIPTION
 from castream_jax.weights.names import find_scheme

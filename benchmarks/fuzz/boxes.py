@@ -14,8 +14,8 @@ from benchmarks.fuzz.case import Case, Expected, Maker, Reader
 from benchmarks.fuzz.mutation import ON_TEXT, Rng, mutate
 from benchmarks.fuzz.picture_bytes import encode
 from benchmarks.fuzz.special_files import NAMES, SPECIAL
-from castream_jax.data import records
-from castream_jax.data.preprocess import Resize
+from castream_jax.data import bad_records as records
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import open_source
 
 PICTURE = encode(Image.new("RGB", (files.WIDTH, files.HEIGHT), "red"), "PNG")

@@ -15,9 +15,9 @@ from benchmarks.fuzz.picture_bytes import encode
 from benchmarks.fuzz.picture_files import RGB, Picture, opaque
 from benchmarks.fuzz.rare_pictures import make_pictures
 from benchmarks.fuzz.special_files import NAMES, SPECIAL
-from castream_jax.data import records
-from castream_jax.data.decoding import AS_SEEN
-from castream_jax.data.preprocess import Resize
+from castream_jax.data import bad_records as records
+from castream_jax.data.pictures.decoding import AS_SEEN
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import open_source
 from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, read_picture
 

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from castream_jax.attribution.gradient import gradient
 from castream_jax.attribution.method import Head, Method, Subject, weighted_sum
-from castream_jax.masking import EPSILON
+from castream_jax.compute.masking import EPSILON
 
 
 def grad_cam_pp_weights(

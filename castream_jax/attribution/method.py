@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from castream_jax.compute.masking import min_max
 from castream_jax.compute.questions import Conversation
-from castream_jax.masking import min_max
 from castream_jax.models.inputs import Normalisation
 
 Head = Callable[[Float[Array, "B h w C"]], Float[Array, "B K"]]

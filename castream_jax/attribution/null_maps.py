@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from castream_jax.attribution.method import Scene
-from castream_jax.masking import min_max, upsample
+from castream_jax.compute.masking import min_max, upsample
 
 SEED = 0
 """Of the random map."""

@@ -15,9 +15,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.certificate import certify, certify_beginnings
 from castream_jax.attribution.method import Method, Scene, Subject, weighted_sum
+from castream_jax.compute.masking import mask_images, min_max, upsample
 from castream_jax.compute.questions import Ask, Conversation, Question, Search
 from castream_jax.errors import InputError
-from castream_jax.masking import mask_images, min_max, upsample
 
 
 @jax.tree_util.register_dataclass

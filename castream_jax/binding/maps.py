@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.method import Method, Scene, Subject
-from castream_jax.binding.networks import head_from
+from castream_jax.binding.shared_trunk import head_from
 from castream_jax.compute.questions import Asked, Panel, converse
 from castream_jax.errors import InputError
 from castream_jax.models.answers import check_probabilities

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from castream_jax.compute.masking import upsample
 from castream_jax.compute.questions import Asked, Conversation, Panel, Question, converse
 from castream_jax.errors import InputError
-from castream_jax.masking import upsample
 from castream_jax.metrics.metric import Case, Metric
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.inputs import Normalisation

@@ -18,9 +18,9 @@ from castream_jax.attribution.null_maps import NullMap
 from castream_jax.binding.ledger import Ledger
 from castream_jax.binding.maps import ComputedMaps, MapKey, compute_maps, explained_keys
 from castream_jax.binding.measures import measure_maps
-from castream_jax.binding.networks import joint_columns, joint_scores
+from castream_jax.binding.shared_trunk import joint_columns, joint_scores
+from castream_jax.compute.masking import upsample
 from castream_jax.compute.questions import Panel
-from castream_jax.masking import upsample
 from castream_jax.metrics.metric import Metric
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.answers import predict

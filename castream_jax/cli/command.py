@@ -20,11 +20,11 @@ from ml_collections import ConfigDict, config_flags
 
 from castream_jax import config
 from castream_jax.cli.ending import ends_in_a_message
-from castream_jax.compilation import keep_compiled_programs
+from castream_jax.compute.sharding import start_processes
 from castream_jax.cpu import use_onednn_for_bfloat16
 from castream_jax.errors import InputError, printable, unknown
-from castream_jax.limits import check_address_space, check_open_files
-from castream_jax.sharding import start_processes
+from castream_jax.storage.compiled_programs import keep_compiled_programs
+from castream_jax.storage.limits import check_address_space, check_open_files
 
 PACKAGE = Path(__file__).parent.parent
 CONFIGS = next(filter(Path.is_dir, (PACKAGE / "configs", PACKAGE.parent / "configs")), PACKAGE / "configs")

@@ -7,9 +7,9 @@ from pathlib import Path
 from castream_jax.cli.arguments import Parser
 from castream_jax.cli.ending import ends_in_a_message
 from castream_jax.errors import InputError
-from castream_jax.evaluation.compare import render_comparison
-from castream_jax.evaluation.pairing import load_evaluation
-from castream_jax.evaluation.statistics import RESAMPLES, SEED
+from castream_jax.report.comparison import render_comparison
+from castream_jax.report.pairing import load_evaluation
+from castream_jax.report.statistics import RESAMPLES, SEED
 
 FEWEST_RESAMPLES = 100
 """With fewer, the ends of the interval rest on one or two of them."""

@@ -6,9 +6,9 @@ from castream_jax.cli.command import run
 from castream_jax.config import Experiment
 from castream_jax.cpu import use_cores_as_devices
 from castream_jax.evaluation.estimate import estimate
-from castream_jax.evaluation.output import write_evaluation
-from castream_jax.evaluation.report.text import render_terminal
 from castream_jax.evaluation.runner import evaluate
+from castream_jax.report.text import render_terminal
+from castream_jax.report.writing import write_evaluation
 
 
 def main(argv: list[str] | None = None) -> None:

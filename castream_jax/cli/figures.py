@@ -1,7 +1,7 @@
 """`castream figures grid|scenes [IMAGES…]`: draws the paper's figures, for print."""
 
 from castream_jax.cli.command import run
-from castream_jax.explanation.figures import FIRST, draw_figure
+from castream_jax.explanation.print_figures import FIRST, draw_figure
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -19,8 +19,8 @@ from castream_jax.cli.ending import ends_in_a_message
 from castream_jax.data.builders import mit67
 from castream_jax.data.prepare.generation import plan_generation
 from castream_jax.data.prepare.image_copy import plan_copy, plan_folder_copy
-from castream_jax.data.prepare.plan import Plan, carry_out
-from castream_jax.data.prepare.shards import ORIGIN
+from castream_jax.data.prepare.preparation import Plan, carry_out
+from castream_jax.data.prepare.record_shards import ORIGIN
 from castream_jax.data.prepare.tfrecords import plan_conversion
 from castream_jax.data.prepared import OWN_ARCHIVES, OWN_BUILDERS, data_directory, find_builder
 from castream_jax.errors import InputError

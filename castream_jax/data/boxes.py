@@ -17,10 +17,10 @@ from castream_jax.data.box_files import SUFFIX, BoxFiles, list_box_files, parts_
 from castream_jax.data.class_names import check_label, word_names
 from castream_jax.data.image_folder import ImageFolder
 from castream_jax.data.notices import say_once
-from castream_jax.data.truth import FIRST, TRUTH, first_records
+from castream_jax.data.object_masks import FIRST, TRUTH, first_records
 from castream_jax.data.voc import LARGEST, Annotation, read_annotation
 from castream_jax.errors import InputError
-from castream_jax.regular_files import read_regular
+from castream_jax.storage.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 

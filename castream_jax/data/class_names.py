@@ -11,7 +11,7 @@ from typing import Any
 
 from castream_jax.data.notices import say_once
 from castream_jax.errors import InputError, escape
-from castream_jax.regular_files import read_regular
+from castream_jax.storage.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 

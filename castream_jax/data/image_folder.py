@@ -10,11 +10,11 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from castream_jax.data.class_names import LIST, find_list, order_folders, read_class_list, word_names
-from castream_jax.data.decoding import MAX_BYTES
 from castream_jax.data.listing import PassedOver, find_loops, is_loop, list_pictures
 from castream_jax.data.notices import say_once
+from castream_jax.data.pictures.decoding import MAX_BYTES
 from castream_jax.errors import InputError
-from castream_jax.regular_files import read_regular
+from castream_jax.storage.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from castream_jax.data.formats import Foreign, foreign_suffixes, picture_suffixes
+from castream_jax.data.pictures.picture_formats import Foreign, foreign_suffixes, picture_suffixes
 from castream_jax.errors import InputError
 
 log = logging.getLogger(__name__)

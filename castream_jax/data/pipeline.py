@@ -15,9 +15,9 @@ import numpy as np
 
 from castream_jax.config import DataConfig
 from castream_jax.cpu import count_cores
-from castream_jax.data import preprocess
-from castream_jax.data.decoding import PictureCounts
-from castream_jax.data.records import BadRecords, read_picture, record_id
+from castream_jax.data.bad_records import BadRecords, read_picture, record_id
+from castream_jax.data.pictures import preprocess
+from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 

@@ -11,11 +11,11 @@ from typing import Any, Literal, SupportsIndex
 from castream_jax.config import DataConfig
 from castream_jax.data.boxes import BoxedRecords, add_boxes
 from castream_jax.data.class_names import check_label, name_labels, read_class_list
-from castream_jax.data.decoding import AS_SEEN, Decoding
 from castream_jax.data.image_folder import open_folder
+from castream_jax.data.pictures.decoding import AS_SEEN, Decoding
 from castream_jax.data.prepared import OWN_BUILDERS, command, find_builder, open_records
 from castream_jax.errors import InputError
-from castream_jax.locking import alone_in
+from castream_jax.storage.locking import alone_in
 
 SAMPLED = 64
 """Records whose content tells one dataset from another with files of the same names and sizes."""

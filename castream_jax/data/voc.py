@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from castream_jax.errors import InputError
-from castream_jax.regular_files import read_regular
+from castream_jax.storage.regular_files import read_regular
 
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 LARGEST = 4_000_000

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from castream_jax.drawing.overlay import colour_scale, overlay
 from castream_jax.drawing.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet, measure, wrap
-from castream_jax.names import is_of_class, name_attribution, name_pooling, order_pairs
+from castream_jax.wording import is_of_class, name_attribution, name_pooling, order_pairs
 
 MARGIN, GAP, GROUP_GAP, PANEL_GAP, LARGEST_CELL = 0.04, 0.04, 0.13, 0.3, 1.3
 HEADER, BAR, LINE, ROW_GAP = 0.27, 0.34, 0.135, 0.14

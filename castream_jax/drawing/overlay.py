@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib import colormaps
 
-from castream_jax.masking import upsample
+from castream_jax.compute.masking import upsample
 
 COLOURS = colormaps["inferno"]
 HEAT = (0.25, 0.75)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
-from castream_jax.replacement import replacing
+from castream_jax.storage.replacement import replacing
 
 PAGE_WIDTH = 7.0
 """Inches: the text width of a paper's page."""

@@ -12,18 +12,18 @@ import jax
 from flax import nnx
 
 from castream_jax.binding.ledger import Cost, accuracy_cost
+from castream_jax.compute.sharding import create_local_mesh, replicate
 from castream_jax.config import Experiment
-from castream_jax.data.decoding import PictureCounts
+from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.source import Source
-from castream_jax.evaluation.parts import Parts
+from castream_jax.evaluation.resumable_parts import Parts
+from castream_jax.experiment.loading import load_start
+from castream_jax.experiment.preprocessing import network_resize
+from castream_jax.experiment.split_accuracy import SplitAccuracy, describe_chance, take_pictures
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.network import Features, Network
-from castream_jax.names import order_poolings
-from castream_jax.replacement import replacing
-from castream_jax.sharding import create_local_mesh, replicate
-from castream_jax.training.accuracy import SplitAccuracy, describe_chance, take_pictures
-from castream_jax.training.network import load_start
-from castream_jax.training.preprocessing import network_resize
+from castream_jax.storage.replacement import replacing
+from castream_jax.wording import order_poolings
 
 UNTRAINED = "untrained"
 IMAGES = 512

@@ -16,9 +16,9 @@ from jaxtyping import Array
 
 from castream_jax.binding.maps import MapKey
 from castream_jax.binding.program import Found, Plan, Views, run
+from castream_jax.compute.sharding import DATA, split_images
 from castream_jax.evaluation.rows import rows_schema
 from castream_jax.models.network import Network
-from castream_jax.sharding import DATA, split_images
 
 Results = dict[str, Array]
 EvaluateBatch = Callable[[nnx.State, dict[str, Any]], Results]

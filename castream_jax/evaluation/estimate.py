@@ -7,18 +7,18 @@ import jax
 import numpy as np
 from flax import nnx
 
-from castream_jax.binding.networks import joint_scores
+from castream_jax.binding.chunk import settle_chunk
+from castream_jax.binding.shared_trunk import joint_scores
+from castream_jax.compute.sharding import batched, create_local_mesh, replicate, split_images
 from castream_jax.config import Experiment
 from castream_jax.data.source import open_split
 from castream_jax.evaluation.batch import predict_cost
-from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.given_maps import open_given_maps
-from castream_jax.evaluation.plan import create_plan
-from castream_jax.evaluation.report.selection import CATEGORIES, IMAGES_PER_CATEGORY
+from castream_jax.experiment.loading import build_network
+from castream_jax.experiment.plan import create_plan
+from castream_jax.experiment.preprocessing import settled
 from castream_jax.models.network import Network
-from castream_jax.sharding import batched, create_local_mesh, replicate, split_images
-from castream_jax.training.network import build_network
-from castream_jax.training.preprocessing import settled
+from castream_jax.report.selection import CATEGORIES, IMAGES_PER_CATEGORY
 
 CALIBRATION = 10.0
 """Seconds."""

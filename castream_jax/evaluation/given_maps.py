@@ -12,7 +12,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
-from castream_jax.data.records import record_id
+from castream_jax.data.bad_records import record_id
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError, escape
 

@@ -16,21 +16,21 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
+from castream_jax.binding.chunk import settle_chunk
 from castream_jax.binding.program import Views, run
+from castream_jax.compute.sharding import create_local_mesh, replicate, round_up, split_images
 from castream_jax.config import Experiment
-from castream_jax.data.decoding import PictureCounts
+from castream_jax.data.bad_records import BadRecords
+from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import count_pictures, evaluation_batches
-from castream_jax.data.records import BadRecords
 from castream_jax.data.source import open_split
-from castream_jax.evaluation.chunk import settle_chunk
-from castream_jax.evaluation.plan import create_plan
+from castream_jax.experiment.loading import load_trained
+from castream_jax.experiment.plan import create_plan
+from castream_jax.experiment.preprocessing import chosen_protocol, network_resize, settled, with_decoding
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.protocol import PROTOCOLS, Protocol
 from castream_jax.models.network import Network
-from castream_jax.names import name_attribution, name_pooling
-from castream_jax.sharding import create_local_mesh, replicate, round_up, split_images
-from castream_jax.training.network import load_trained
-from castream_jax.training.preprocessing import chosen_protocol, network_resize, settled, with_decoding
+from castream_jax.wording import name_attribution, name_pooling
 
 
 def list_protocols(experiment: Experiment) -> dict[str, Protocol]:

@@ -17,7 +17,7 @@ from castream_jax.attribution.method import Method
 from castream_jax.errors import InputError
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.metric import Metric
-from castream_jax.replacement import replacing
+from castream_jax.storage.replacement import replacing
 
 RECORDS = b"castream_jax"
 """The key of the schema's metadata under which the records of metrics and methods are, without their functions."""

@@ -19,36 +19,36 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from castream_jax.binding.chunk import settle_chunk
 from castream_jax.binding.ledger import NOTHING, Cost, from_array
 from castream_jax.binding.program import Plan
+from castream_jax.compute.sharding import create_local_mesh, first_process, replicate, round_up
 from castream_jax.config import Experiment
+from castream_jax.data.bad_records import BadRecords, says_where_objects_are
 from castream_jax.data.class_names import check_class_names
-from castream_jax.data.decoding import PictureCounts
+from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import MET, Batch, count_pictures, evaluation_batches
-from castream_jax.data.records import BadRecords, says_where_objects_are
 from castream_jax.data.source import Source, open_split
 from castream_jax.evaluation.accuracy import Accuracy, AccuracyParts, count_right
 from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
-from castream_jax.evaluation.chunk import settle_chunk
 from castream_jax.evaluation.given_maps import GivenMaps, check_given_maps, open_given_maps
-from castream_jax.evaluation.parts import Measured, RowParts, parts_directory, take_fingerprint
-from castream_jax.evaluation.plan import create_plan
-from castream_jax.evaluation.report.pictures import explain_chosen
-from castream_jax.evaluation.report.selection import Selection, choose_images
-from castream_jax.locking import alone_in
-from castream_jax.metrics.protocol import Protocol
-from castream_jax.models.network import Network
-from castream_jax.models.scores import describe_score
-from castream_jax.sharding import create_local_mesh, first_process, replicate, round_up
-from castream_jax.training.network import load_trained
-from castream_jax.training.preprocessing import (
+from castream_jax.evaluation.resumable_parts import Measured, RowParts, parts_directory, take_fingerprint
+from castream_jax.evaluation.shown_images import explain_chosen
+from castream_jax.experiment.loading import load_trained
+from castream_jax.experiment.plan import create_plan
+from castream_jax.experiment.preprocessing import (
     chosen_protocol,
     evaluation_protocol,
     network_resize,
     settled,
     with_decoding,
 )
-from castream_jax.trees import digest
+from castream_jax.metrics.protocol import Protocol
+from castream_jax.models.network import Network
+from castream_jax.models.scores import describe_score
+from castream_jax.report.selection import Selection, choose_images
+from castream_jax.storage.array_trees import digest
+from castream_jax.storage.locking import alone_in
 
 log = logging.getLogger(__name__)
 

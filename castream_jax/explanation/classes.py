@@ -12,7 +12,7 @@ from castream_jax.data.class_names import name_labels, read_class_list, read_nam
 from castream_jax.data.prepared import find_builder
 from castream_jax.data.source import open_split
 from castream_jax.errors import InputError
-from castream_jax.training.network import count_classes, read_class_names
+from castream_jax.experiment.loading import count_classes, read_class_names
 
 
 def find_class_names(experiment: Experiment, file: str = "", workdir: Path | None = None) -> tuple[str, ...]:

@@ -11,13 +11,13 @@ from jaxtyping import Array
 from PIL import Image
 from tqdm import tqdm
 
-from castream_jax.arrays import check_images, check_pixels
-from castream_jax.data.decoding import Decoding, PictureCounts
-from castream_jax.data.preprocess import Resize
+from castream_jax.binding.arrays import check_images, check_pixels
+from castream_jax.data.pictures.decoding import Decoding, PictureCounts
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError
 from castream_jax.explanation.classes import find_label
+from castream_jax.explanation.explainer import BAR, Explained, Explainer
 from castream_jax.explanation.figure import Explanation
-from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import convert_picture, name_pictures, prepare, read_picture
 from castream_jax.models.inputs import USUAL_SIZE, Preprocessing
 from castream_jax.models.network import Network

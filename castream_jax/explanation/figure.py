@@ -9,10 +9,10 @@ import numpy as np
 from castream_jax.drawing.grid import HeatMaps, lay_grid
 from castream_jax.drawing.sheet import DPI, PRINT_DPI, Sheet
 from castream_jax.errors import InputError
+from castream_jax.explanation.explainer import LISTED, Explained
 from castream_jax.explanation.gallery import render_gallery
-from castream_jax.explanation.maps import LISTED, Explained
-from castream_jax.names import NOT_A_NUMBER, name_class, name_pooling
-from castream_jax.replacement import replacing
+from castream_jax.storage.replacement import replacing
+from castream_jax.wording import NOT_A_NUMBER, name_class, name_pooling
 
 NOTHING = 0.0005
 """A probability that rounds to 0.0 %."""

@@ -15,9 +15,9 @@ from PIL import Image
 from castream_jax.drawing.grid import NARROWEST, WIDEST
 from castream_jax.drawing.overlay import COLOURS, HEAT, LIFT
 from castream_jax.drawing.page import load_template, to_base64, to_jpeg
-from castream_jax.explanation.maps import LISTED, Explained, rank
-from castream_jax.names import NOT_A_NUMBER, is_of_class, name_attribution, name_pooling, order_pairs
+from castream_jax.explanation.explainer import LISTED, Explained, rank
 from castream_jax.version import VERSION
+from castream_jax.wording import NOT_A_NUMBER, is_of_class, name_attribution, name_pooling, order_pairs
 
 GENERATOR = "castream_jax explain"
 """By which a page of ours is known."""

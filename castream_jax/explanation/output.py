@@ -14,16 +14,16 @@ from tqdm import tqdm
 
 from castream_jax.config import Experiment
 from castream_jax.data.class_names import check_class_names
-from castream_jax.data.decoding import Decoding, PictureCounts
+from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.errors import InputError, RunError
+from castream_jax.experiment.loading import load_trained
+from castream_jax.experiment.preprocessing import network_resize
 from castream_jax.explanation.classes import find_class_names, naming, parse_classes
+from castream_jax.explanation.explainer import BAR, Explained, Explainer
 from castream_jax.explanation.figure import Explanation, describe_view
 from castream_jax.explanation.gallery import GENERATOR, render_gallery
-from castream_jax.explanation.maps import BAR, Explained, Explainer
 from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, prepare, read_picture
-from castream_jax.replacement import replacing
-from castream_jax.training.network import load_trained
-from castream_jax.training.preprocessing import network_resize
+from castream_jax.storage.replacement import replacing
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from castream_jax.data.decoding import MAX_BYTES, Decoding, Picture, decode
-from castream_jax.data.formats import NAMES
 from castream_jax.data.listing import PassedOver, list_pictures, walk
-from castream_jax.data.preprocess import Resize
+from castream_jax.data.pictures.decoding import MAX_BYTES, Decoding, Picture, decode
+from castream_jax.data.pictures.picture_formats import NAMES
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError, escape
-from castream_jax.regular_files import read_regular
+from castream_jax.storage.regular_files import read_regular
 
 ANY_FOLDERS = 10
 """Places of `**` in a pattern."""

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from castream_jax.compute.masking import mask_images
 from castream_jax.compute.questions import Conversation, Question
-from castream_jax.masking import mask_images
 from castream_jax.metrics.metric import Case
 
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from castream_jax.metrics.counting import as_numbers, unless_empty
 from castream_jax.metrics.metric import PLACE, Case, Metric
-from castream_jax.metrics.truth import as_numbers, unless_empty
 
 
 def pointing_game(maps: Float[Array, "J H W"], truth: Bool[Array, "J H W"]) -> Float[Array, "J"]:

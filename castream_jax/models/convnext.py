@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.models import layers
-from castream_jax.models.convolution import depthwise_convolve, per_channel
+from castream_jax.models.kernels.convolution import depthwise_convolve, per_channel
 
 
 @dataclass(frozen=True)

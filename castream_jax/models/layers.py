@@ -14,7 +14,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
 from castream_jax.cpu import count_cores
-from castream_jax.models.convolution import PRECISION, convolve, per_channel
+from castream_jax.models.kernels.convolution import PRECISION, convolve, per_channel
 
 BATCH_NORM_EPSILON = 1e-5  # torchvision's
 BATCH_NORM_MOMENTUM = 0.9

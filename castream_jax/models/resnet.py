@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.models import layers
-from castream_jax.models.convolution import max_pool
+from castream_jax.models.kernels.convolution import max_pool
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError
 from castream_jax.models import layers
-from castream_jax.models.convolution import PRECISION
+from castream_jax.models.kernels.convolution import PRECISION
 
 
 def cross_attention_pool(

@@ -2,13 +2,13 @@
 
 from jax.sharding import Mesh
 
+from castream_jax.compute.sharding import check_batch_size
 from castream_jax.config import Experiment, StageConfig
 from castream_jax.data.source import Source, open_split
 from castream_jax.errors import InputError
+from castream_jax.experiment.loading import BACKBONE, STREAM
 from castream_jax.importing import is_address
 from castream_jax.models.answers import check_probabilities
-from castream_jax.sharding import check_batch_size
-from castream_jax.training.network import BACKBONE, STREAM
 
 
 def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:

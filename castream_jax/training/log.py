@@ -11,7 +11,7 @@ import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from castream_jax.replacement import replacing
+from castream_jax.storage.replacement import replacing
 
 log = logging.getLogger(__name__)
 

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import jax
 
+from castream_jax.compute.sharding import create_mesh
 from castream_jax.config import Experiment
+from castream_jax.data.bad_records import sample_pictures
 from castream_jax.data.class_names import check_class_names
-from castream_jax.data.records import sample_pictures
 from castream_jax.data.source import open_split
-from castream_jax.locking import alone_in
+from castream_jax.experiment.loading import BACKBONE, STREAM, build_network
+from castream_jax.experiment.own_network import require_classifier
+from castream_jax.experiment.preprocessing import settled
 from castream_jax.models.classifier import Classifier
-from castream_jax.sharding import create_mesh
+from castream_jax.storage.locking import alone_in
 from castream_jax.training.checks import check_trainable
-from castream_jax.training.network import BACKBONE, STREAM, build_network
-from castream_jax.training.own_network import require_classifier
-from castream_jax.training.preprocessing import settled
 from castream_jax.training.stage import Stage
 from castream_jax.training.stopping import StopRequest
 

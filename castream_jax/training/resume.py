@@ -8,8 +8,8 @@ from typing import Any
 from castream_jax.config import Experiment, from_dict
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
+from castream_jax.experiment.loading import BACKBONE, STREAM
 from castream_jax.models.inputs import IMAGENET
-from castream_jax.training.network import BACKBONE, STREAM
 from castream_jax.version import collect_versions
 
 log = logging.getLogger(__name__)

@@ -10,27 +10,27 @@ import jax
 from flax import nnx
 from jax.sharding import Mesh
 
-from castream_jax.checkpoints import Checkpoints
+from castream_jax.compute.sharding import add_over_processes, first_process, replicate
 from castream_jax.config import Experiment, StageConfig
+from castream_jax.data.bad_records import BadRecords
 from castream_jax.data.pipeline import training_batches
-from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_split
 from castream_jax.errors import RunError, Stopped
+from castream_jax.experiment.loading import BACKBONE, STREAM, checkpoint_directory
+from castream_jax.experiment.preprocessing import network_resize
+from castream_jax.experiment.split_accuracy import SplitAccuracy
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.description import describe_network
-from castream_jax.sharding import add_over_processes, first_process, replicate
+from castream_jax.storage.array_trees import digest
+from castream_jax.storage.checkpoints import Checkpoints
 from castream_jax.training import summary
-from castream_jax.training.accuracy import SplitAccuracy
 from castream_jax.training.feed import AHEAD, Feed
 from castream_jax.training.log import NotFinite, TrainingLog
-from castream_jax.training.network import BACKBONE, STREAM, checkpoint_directory
 from castream_jax.training.optimizer import create_optimizer
-from castream_jax.training.preprocessing import network_resize
 from castream_jax.training.resume import check_same_run, describe_run
 from castream_jax.training.state import as_trees, create_state, from_trees, model_state, split_state
 from castream_jax.training.step import create_train_step
 from castream_jax.training.stopping import StopRequest
-from castream_jax.trees import digest
 
 log = logging.getLogger(__name__)
 

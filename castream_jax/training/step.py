@@ -10,10 +10,10 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Shaped
 
+from castream_jax.compute.sharding import batched, replicated, split_images
 from castream_jax.config import StageConfig
 from castream_jax.models.classifier import Classifier, Features
 from castream_jax.models.scores import name_score
-from castream_jax.sharding import batched, replicated, split_images
 from castream_jax.training.mixing import mix_pairs
 from castream_jax.training.state import TrainState, update_average
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from castream_jax.replacement import replacing
+from castream_jax.storage.replacement import replacing
 
 NAME = "summary.json"
 

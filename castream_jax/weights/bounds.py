@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from castream_jax.errors import InputError
-from castream_jax.regular_files import check_status
+from castream_jax.storage.regular_files import check_status
 
 LARGEST = 2**33
 """In bytes. The largest network here has 0.8 GB of weights; with Adam's state and a moving average, four times that."""

@@ -94,7 +94,7 @@ def read_weights(source: str, average: bool = False) -> StateDict:
     if not is_folder:
         return read_file(path, average)
     if (inside := find_in_folder(path)) is None or (path / "checkpoints").is_dir():
-        from castream_jax.checkpoints import read_model  # here, as Orbax takes a second to import
+        from castream_jax.storage.checkpoints import read_model  # here, as Orbax takes a second to import
 
         arrays, metadata = read_model(path)
         return StateDict(arrays, metadata=metadata)

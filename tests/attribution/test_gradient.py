@@ -10,7 +10,7 @@ import pytest
 from castream_jax.attribution.grad_cam import GRAD_CAM
 from castream_jax.attribution.grad_cam_pp import GRAD_CAM_PP
 from castream_jax.attribution.gradient import gradient
-from castream_jax.binding.networks import head_from
+from castream_jax.binding.shared_trunk import head_from
 from tests import goldens
 from tests.asking import explain, weighted_map
 from tests.goldens import assert_close

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from castream_jax.attribution.null_maps import NULL_MAPS, SEED, constant_map, fake_map, gaussian_map, random_maps
-from castream_jax.masking import mask_images, upsample
+from castream_jax.compute.masking import mask_images, upsample
 from castream_jax.metrics.average_drop import average_drop
 from castream_jax.metrics.average_gain import average_gain
 from tests.asking import set_scene

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from castream_jax.attribution.certificate import certify
-from castream_jax.binding.networks import joint_columns, joint_scores
+from castream_jax.binding.shared_trunk import joint_columns, joint_scores
 from tests import goldens
 from tests.asking import Weighed, weigh, weighted_map
 from tests.goldens import assert_close

@@ -10,7 +10,7 @@ from flax import nnx
 
 from castream_jax import InputError
 from castream_jax.attribution.certificate import certify
-from castream_jax.binding.networks import joint_columns, joint_scores
+from castream_jax.binding.shared_trunk import joint_columns, joint_scores
 from tests.asking import Weighed, weigh
 from tests.attribution.test_score_cam import IMAGES, LABELS, B, score_fn
 from tests.goldens import assert_close

@@ -11,9 +11,9 @@ from castream_jax.attribution import METHODS
 from castream_jax.attribution.grad_cam import GRAD_CAM
 from castream_jax.attribution.gradient import gradient
 from castream_jax.binding.maps import explained_keys, has_map
-from castream_jax.binding.networks import head_from, joint_columns, joint_scores
 from castream_jax.binding.program import Plan, Views, run
-from castream_jax.masking import min_max
+from castream_jax.binding.shared_trunk import head_from, joint_columns, joint_scores
+from castream_jax.compute.masking import min_max
 from tests.asking import explain
 from tests.goldens import assert_close
 from tests.networks import IMAGES, forward, small_convnext, small_resnet

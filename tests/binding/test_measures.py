@@ -12,8 +12,8 @@ import scipy.ndimage
 from flax import nnx
 
 from castream_jax import PROTOCOLS, InputError, Normalisation
-from castream_jax.binding.networks import joint_scores
-from castream_jax.masking import upsample
+from castream_jax.binding.shared_trunk import joint_scores
+from castream_jax.compute.masking import upsample
 from castream_jax.metrics.protocol import Protocol
 from tests import goldens
 from tests.asking import measure as measure_maps

@@ -54,7 +54,7 @@ def test_an_unknown_command(word, said, capsys):
     assert len(message.splitlines()) == 1
 
 
-@pytest.mark.parametrize("module", ["castream_jax", "castream_jax.data.prepare", "castream_jax.evaluation.compare"])
+@pytest.mark.parametrize("module", ["castream_jax", "castream_jax.data.prepare", "castream_jax.report.comparison"])
 def test_modules_that_are_commands(module):
     ended = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True)
     assert "castream" in ended.stdout

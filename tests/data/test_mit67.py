@@ -10,7 +10,7 @@ from PIL import Image
 
 from castream_jax.cli.prepare import main
 from castream_jax.data.builders import mit67
-from castream_jax.data.decoding import decode
+from castream_jax.data.pictures.decoding import decode
 from castream_jax.data.source import open_source
 from tests.data.conftest import encode_picture
 

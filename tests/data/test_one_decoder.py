@@ -11,15 +11,15 @@ from PIL import Image
 
 from castream_jax import explain
 from castream_jax.config import DataConfig
-from castream_jax.data.decoding import Decoding, PictureCounts
+from castream_jax.data.bad_records import read_picture as read_record
+from castream_jax.data.bad_records import sample_pictures
+from castream_jax.data.pictures.decoding import Decoding, PictureCounts
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import count_pictures, evaluation_batches, training_batches
-from castream_jax.data.preprocess import Resize
-from castream_jax.data.records import read_picture as read_record
-from castream_jax.data.records import sample_pictures
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import InputError
-from castream_jax.explanation.figures import Scope, find_subjects
 from castream_jax.explanation.pictures import prepare, read_picture
+from castream_jax.explanation.print_figures import Scope, find_subjects
 from castream_jax.models.inputs import Preprocessing
 from tests.networks import small_resnet
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from castream_jax.config import DataConfig
+from castream_jax.data.bad_records import BadRecords
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches, load_augmented, training_batches
-from castream_jax.data.preprocess import Resize
-from castream_jax.data.records import BadRecords
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import InputError
-from castream_jax.trees import digest
+from castream_jax.storage.array_trees import digest
 
 DATA = DataConfig(name="castream_demo", image_size=32, crop_scale=0.5)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from castream_jax.data.preprocess import Resize
+from castream_jax.data.pictures.preprocess import Resize
 
 SIDES = (2, 7, 31, 36, 37, 64, 101, 224, 375, 500)
 ASPECTS = (1.0, 4 / 3, 0.618, 7.3)

@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from castream_jax.attribution import METHODS
 from castream_jax.drawing.grid import HeatMaps
-from castream_jax.evaluation.report.content import build_report
-from castream_jax.evaluation.report.selection import Selection, choose_images
 from castream_jax.evaluation.rows import rows_schema
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.protocol import PROTOCOLS
-from castream_jax.names import is_null
+from castream_jax.report.content import build_report
+from castream_jax.report.selection import Selection, choose_images
+from castream_jax.wording import is_null
 
 ROWS = rows_schema(tuple(METRICS.values()), tuple(METHODS.values()))
 PAIRS = tuple((method, pooling) for method in ("grad_cam", "grad_cam_pp", "score_cam") for pooling in ("gap", "ca"))

@@ -13,8 +13,8 @@ from castream_jax import PROTOCOLS, Classifier
 from castream_jax.attribution.null_maps import NULL_MAPS
 from castream_jax.binding.choices import choose_methods, choose_metrics
 from castream_jax.binding.program import Plan
+from castream_jax.compute.sharding import DATA, replicate
 from castream_jax.evaluation.batch import create_evaluate_batch
-from castream_jax.sharding import DATA, replicate
 from tests import goldens
 from tests.goldens import assert_close
 from tests.networks import small_resnet

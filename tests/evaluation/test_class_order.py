@@ -9,8 +9,8 @@ from safetensors.numpy import save_file
 import castream_jax as ca
 from castream_jax.config import DataConfig, EvaluationConfig, ModelConfig, StageConfig
 from castream_jax.data.source import open_source
-from castream_jax.evaluation.output import write_evaluation
 from castream_jax.evaluation.runner import evaluate
+from castream_jax.report.writing import write_evaluation
 from castream_jax.weights.convert import export_weights
 from tests.training.small import small_experiment
 

@@ -12,7 +12,7 @@ from castream_jax.config import Experiment
 from castream_jax.evaluation import estimate as module
 from castream_jax.evaluation.batch import predict_cost
 from castream_jax.evaluation.estimate import estimate
-from castream_jax.evaluation.plan import create_plan
+from castream_jax.experiment.plan import create_plan
 from tests.demo_data import SIZES
 from tests.training.small import small_experiment
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from castream_jax.data.decoding import AS_SEEN
+from castream_jax.data.pictures.decoding import AS_SEEN
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.evaluation.given_maps import check_given_maps, open_given_maps

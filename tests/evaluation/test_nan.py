@@ -13,10 +13,10 @@ from castream_jax import PROTOCOLS
 from castream_jax.attribution.null_maps import NULL_MAPS
 from castream_jax.binding.choices import choose_methods, choose_metrics
 from castream_jax.binding.program import Plan
+from castream_jax.compute.sharding import DATA, replicate
 from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
 from castream_jax.evaluation.rows import count_maps, summarise
-from castream_jax.sharding import DATA, replicate
-from castream_jax.training.accuracy import count_correct
+from castream_jax.experiment.split_accuracy import count_correct
 from tests.networks import small_resnet
 
 METRICS = (

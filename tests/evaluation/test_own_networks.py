@@ -9,13 +9,13 @@ import pytest
 
 import castream_jax as ca
 from castream_jax.config import EvaluationConfig, ModelConfig
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches
-from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import open_source
 from castream_jax.evaluation.estimate import estimate
-from castream_jax.evaluation.output import write_evaluation
 from castream_jax.evaluation.runner import evaluate
-from castream_jax.training.network import load_trained
+from castream_jax.experiment.loading import load_trained
+from castream_jax.report.writing import write_evaluation
 from tests.training.small import small_experiment
 
 pytestmark = pytest.mark.slow

@@ -14,19 +14,20 @@ from PIL import Image
 
 import castream_jax as ca
 from castream_jax.attribution.null_maps import NULL_MAPS
+from castream_jax.compute.masking import upsample
 from castream_jax.config import ModelConfig
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches
-from castream_jax.data.preprocess import Resize
 from castream_jax.data.source import open_source
 from castream_jax.errors import InputError
-from castream_jax.evaluation import accuracy, estimate, parts, runner
-from castream_jax.evaluation.output import write_evaluation
-from castream_jax.evaluation.report.notes import describe_all
+from castream_jax.evaluation import accuracy, estimate, runner
+from castream_jax.evaluation import resumable_parts as parts
 from castream_jax.evaluation.runner import evaluate
-from castream_jax.locking import alone_in
-from castream_jax.masking import upsample
+from castream_jax.experiment.loading import build_network, load_trained
+from castream_jax.report.notes import describe_all
+from castream_jax.report.writing import write_evaluation
+from castream_jax.storage.locking import alone_in
 from castream_jax.training.loop import train
-from castream_jax.training.network import build_network, load_trained
 from tests.training.small import small_experiment
 
 EXPLAINED = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]

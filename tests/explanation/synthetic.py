@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from castream_jax.explanation.maps import Explained
+from castream_jax.explanation.explainer import Explained
 
 PAIRS = (("grad_cam", "gap"), ("grad_cam", "ca"), ("score_cam", "gap"), ("score_cam", "ca"), ("attention", "ca"))
 CLASS_NAMES = ("cat", "black-and-white colobus of the old forest", "<b>dog</b> & $co$", "élan", "crane", "7")

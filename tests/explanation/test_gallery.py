@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from castream_jax.drawing.overlay import overlay
+from castream_jax.explanation.explainer import Explained
 from castream_jax.explanation.gallery import encode_picture, render_gallery
-from castream_jax.explanation.maps import Explained
 from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained, create_failed
 
 

@@ -9,13 +9,13 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig
 from castream_jax.errors import InputError, RunError
+from castream_jax.experiment.loading import STREAM, checkpoint_directory, load_trained
+from castream_jax.experiment.preprocessing import settle_preprocessing
 from castream_jax.explanation import output
 from castream_jax.explanation.output import Request, explain_pictures
-from castream_jax.training.network import STREAM, checkpoint_directory, load_trained
-from castream_jax.training.preprocessing import settle_preprocessing
+from castream_jax.storage.checkpoints import Checkpoints
 from tests.networks import small_resnet
 
 EXPERIMENT = Experiment(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from castream_jax.data.decoding import AS_SEEN
-from castream_jax.data.preprocess import Resize
+from castream_jax.data.pictures.decoding import AS_SEEN
+from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError
 from castream_jax.explanation.pictures import (
     find_pictures,

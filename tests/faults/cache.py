@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
-from castream_jax.compilation import Record, keep_compiled_programs
+from castream_jax.storage.compiled_programs import Record, keep_compiled_programs
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 HIT = "/jax/compilation_cache/cache_hits"

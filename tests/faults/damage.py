@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from castream_jax.checkpoints import Checkpoints
 from castream_jax.errors import InputError, RunError
-from castream_jax.trees import digest
+from castream_jax.storage.array_trees import digest
+from castream_jax.storage.checkpoints import Checkpoints
 
 Trees = dict[str, Any]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from castream_jax.checkpoints import Checkpoints
+from castream_jax.storage.checkpoints import Checkpoints
 from tests.faults.damage import try_all
 
 

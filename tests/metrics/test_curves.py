@@ -9,8 +9,8 @@ import pytest
 import scipy.ndimage
 
 from castream_jax import Normalisation
+from castream_jax.compute.masking import upsample
 from castream_jax.compute.questions import Panel, converse
-from castream_jax.masking import upsample
 from castream_jax.metrics.curves import End, area, change_pixels
 from castream_jax.metrics.insertion import blur
 from castream_jax.metrics.metric import Case

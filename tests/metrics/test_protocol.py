@@ -12,8 +12,8 @@ from castream_jax import PROTOCOLS, InputError
 from castream_jax.cli.command import parse_flags
 from castream_jax.config import EvaluationConfig, Experiment, OwnProtocol
 from castream_jax.evaluation.runner import evaluation_directory
+from castream_jax.experiment.preprocessing import chosen_protocol
 from castream_jax.metrics.protocol import Protocol, choose_protocol, get_protocol
-from castream_jax.training.preprocessing import chosen_protocol
 from tests import goldens
 from tests.goldens import assert_close
 

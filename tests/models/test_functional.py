@@ -9,10 +9,10 @@ import pytest
 from flax import nnx
 from jax import lax
 
+from castream_jax.compute.sharding import create_local_mesh, replicate, split_images
 from castream_jax.errors import InputError
 from castream_jax.models.functional import FunctionalNetwork, network
 from castream_jax.models.network import Network
-from castream_jax.sharding import create_local_mesh, replicate, split_images
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(8, 16, 16, 3)), jnp.float32)

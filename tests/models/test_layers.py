@@ -9,7 +9,8 @@ import scipy.special
 from flax import nnx
 from jax import lax
 
-from castream_jax.models import convolution, layers
+from castream_jax.models import layers
+from castream_jax.models.kernels import convolution
 from tests.goldens import assert_close
 from tests.models.plain import convolve_plainly, draw
 

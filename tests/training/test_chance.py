@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castream_jax.training.accuracy import describe_chance, is_near_chance
+from castream_jax.experiment.split_accuracy import describe_chance, is_near_chance
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 import pytest
 
+from castream_jax.compute.sharding import create_mesh
 from castream_jax.config import ModelConfig
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
-from castream_jax.sharding import create_mesh
 from castream_jax.training.checks import check_trainable
 from tests.training.small import small_experiment
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from castream_jax.sharding import create_mesh
+from castream_jax.compute.sharding import create_mesh
 from castream_jax.training.feed import Feed
 
 

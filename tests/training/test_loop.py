@@ -14,16 +14,16 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from castream_jax.checkpoints import Checkpoints
 from castream_jax.config import ModelConfig, StageConfig
 from castream_jax.errors import InputError, RunError, Stopped
+from castream_jax.experiment.loading import load_trained
 from castream_jax.models.classifier import create_model
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
+from castream_jax.storage.array_trees import digest
+from castream_jax.storage.checkpoints import Checkpoints
 from castream_jax.training import stage
 from castream_jax.training.loop import train
-from castream_jax.training.network import load_trained
 from castream_jax.training.state import split_state
-from castream_jax.trees import digest
 from castream_jax.weights.convert import export_weights
 from castream_jax.weights.files import load_weights
 from tests.training.small import small_experiment

@@ -15,11 +15,11 @@ from safetensors.numpy import save_file
 from castream_jax import export_weights, load_torch_weights, load_weights
 from castream_jax.config import Experiment, ModelConfig, StageConfig
 from castream_jax.errors import InputError
+from castream_jax.experiment.loading import build_network, load_trained
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.network import Network
+from castream_jax.storage.array_trees import digest
 from castream_jax.training.loop import train
-from castream_jax.training.network import build_network, load_trained
-from castream_jax.trees import digest
 from tests.training.small import small_experiment
 
 MODULE = """

@@ -12,13 +12,13 @@ import optax
 import pytest
 from flax import nnx
 
+from castream_jax.compute.sharding import create_mesh, replicate, replicated, shard_batch
 from castream_jax.config import StageConfig
 from castream_jax.models.classifier import create_model
-from castream_jax.sharding import create_mesh, replicate, replicated, shard_batch
+from castream_jax.storage.array_trees import digest
 from castream_jax.training.optimizer import create_optimizer, create_schedule
 from castream_jax.training.state import FILTERS, create_state, update_average
 from castream_jax.training.step import LOSSES, create_train_step
-from castream_jax.trees import digest
 
 STAGE = StageConfig(epochs=1, optimizer="sgd", learning_rate=0.1)
 

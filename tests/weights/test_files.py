@@ -17,9 +17,9 @@ import safetensors.numpy
 from flax import nnx
 
 from castream_jax import InputError, Normalisation, Preprocessing, create_model, export_weights, load_weights
-from castream_jax.checkpoints import Checkpoints
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.models.description import describe_network
+from castream_jax.storage.checkpoints import Checkpoints
 from castream_jax.weights import known
 from castream_jax.weights.formats import DESCRIPTION, read_file
 from castream_jax.weights.shards import HUB_FILES

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from castream_jax.data.decoding import attempt, load
+from castream_jax.data.pictures.decoding import attempt, load
 from castream_jax.errors import InputError
 
 HOMEPAGE = "http://web.mit.edu/torralba/www/indoor.html"

@@ -12,8 +12,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 from castream_jax.data.image_folder import ImageFolder, list_folders, open_folder
-from castream_jax.data.prepare.plan import Plan
-from castream_jax.data.prepare.shards import (
+from castream_jax.data.prepare.preparation import Plan
+from castream_jax.data.prepare.record_shards import (
     FILENAME_TEMPLATE,
     OVERHEAD,
     Shard,

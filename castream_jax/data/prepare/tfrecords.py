@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 import tensorflow_datasets as tfds
 
 from castream_jax.data.prepare.crc32c import masked_crc32c
-from castream_jax.data.prepare.plan import Plan
-from castream_jax.data.prepare.shards import (
+from castream_jax.data.prepare.preparation import Plan
+from castream_jax.data.prepare.record_shards import (
     FILENAME_TEMPLATE,
     OVERHEAD,
     Shard,

@@ -7,8 +7,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 from castream_jax.cli.prepare import main
-from castream_jax.data.prepare import generation, plan
-from castream_jax.locking import alone_in
+from castream_jax.data.prepare import generation
+from castream_jax.data.prepare import preparation as plan
+from castream_jax.storage.locking import alone_in
 
 
 def fails(capsys, *argv: str) -> str:

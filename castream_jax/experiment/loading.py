@@ -1,0 +1,134 @@
+"""The experiment's network: as training starts from it, and as training left it."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from castream_jax.config import Experiment
+from castream_jax.errors import InputError
+from castream_jax.experiment.own_network import create_own_network
+from castream_jax.experiment.preprocessing import settle_preprocessing
+from castream_jax.importing import is_address
+from castream_jax.models.classifier import Classifier, create_model
+from castream_jax.models.description import recall_network
+from castream_jax.models.network import Network
+from castream_jax.models.scores import Score
+from castream_jax.storage.checkpoints import Checkpoints
+from castream_jax.weights.files import load_weights
+
+BACKBONE, STREAM = "backbone", "stream"
+"""The stages of training."""
+
+
+def build_network(experiment: Experiment, num_classes: int) -> Network:
+    """Return the network before training: fresh from its seed, with pretrained weights where the config names any."""
+    model = load_start(experiment, num_classes)
+    settle_preprocessing(model, experiment)
+    return model
+
+
+def load_start(experiment: Experiment, num_classes: int) -> Network:
+    """Return the same, as its weights say how it was trained."""
+    model = _create(experiment, num_classes)
+    if not experiment.weights or not isinstance(model, Classifier):
+        return model
+    choices = experiment.replace_classifier, experiment.classes, experiment.weights_average
+    loaded = load_weights(model, experiment.weights, *choices, fresh_stream=True)
+    _check_score(loaded, model.score, experiment.weights)
+    return loaded
+
+
+def _create(experiment: Experiment, num_classes: int) -> Network:
+    """Return one of our architectures with fresh weights, or a network of the user's own."""
+    config = experiment.model
+    if is_address(config.name):
+        return create_own_network(experiment, num_classes)
+    return create_model(
+        config.name, config.pooling, num_classes, config.heads, experiment.seed, config.dtype, score=config.score
+    )
+
+
+def _check_score(model: Classifier, expected: Score, place: str | Path) -> None:
+    """Raise `InputError` if weights say that they were trained for another score than is asked for."""
+    if model.score != expected:
+        raise InputError(
+            f"config.model.score is {expected!r}, and the network of {place} was trained for {model.score!r}: set "
+            f"--config.model.score={model.score}."
+        )
+
+
+def checkpoint_directory(workdir: Path, stage: str) -> Path:
+    """Return where a stage's checkpoints are."""
+    return workdir / "checkpoints" / stage
+
+
+def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Network:
+    """Return the network that training left in `workdir`.
+
+    Networks that need no training are as they come: pretrained GAP networks, and those of the user's own that are no
+    `Classifier`.
+
+    Raises:
+      InputError: there is no checkpoint (the message says how to make one), or it is of another network.
+    """
+    stage = STREAM if experiment.model.pooling == "ca" else BACKBONE
+    directory = checkpoint_directory(workdir, stage)
+    if stage == BACKBONE and _comes_trained(experiment):
+        return build_network(experiment, num_classes)
+    model = _create(experiment, num_classes) if is_address(experiment.model.name) or directory.is_dir() else None
+    if model is not None and not isinstance(model, Classifier):
+        settle_preprocessing(model, experiment)
+        return model
+    if model is None or not directory.is_dir():
+        raise InputError(_advice(directory, experiment, workdir))
+    model = _restore(model, directory, experiment, workdir)
+    settle_preprocessing(model, experiment)
+    return model
+
+
+def _comes_trained(experiment: Experiment) -> bool:
+    """Return whether the GAP network has its weights before any training."""
+    return bool(experiment.weights) or (is_address(experiment.model.name) and not experiment.backbone.epochs)
+
+
+def _restore(fresh: Classifier, directory: Path, experiment: Experiment, workdir: Path) -> Classifier:
+    """Return the network of the newest checkpoint in a stage's directory."""
+    graphdef, state = nnx.split(fresh)
+    with Checkpoints(directory) as checkpoints:
+        restored = checkpoints.restore({"model": state})
+    if restored is None:
+        raise InputError(_advice(directory, experiment, workdir))
+    model: Classifier = nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
+    recall_network(model, restored[2])
+    _check_score(model, fresh.score, directory)
+    if decay := restored[2].get("config", {}).get(directory.name, {}).get("ema"):
+        model.notes += (f"the weights are a moving average over training ({directory.name}.ema={decay:g})",)
+    return model
+
+
+def read_class_names(experiment: Experiment, workdir: Path) -> tuple[str, ...]:
+    """Return the names of the classes that the network in `workdir` was trained on; empty if it does not say."""
+    directory = checkpoint_directory(workdir, STREAM if experiment.model.pooling == "ca" else BACKBONE)
+    if not directory.is_dir():
+        return ()
+    with Checkpoints(directory) as checkpoints:
+        return tuple(checkpoints.read_metadata().get("network", {}).get("class_names", ()))
+
+
+def count_classes(experiment: Experiment, workdir: Path) -> int | None:
+    """Return how many classes the network has that training left in `workdir`; None if there is no such network."""
+    directory = checkpoint_directory(workdir, STREAM if experiment.model.pooling == "ca" else BACKBONE)
+    if not directory.is_dir():
+        return None
+    with Checkpoints(directory) as checkpoints:
+        arrays = checkpoints.describe("model") or {}
+    return next((array.shape[-1] for path, array in arrays.items() if path.endswith("classifier.linear.bias")), None)
+
+
+def _advice(directory: Path, experiment: Experiment, workdir: Path) -> str:
+    return (
+        f"there is no checkpoint in {directory}. Train one first: "
+        f"python train.py --config configs/{experiment.name}.py --workdir {workdir}"
+    )

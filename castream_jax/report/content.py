@@ -1,0 +1,127 @@
+"""What a report holds: the means of the per-image rows, with everything needed to read them, ready for JSON."""
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from castream_jax.attribution import METHODS
+from castream_jax.evaluation.rows import (
+    collect_remarks,
+    count_images,
+    count_localised,
+    count_maps,
+    measured,
+    summarise,
+    to_facts,
+)
+from castream_jax.metrics.protocol import Protocol
+from castream_jax.report.intervals import bootstrap_table
+from castream_jax.report.notes import SAVINGS
+from castream_jax.report.statistics import LEVEL, RESAMPLES, SEED
+from castream_jax.version import collect_versions
+
+LIBRARIES = ("jax", "jaxlib", "flax", "numpy")
+
+
+def build_report(
+    rows: pa.Table,
+    *,
+    protocol: Protocol,
+    network: str,
+    dataset: str,
+    split: str,
+    accuracy: Mapping[str, float],
+    accuracy_num_images: int,
+    untrained_accuracy: Mapping[str, float],
+    settings: Mapping[str, str | int | float],
+    pictures: Mapping[str, Mapping[str, Any]] | None = None,
+    passes: Mapping[str, int],
+    seconds: float,
+    class_names: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> dict[str, Any]:
+    """Return the report of an evaluation, ready for JSON.
+
+    Args:
+      rows: per-image rows (`rows.rows_schema`).
+      protocol: the choices that the numbers depend on.
+      network: the network's name.
+      dataset: the dataset's name.
+      split: the part of the dataset.
+      accuracy: percent by pooling.
+      accuracy_num_images: images that the accuracies are of.
+      untrained_accuracy: percent by pooling before the stream was trained; empty for a GAP-only network.
+      settings: what else the numbers depend on, by name, such as the images' size.
+      pictures: how many were "oriented" and "transparent" of those "measured" and those of the "accuracy", and how they
+        were decoded ("decoding"); None: not known.
+      passes: images sent through the network: "made", those of the plain computation "without_sharing", and those that
+        each of `notes.SAVINGS` saved, every pass counted once.
+      seconds: time that the evaluation took.
+      class_names: by label.
+      warnings: what makes the numbers doubtful, in sentences.
+      resamples, seed: of the bootstrap.
+
+    Raises:
+      ValueError: rows of different attributions or poolings cover different images, or the passes made and saved
+        are not those of the plain computation.
+    """
+    _check_passes(passes)
+    explained = dict.fromkeys(rows["attribution"].to_pylist())
+    report: dict[str, Any] = {
+        "protocol": {"name": protocol.name, "hash": protocol.hash},
+        "network": network,
+        "dataset": dataset,
+        "split": split,
+        "num_images": count_images(rows),
+        "accuracy": _finite(accuracy),
+        "accuracy_num_images": accuracy_num_images,
+    }
+    if warnings:
+        report["warnings"] = list(warnings)
+    if untrained_accuracy:
+        report["untrained_accuracy"] = _finite(untrained_accuracy)
+    report |= {
+        "rows": summarise(rows),
+        "bootstrap": {"level": LEVEL, "resamples": resamples, "seed": seed},
+        **bootstrap_table(rows, resamples, seed),
+        "flat_maps": count_maps(rows, "flat"),
+        "nan_maps": count_maps(rows, "nan"),
+        "all_negative_maps": count_maps(rows, "all_negative"),
+    }
+    if pictures:
+        report["pictures"] = dict(pictures)
+    if localised := count_localised(rows):
+        report["localised_images"] = localised
+    if remarks := collect_remarks(rows):
+        report["remarks"] = remarks
+    report |= {
+        "metrics": [to_facts(metric) | {"hash": metric.hash(protocol)} for metric in measured(rows)],
+        "methods": [to_facts(METHODS[key]) | {"hash": METHODS[key].hash} for key in explained if key in METHODS],
+        "passes": dict(passes),
+        "protocol_choices": asdict(protocol),
+        "settings": dict(settings),
+        "versions": collect_versions(LIBRARIES) | {"python": platform.python_version()},
+        "seconds": seconds,
+        "class_names": list(class_names),
+    }
+    return report
+
+
+def _check_passes(passes: Mapping[str, int]) -> None:
+    """Raise `ValueError` unless passes made and saved add up to those of the plain computation."""
+    expected = {"made", "without_sharing", *SAVINGS}
+    if not {"made", "without_sharing"} <= passes.keys() <= expected:
+        raise ValueError(f"passes have the keys {sorted(passes)}: expected made, without_sharing, and of {[*SAVINGS]}.")
+    accounted = sum(number for name, number in passes.items() if name != "without_sharing")
+    if accounted != passes["without_sharing"]:
+        raise ValueError(f"passes made and saved are {accounted}, without sharing {passes['without_sharing']}.")
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: float(value) if math.isfinite(value) else None for name, value in values.items()}

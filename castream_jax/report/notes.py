@@ -1,0 +1,124 @@
+"""What a report says in words beside its tables: source, accuracies, odd maps, intervals, forward passes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from castream_jax.data.pictures.decoding import Decoding, PictureCounts
+from castream_jax.errors import escape
+from castream_jax.report.tables import format_percent
+from castream_jax.wording import name_attribution, name_pooling
+
+SAVINGS = {
+    "shared_trunk": "poolings share one trunk",
+    "dead_channels": "flat channels need no pass of their own",
+    "pruning": "channels too small to matter are left out",
+    "shared_ends": "maps and metrics share what they ask",
+}
+"""Why passes are not made; one that several reasons would save belongs to the first."""
+
+
+def describe_source(report: Mapping[str, Any]) -> str:
+    """Return what the numbers are of: network, data, number of images, protocol and hash."""
+    protocol = report["protocol"]
+    images = "image" if report["num_images"] == 1 else "images"
+    return escape(
+        f"{report['network']} on {report['dataset']} ({report['split']}), {report['num_images']:,} {images}, "
+        f"protocol {protocol['name']} (hash {protocol['hash']})"
+    )
+
+
+def describe_all(report: Mapping[str, Any]) -> list[str]:
+    """Return every sentence below the tables of Markdown and text; those that do not apply are left out."""
+    accuracies = "; ".join(f"{name} {value}" for name, value in describe_accuracies(report))
+    number = report["accuracy_num_images"]
+    return [f"Accuracy (%, {number:,} images): {accuracies}.", *describe_numbers(report), describe_passes(report)]
+
+
+def describe_numbers(report: Mapping[str, Any]) -> list[str]:
+    """Return the sentences on how far the numbers of the tables can be trusted."""
+    sentences = [
+        describe_bootstrap(report),
+        describe_maps("Flat maps (constant, counted as zeros)", report["flat_maps"]),
+        describe_maps("Maps with a NaN or infinity (counted as zeros)", report["nan_maps"]),
+        describe_maps("Maps without a positive value before ReLU (flat, therefore)", report["all_negative_maps"]),
+    ]
+    described = (describe_pictures, describe_localised, describe_remarks, describe_classes)
+    return sentences + [sentence for describe in described for sentence in describe(report)]
+
+
+def describe_accuracies(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, percent) of each accuracy, the dash where there is none."""
+    accuracies = [(name_pooling(pooling), value) for pooling, value in report["accuracy"].items()]
+    untrained = report.get("untrained_accuracy", {})
+    accuracies += [(f"{name_pooling(pooling)}, stream untrained", value) for pooling, value in untrained.items()]
+    return [(name, format_percent(value)) for name, value in accuracies]
+
+
+def describe_bootstrap(report: Mapping[str, Any]) -> str:
+    """Return how the intervals came about, and what they do not tell."""
+    bootstrap = report["bootstrap"]
+    return (
+        f"Intervals: {100 * bootstrap['level']:g} % percentile bootstrap over images, {bootstrap['resamples']:,} "
+        f"resamples, seed {bootstrap['seed']}; of few images they are somewhat too narrow. "
+        "Each stands alone: of 20 differences that are truly 0, one excludes 0 by chance, on average."
+    )
+
+
+def describe_maps(what: str, counts: Mapping[str, int]) -> str:
+    """Return a sentence on how many maps of each attribution and pooling were odd."""
+    found = []
+    for pair, count in counts.items():
+        attribution, pooling = pair.split("/")
+        if count:
+            found.append(f"{name_attribution(attribution)} {name_pooling(pooling)} {count:,}")
+    return f"{what}: {', '.join(found) or 'none'}."
+
+
+def describe_pictures(report: Mapping[str, Any]) -> list[str]:
+    """Return how many images were oriented or transparent, and what was done; of the accuracies where it differs."""
+    pictures = report.get("pictures")
+    if not pictures:
+        return []
+    decoding = Decoding(**pictures["decoding"])
+    measured, accuracy = (PictureCounts(**pictures[name]) for name in ("measured", "accuracy"))
+    told = {"Pictures": measured} | ({"Pictures of the accuracies": accuracy} if accuracy != measured else {})
+    return [f"{what}: {said}." for what, counts in told.items() if (said := counts.describe(decoding))]
+
+
+def describe_localised(report: Mapping[str, Any]) -> list[str]:
+    """Return how many images the metrics of where the object is are of."""
+    counts = report.get("localised_images", {})
+    if not counts:
+        return []
+    if len(set(counts.values())) == 1:
+        return [f"Images with a mask or box: {next(iter(counts.values())):,}."]
+    return [f"Images with a mask or box: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
+
+
+def describe_classes(report: Mapping[str, Any]) -> list[str]:
+    """Return which classes the labels are, the first and the last by name."""
+    names = report.get("class_names", [])
+    told = [f"{label} is {name}" for label, name in enumerate(names)]
+    if len(told) > 6:
+        told[3:-1] = ["…"]
+    return [f"Classes by label: {', '.join(told)}; {len(names):,} in all."] if told else []
+
+
+def describe_remarks(report: Mapping[str, Any]) -> list[str]:
+    """Return what methods say of all their maps."""
+    return [
+        f"{name_attribution(attribution)} {name_pooling(pooling)}: {said}"
+        for attribution, poolings in report.get("remarks", {}).items()
+        for pooling, said in poolings.items()
+    ]
+
+
+def describe_passes(report: Mapping[str, Any]) -> str:
+    """Return how many images went through the network, and what spared the others."""
+    passes = report["passes"]
+    plain = passes["without_sharing"]
+    saved = [
+        f"{why} {100 * passes[name] / plain if plain else 0:.1f} %" for name, why in SAVINGS.items() if name in passes
+    ]
+    made = f"Forward passes: {passes['made']:,} of the {plain:,} of the plain computation"
+    return f"{made}. Saved: {'; '.join(saved)}." if saved else f"{made}."

@@ -1,0 +1,81 @@
+"""The report as text: JSON and Markdown in files, and plain text for a terminal."""
+
+import json
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from castream_jax.report.notes import describe_all, describe_source
+from castream_jax.report.tables import Section, tabulate
+from castream_jax.storage.replacement import replacing
+
+WIDTH = 120
+"""Columns of a terminal."""
+
+
+def write_report(report: Mapping[str, Any], directory: str | Path) -> None:
+    """Write `report.json` and `report.md`; each appears all at once."""
+    files = {
+        "report.json": json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.md": render_markdown(report),
+    }
+    for name, text in files.items():
+        with replacing(Path(directory) / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def render_markdown(report: Mapping[str, Any]) -> str:
+    """Return the report in Markdown: the paper's table with intervals, what stands out in bold."""
+    lines = [f"{describe_source(report)}."]
+    for warning in report.get("warnings", []):
+        lines += ["", f"**Warning:** {warning}"]
+    for table in tabulate(report):
+        lines += ["", f"### {table.title}"]
+        headings = ["attribution", "pooling", *(metric.heading for metric in table.metrics)]
+        for section in table.sections:
+            lines += ["", section.title + (f" Bold: {section.meaning}." if section.meaning else ""), ""]
+            lines += [f"| {' | '.join(headings)} |", f"|---|---|{'--:|' * len(table.metrics)}"]
+            for attribution, pooling, cells in section.lines:
+                texts = [f"**{cell.text}**" if cell.is_marked else cell.text for cell in cells]
+                numbers = [f"{text} {cell.interval}".strip() for text, cell in zip(texts, cells)]
+                lines.append(f"| {' | '.join([attribution, pooling, *numbers])} |")
+    for note in describe_all(report):
+        lines += ["", note]
+    return "\n".join(lines) + "\n"
+
+
+def render_terminal(report: Mapping[str, Any]) -> str:
+    """Return the report as aligned plain text: below each number its interval, a star at what stands out."""
+    warnings = (textwrap.wrap(f"Warning: {text}", WIDTH) for text in report.get("warnings", []))
+    texts = [f"{describe_source(report)}.", *(line for warning in warnings for line in warning)]
+    texts.append("In percent; below each mean its 95 % interval.")
+    for table in tabulate(report):
+        heading = ["attribution", "pooling", *(f"{metric.heading} " for metric in table.metrics)]
+        sections = {s.title + (f" *: {s.meaning}." if s.meaning else ""): _lay_out(s) for s in table.sections}
+        lines = [heading, *(line for section in sections.values() for line in section)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        texts += ["", _align(heading, widths)]
+        for title, section in sections.items():
+            texts += [rule, title, "", *(_align(line, widths) for line in section)]
+        texts.append(rule)
+    notes = (textwrap.wrap(note, WIDTH, subsequent_indent="  ") for note in describe_all(report))
+    return "\n".join([*texts, *(line for note in notes for line in note)])
+
+
+def _lay_out(section: Section) -> list[list[str]]:
+    """Return the lines of plain text of a section, cell by cell: a line of numbers, and one of intervals if any."""
+    lines = []
+    for attribution, pooling, cells in section.lines:
+        lines.append([attribution, pooling, *(cell.text + ("*" if cell.is_marked else " ") for cell in cells)])
+        if any(cell.interval for cell in cells):
+            lines.append(["", "", *(cell.interval for cell in cells)])
+    return lines
+
+
+def _align(line: list[str], widths: list[int]) -> str:
+    """Return a line of plain text: names to the left, numbers to the right."""
+    names = [text.ljust(width) for text, width in zip(line[:2], widths[:2])]
+    numbers = [text.rjust(width) for text, width in zip(line[2:], widths[2:])]
+    return "  ".join(names + numbers).rstrip()

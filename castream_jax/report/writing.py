@@ -1,0 +1,69 @@
+"""Everything an evaluation leaves on disk, under `<workdir>/evaluation/<protocol>/`."""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from castream_jax.config import Experiment
+from castream_jax.drawing.grid import draw_grid
+from castream_jax.evaluation.rows import write_rows
+from castream_jax.evaluation.runner import Evaluation, evaluation_directory
+from castream_jax.report.content import build_report
+from castream_jax.report.curves_png import draw_curves
+from castream_jax.report.html import render_html
+from castream_jax.report.text import write_report
+from castream_jax.storage.locking import alone_in
+from castream_jax.storage.replacement import replacing
+
+
+def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Path) -> tuple[dict[str, Any], Path]:
+    """Write rows, figures and the report in all its forms, and return the report and the directory.
+
+    Files: `rows.parquet`, `figures/grid.png`, `figures/curves.png`, `report.json`, `report.md`, `report.html`.
+    """
+    directory = evaluation_directory(workdir, evaluation.protocol)
+    report = build_report(
+        evaluation.rows,
+        protocol=evaluation.protocol,
+        network=experiment.model.name,
+        dataset=experiment.data.name,
+        split=experiment.evaluation.split,
+        accuracy=to_percent(evaluation.accuracy.trained),
+        accuracy_num_images=evaluation.accuracy.images,
+        untrained_accuracy=to_percent(evaluation.accuracy.untrained),
+        settings=evaluation.settings,
+        pictures=describe_pictures(evaluation, experiment),
+        seconds=evaluation.seconds,
+        passes=evaluation.cost.report(),
+        class_names=evaluation.selection.class_names,
+        warnings=evaluation.warnings,
+    )
+    figures = []
+    selection, count = evaluation.selection, experiment.evaluation.num_figures
+    with alone_in(directory, "evaluating", wait=True):
+        write_rows(evaluation.rows, directory / "rows.parquet")
+        if first := [i for i, place in enumerate(selection.places) if place < count]:
+            draw_grid(selection.heat_maps, directory / "figures" / "grid.png", first)
+            figures.append(("Raw attention and each attribution, for GAP and CA.", directory / "figures" / "grid.png"))
+        draw_curves(evaluation.rows, directory / "figures" / "curves.png")
+        write_report(report, directory)
+        with replacing(directory / "report.html") as path:
+            path.write_text(render_html(report, evaluation.rows, figures, selection), encoding="utf-8")
+        shutil.rmtree(evaluation.parts, ignore_errors=True)
+    return report, directory
+
+
+def describe_pictures(evaluation: Evaluation, experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """Return for the report what was met in the pictures of the rows and of the accuracies, and what was done."""
+    data = experiment.data
+    return {
+        "measured": asdict(evaluation.pictures),
+        "accuracy": asdict(evaluation.accuracy.pictures),
+        "decoding": {"orientation": data.orientation, "transparency": data.transparency},
+    }
+
+
+def to_percent(fractions: dict[str, float]) -> dict[str, float]:
+    """Return fractions in percent."""
+    return {name: 100 * value for name, value in fractions.items()}
