@@ -2,14 +2,11 @@
 
 import functools
 import math
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from castream_jax.compute.sharding import first_process
-from castream_jax.config import Experiment
 from castream_jax.errors import InputError
 from castream_jax.models.network import Network
 
@@ -53,14 +50,3 @@ def _largest_map(
     images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     taps = jax.eval_shape(features, jax.tree.unflatten(structure, shapes), images)
     return max(tap.size * tap.dtype.itemsize for tap in taps.values())
-
-
-def settle_chunk(experiment: Experiment, model: Network) -> Experiment:
-    """Return the experiment with `evaluation.chunk` chosen, if it is 0: rows depend on it by their rounding.
-
-    All processes take the first one's choice: the parts of one evaluation are of one chunk.
-    """
-    if experiment.evaluation.chunk:
-        return experiment
-    chunk = first_process(choose_chunk(model, (experiment.data.image_size, experiment.data.image_size)))
-    return replace(experiment, evaluation=replace(experiment.evaluation, chunk=chunk))

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from castream_jax.cli.command import run
+from castream_jax.compute.sharding import wait_for_all
 from castream_jax.config import Experiment
 from castream_jax.cpu import use_cores_as_devices
 from castream_jax.evaluation.estimate import estimate
 from castream_jax.evaluation.runner import evaluate
+from castream_jax.report.selection import most_images
 from castream_jax.report.text import render_terminal
 from castream_jax.report.writing import write_evaluation
 
@@ -25,11 +27,11 @@ def evaluate_network(experiment: Experiment, workdir: Path, dry_run: bool) -> No
     """Measure, write the report, and print its table; or say what that would cost."""
     use_cores_as_devices(experiment.evaluation.batch_size)
     if dry_run:
-        print(estimate(experiment))
+        print(estimate(experiment, most_images(experiment.evaluation.num_figures)))
         return
     evaluation = evaluate(experiment, workdir)
-    if evaluation is None:
-        return  # the first process speaks for all
-    report, directory = write_evaluation(evaluation, experiment, workdir)
-    print(render_terminal(report))
-    print(f"\nreport: {directory / 'report.html'}")
+    if evaluation is not None:  # the first process speaks for all
+        report, directory = write_evaluation(evaluation, experiment, workdir)
+        print(render_terminal(report))
+        print(f"\nreport: {directory / 'report.html'}")
+    wait_for_all("the report is written")  # a process that ends early waits for the others 5 minutes only

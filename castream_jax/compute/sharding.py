@@ -100,6 +100,11 @@ def first_process(answer: int) -> int:
     return int(multihost_utils.broadcast_one_to_all(np.asarray(answer)))
 
 
+def wait_for_all(reached: str) -> None:
+    """Return once every process has reached this point, by its name."""
+    multihost_utils.sync_global_devices(reached)
+
+
 def add_over_processes(number: int) -> int:
     """Return the sum of every process's number."""
     return int(np.sum(multihost_utils.process_allgather(np.asarray(number))))

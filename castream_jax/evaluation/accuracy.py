@@ -12,13 +12,11 @@ import jax
 from flax import nnx
 
 from castream_jax.binding.ledger import Cost, accuracy_cost
-from castream_jax.compute.sharding import create_local_mesh, replicate
-from castream_jax.config import Experiment
+from castream_jax.compute.sharding import replicate
 from castream_jax.data.pictures.decoding import PictureCounts
-from castream_jax.data.source import Source
 from castream_jax.evaluation.resumable_parts import Parts
 from castream_jax.experiment.loading import load_start
-from castream_jax.experiment.preprocessing import network_resize
+from castream_jax.experiment.resolved import Resolved
 from castream_jax.experiment.split_accuracy import SplitAccuracy, describe_chance, take_pictures
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.network import Features, Network
@@ -98,11 +96,12 @@ class WithUntrained(nnx.Module):
         return {**self.trained.poolings(), UNTRAINED: self.untrained}
 
 
-def count_right(parts: AccuracyParts, experiment: Experiment, model: Network, source: Source) -> None:
+def count_right(parts: AccuracyParts, resolved: Resolved) -> None:
     """Count and keep the parts of this process that are missing."""
     missing = parts.missing()
     if not missing:
         return
+    experiment, model, source = resolved.experiment, resolved.model, resolved.source
     network: Network | WithUntrained = model
     if isinstance(model, Classifier) and model.stream is not None:
         fresh = load_start(experiment, source.num_classes)
@@ -110,11 +109,11 @@ def count_right(parts: AccuracyParts, experiment: Experiment, model: Network, so
         fresh.backbone, fresh.classifier = model.backbone, model.classifier
         network = WithUntrained(model, fresh)
     graphdef, state = nnx.split(network)
-    mesh, config = create_local_mesh(), experiment.evaluation
+    batch_size = experiment.evaluation.batch_size
     accuracy = SplitAccuracy(
-        source, network_resize(model), config.batch_size, graphdef, mesh, experiment.data.on_bad_record
+        source, resolved.resize, batch_size, graphdef, resolved.mesh, experiment.data.on_bad_record
     )
-    state = replicate(state, mesh)
+    state = replicate(state, resolved.mesh)
     with parts.progress(missing, "accuracy") as bar:
         for part in missing:
             parts.write(part, accuracy.count(state, part))

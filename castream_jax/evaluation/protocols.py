@@ -16,17 +16,14 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from castream_jax.binding.chunk import settle_chunk
 from castream_jax.binding.program import Views, run
-from castream_jax.compute.sharding import create_local_mesh, replicate, round_up, split_images
+from castream_jax.compute.sharding import replicate, split_images
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import BadRecords
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import count_pictures, evaluation_batches
-from castream_jax.data.source import open_split
-from castream_jax.experiment.loading import load_trained
-from castream_jax.experiment.plan import create_plan
-from castream_jax.experiment.preprocessing import chosen_protocol, network_resize, settled, with_decoding
+from castream_jax.experiment.preprocessing import chosen_protocol, with_decoding
+from castream_jax.experiment.resolved import resolve_trained
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.protocol import PROTOCOLS, Protocol
 from castream_jax.models.network import Network
@@ -45,15 +42,12 @@ def measure_protocols(
     """Return the mean of each metric in percent, by protocol and "attribution/pooling", of how many images, and the
     protocols, with the config's decoding where it mattered.
     """
-    config = experiment.evaluation
-    source = open_split(experiment.data, config.split)
-    model = load_trained(experiment, workdir, source.num_classes)
+    resolved = resolve_trained(experiment, workdir)
+    model, mesh, data = resolved.model, resolved.mesh, resolved.experiment.data
     protocols = list_protocols(experiment)
-    experiment = settle_chunk(settled(experiment, model), model)
-    plan = replace(create_plan(experiment, model), null_maps=(), protocols=tuple(protocols.values()))
+    plan = replace(resolved.plan, given=(), null_maps=(), protocols=tuple(protocols.values()))
     keys = plan.keys(model.poolings())
     graphdef, state = nnx.split(model)
-    mesh = create_local_mesh()
 
     def measure_batch(state: nnx.State, batch: dict[str, jax.Array]) -> dict[str, dict[str, dict[str, jax.Array]]]:
         network: Network = nnx.merge(graphdef, state)
@@ -70,19 +64,18 @@ def measure_protocols(
         }
 
     measure, state = jax.jit(split_images(measure_batch, mesh)), replicate(state, mesh)
-    count = min(config.num_images or len(source), len(source))
-    bad_records = BadRecords(source, experiment.data.on_bad_record)
-    batch_size = round_up(config.batch_size, mesh)
-    batches = evaluation_batches(source, network_resize(model), batch_size, range(count), bad_records=bad_records)
+    images, resize, batch_size = range(resolved.images), resolved.resize, resolved.batch_size
+    bad_records = BadRecords(resolved.source, data.on_bad_record)
+    batches = evaluation_batches(resolved.source, resize, batch_size, images, bad_records=bad_records)
     results, pictures = [], PictureCounts()
-    with tqdm(total=count, desc="protocols", unit="image") as bar:
+    with tqdm(total=len(images), desc="protocols", unit="image") as bar:
         for batch in batches:
             found = jax.device_get(measure(state, {name: batch[name] for name in ("images", "labels")}))
             results.append(jax.tree.map(operator.itemgetter(batch["valid"]), found))
             pictures += count_pictures(batch)
             bar.update(int(batch["valid"].sum()))
     means = jax.tree.map(lambda *parts: 100 * float(np.concatenate(parts).mean(dtype=np.float64)), *results)
-    return means, pictures.images, {name: with_decoding(protocols[name], experiment.data, pictures) for name in means}
+    return means, pictures.images, {name: with_decoding(protocols[name], data, pictures) for name in means}
 
 
 def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Mapping[str, Protocol]) -> str:

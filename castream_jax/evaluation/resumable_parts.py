@@ -18,12 +18,11 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from castream_jax.binding.ledger import Cost
-from castream_jax.binding.program import Plan
-from castream_jax.config import Experiment
 from castream_jax.data.pictures.decoding import PictureCounts
-from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.evaluation.rows import read_rows, write_rows
+from castream_jax.experiment.resolved import Resolved
+from castream_jax.models.scores import describe_score
 from castream_jax.storage.replacement import replacing
 from castream_jax.version import collect_versions
 
@@ -144,35 +143,33 @@ def parts_directory(place: Path, fingerprint: str) -> Path:
     return directory
 
 
-def take_fingerprint(
-    arrays: str, experiment: Experiment, plan: Plan, source: Source, devices: int, also: dict[str, str]
-) -> str:
+def take_fingerprint(arrays: str, resolved: Resolved, devices: int, given: str) -> str:
     """Return the sha256 over all that rows depend on: network, data, protocol, settings and versions.
 
     Args:
       arrays: the digest of the network's arrays.
-      experiment: its settings, but how many images there are to measure and to draw.
-      plan: the methods, the metrics, and the choices that the numbers depend on.
-      source: the data.
+      resolved: its settings, but how many images there are to measure and to draw.
       devices: of a process; how many images each computes at once shows in the rounding.
-      also: what else, by name.
+      given: the digest of the maps from elsewhere.
     """
-    (protocol,) = plan.protocols
+    experiment, plan = resolved.experiment, resolved.plan
     settings: dict[str, Any] = asdict(experiment.evaluation)
     for name in ("num_images", "num_figures"):
         del settings[name]
     said = {
         "arrays": arrays,
         "model": asdict(experiment.model),
+        "score": describe_score(resolved.model.score),
         "evaluation": settings,
-        "protocol": asdict(protocol),
+        "protocol": asdict(resolved.protocol),
         "methods": [method.hash for method in plan.methods],
-        "metrics": [[metric.symbol, metric.hash(protocol)] for metric in plan.metrics],
+        "metrics": [[metric.symbol, metric.hash(resolved.protocol)] for metric in plan.metrics],
+        "maps": given,
         "image_size": experiment.data.image_size,
         "normalisation": [experiment.data.mean, experiment.data.std],
-        "data": [source.digest(), asdict(source.decoding), experiment.data.on_bad_record],
+        "data": [resolved.source.digest(), asdict(resolved.source.decoding), experiment.data.on_bad_record],
         "devices": [devices, jax.devices()[0].device_kind],
         "part": ["rows", "cost", "indices", "pictures"],  # what one holds: those of an older layout are not these
         "versions": collect_versions(("jax", "jaxlib", "pillow")),
     }
-    return hashlib.sha256(json.dumps(said | also, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -1,13 +1,13 @@
 """Runs an evaluation from a trained network to its rows.
 
-    parts of the accuracies and of the rows, batch by batch -> all of them -> maps of the images to look at
+    parts of the accuracies and of the rows, batch by batch -> all of them
 
 Many processes share the parts, and wait for each other at the end of them only.
 """
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,39 +16,26 @@ import jax
 import numpy as np
 import pyarrow as pa
 from flax import nnx
-from jax.experimental import multihost_utils
-from jax.sharding import Mesh
 
-from castream_jax.binding.chunk import settle_chunk
 from castream_jax.binding.ledger import NOTHING, Cost, from_array
-from castream_jax.binding.program import Plan
-from castream_jax.compute.sharding import create_local_mesh, first_process, replicate, round_up
+from castream_jax.compute.sharding import first_process, replicate, wait_for_all
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import BadRecords, says_where_objects_are
-from castream_jax.data.class_names import check_class_names
+from castream_jax.data.given_maps import check_given_maps
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import MET, Batch, count_pictures, evaluation_batches
-from castream_jax.data.source import Source, open_split
+from castream_jax.data.source import Source
 from castream_jax.evaluation.accuracy import Accuracy, AccuracyParts, count_right
 from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
-from castream_jax.evaluation.given_maps import GivenMaps, check_given_maps, open_given_maps
 from castream_jax.evaluation.resumable_parts import Measured, RowParts, parts_directory, take_fingerprint
-from castream_jax.evaluation.shown_images import explain_chosen
-from castream_jax.experiment.loading import load_trained
-from castream_jax.experiment.plan import create_plan
-from castream_jax.experiment.preprocessing import (
-    chosen_protocol,
-    evaluation_protocol,
-    network_resize,
-    settled,
-    with_decoding,
-)
+from castream_jax.evaluation.shown_images import ShownImages, show_images
+from castream_jax.experiment.preprocessing import with_decoding
+from castream_jax.experiment.resolved import Resolved, resolve_trained
 from castream_jax.metrics.protocol import Protocol
-from castream_jax.models.network import Network
 from castream_jax.models.scores import describe_score
-from castream_jax.report.selection import Selection, choose_images
 from castream_jax.storage.array_trees import digest
 from castream_jax.storage.locking import alone_in
+from castream_jax.wording import is_null
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +46,7 @@ class Evaluation:
 
     protocol: Protocol
     rows: pa.Table
-    selection: Selection
-    """The images that the report shows."""
+    class_names: tuple[str, ...]
     accuracy: Accuracy
     """Over the whole split."""
     pictures: PictureCounts
@@ -72,6 +58,8 @@ class Evaluation:
     """Of this run; an earlier one that was stopped had its own."""
     parts: Path
     """The directory of what all this came from, to be removed once it is written elsewhere."""
+    explain: Callable[[Sequence[int]], ShownImages]
+    """From places among the images of the rows to these images and their maps."""
     warnings: tuple[str, ...] = ()
     """What makes the numbers doubtful, in sentences."""
 
@@ -90,54 +78,46 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
         with jax.debug_nans(False):
             return evaluate(experiment, workdir)
     start = time.monotonic()
-    config, data = experiment.evaluation, experiment.data
-    chosen_protocol(experiment)  # a mistake is said before anything is opened
-    source = open_split(data, config.split, with_boxes=True)
-    model = load_trained(experiment, workdir, source.num_classes)
-    check_class_names(model.class_names, source.class_names, f"the network in {workdir}")
-    protocol = evaluation_protocol(experiment, model)
-    experiment = settle_chunk(settled(experiment, model), model)
-    images = min(config.num_images or len(source), len(source))
-    given = open_given_maps(config.maps) if config.maps else None
-    plan = create_plan(experiment, model, (given.name,) if given else ())
-    keys = plan.keys(model.poolings())
-    maps_digest = check_given_maps(given, source, range(images)) if given else ""
-    mesh = create_local_mesh()
-    batch_size = round_up(config.batch_size, mesh)
-    arrays, devices = digest(jax.device_get(nnx.state(model))), first_process(mesh.size)
-    also = {"score": describe_score(model.score), "maps": maps_digest}
-    fingerprint = take_fingerprint(arrays, experiment, plan, source, devices, also)
+    resolved = resolve_trained(experiment, workdir)
+    source, protocol = resolved.source, resolved.protocol
+    given = check_given_maps(resolved.given, source, range(resolved.images)) if resolved.given else ""
+    arrays = digest(jax.device_get(nnx.state(resolved.model)))
+    fingerprint = take_fingerprint(arrays, resolved, first_process(resolved.mesh.size), given)
     place, evaluation = evaluation_directory(workdir, protocol), None
     with alone_in(place, "evaluating") if not jax.process_index() else nullcontext():
         directory = parts_directory(place, fingerprint)
-        row_parts = RowParts(directory, images, batch_size)
-        accuracy_parts = AccuracyParts(directory, len(source), batch_size)
-        count_right(accuracy_parts, experiment, model, source)
-        program = Program(experiment, plan, source, model, mesh, batch_size, given)
-        compute_rows(row_parts, program, source)
-        multihost_utils.sync_global_devices("all parts are there")
+        row_parts = RowParts(directory, resolved.images, resolved.batch_size)
+        accuracy_parts = AccuracyParts(directory, len(source), resolved.batch_size)
+        count_right(accuracy_parts, resolved)
+        program = Program(resolved)
+        compute_rows(row_parts, program, resolved)
+        wait_for_all("all parts are there")
         if not jax.process_index():
             measured = row_parts.merge()
             accuracy = accuracy_parts.merge()
-            said = (*map(word_note, model.notes), accuracy.describe_chance(source.num_classes))
-            warnings = tuple(filter(None, said))
-            for text in warnings:
-                log.warning("%s", text)
-            categories = choose_images(measured.rows, config.num_figures)
             evaluation = Evaluation(
-                protocol=with_decoding(protocol, experiment.data, measured.pictures),
+                protocol=with_decoding(protocol, resolved.experiment.data, measured.pictures),
                 rows=measured.rows,
-                selection=explain_chosen(program.measure, source, categories, measured.rows, measured.indices, keys),
+                class_names=source.class_names,
                 accuracy=accuracy,
                 pictures=measured.pictures,
-                settings=describe_settings(experiment, model, arrays, plan.target, batch_size),
+                settings=describe_settings(resolved, arrays),
                 cost=measured.cost + accuracy.cost,
                 seconds=time.monotonic() - start,
                 parts=directory,
-                warnings=warnings,
+                explain=lambda places: program.show(places, measured.indices),
+                warnings=warn(resolved, accuracy),
             )
-    multihost_utils.sync_global_devices("maps to look at are there")  # a process that ends early waits 5 minutes only
     return evaluation
+
+
+def warn(resolved: Resolved, accuracy: Accuracy) -> tuple[str, ...]:
+    """Say what makes the numbers doubtful, and return it in sentences."""
+    said = (*map(word_note, resolved.model.notes), accuracy.describe_chance(resolved.source.num_classes))
+    warnings = tuple(filter(None, said))
+    for text in warnings:
+        log.warning("%s", text)
+    return warnings
 
 
 def evaluation_directory(workdir: Path, protocol: Protocol) -> Path:
@@ -150,82 +130,75 @@ def word_note(note: str) -> str:
     return f"{note[0].upper()}{note[1:]}."
 
 
-def describe_settings(
-    experiment: Experiment, model: Network, arrays: str, target: str, batch_size: int
-) -> dict[str, str | int | float]:
+def describe_settings(resolved: Resolved, arrays: str) -> dict[str, str | int | float]:
     """Return by name what numbers depend on beside protocol, network and data, the last three by rounding only."""
-    config = experiment.evaluation
+    config, data = resolved.experiment.evaluation, resolved.experiment.data
     return {
-        "image_size": experiment.data.image_size,
-        "mean": " ".join(f"{value:g}" for value in experiment.data.mean),
-        "std": " ".join(f"{value:g}" for value in experiment.data.std),
-        "target": target,
-        "score": describe_score(model.score),
-        "dtype": experiment.model.dtype,
+        "image_size": data.image_size,
+        "mean": " ".join(f"{value:g}" for value in data.mean),
+        "std": " ".join(f"{value:g}" for value in data.std),
+        "target": resolved.plan.target,
+        "score": describe_score(resolved.model.score),
+        "dtype": resolved.experiment.model.dtype,
         "score_cam_tolerance": config.score_cam_tolerance,
         "arrays": arrays[:12],
         "chunk": config.chunk,
-        "batch_size": batch_size,
+        "batch_size": resolved.batch_size,
         "device": jax.devices()[0].device_kind,
     }
 
 
 class Program:
-    """The compiled program of an evaluation, bound to a network and a device mesh."""
+    """The compiled program of an evaluation, bound to its network and devices."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        plan: Plan,
-        source: Source,
-        model: Network,
-        mesh: Mesh,
-        batch_size: int,
-        given: GivenMaps | None = None,
-    ):
-        graphdef, state = nnx.split(model)
-        self.plan, self.keys = plan, plan.keys(model.poolings())
-        self._resize = network_resize(model)
-        self._with_truth = says_where_objects_are(source)
-        self._on_bad_record = experiment.data.on_bad_record
-        self._batch_size = batch_size
-        self._given = given
-        self._evaluate_batch = create_evaluate_batch(graphdef, plan, mesh)
-        self._state = replicate(state, mesh)
+    def __init__(self, resolved: Resolved):
+        graphdef, state = nnx.split(resolved.model)
+        self._resolved = resolved
+        self._with_truth = says_where_objects_are(resolved.source)
+        self._evaluate_batch = create_evaluate_batch(graphdef, resolved.plan, resolved.mesh)
+        self._state = replicate(state, resolved.mesh)
 
     def watch(self, source: Source) -> BadRecords:
         """Return what watches over the records of a source that cannot be read."""
-        return BadRecords(source, self._on_bad_record, self._resize if self._with_truth else None)
+        resize = self._resolved.resize if self._with_truth else None
+        return BadRecords(source, self._resolved.experiment.data.on_bad_record, resize)
 
     def measure(
         self, source: Source, images: range | None = None, bad_records: BadRecords | None = None
     ) -> Iterator[tuple[Batch, dict[str, np.ndarray]]]:
         """Yield each batch of a source, or of a range of it, with all that is measured of it."""
+        given = self._resolved.given
         for batch in evaluation_batches(
             source,
-            self._resize,
-            self._batch_size,
+            self._resolved.resize,
+            self._resolved.batch_size,
             images,
             bad_records=bad_records or self.watch(source),
             with_truth=self._with_truth,
         ):
             inputs = {name: values for name, values in batch.items() if name not in ("ids", *MET)}
-            if self._given:
-                batch["given"] = inputs[self._given.name] = self._given.batch(batch["ids"])
+            if given:
+                batch["given"] = inputs[given.name] = given.batch(batch["ids"])
             yield batch, jax.device_get(self._evaluate_batch(self._state, inputs))
 
+    def show(self, places: Sequence[int], indices: Sequence[int]) -> ShownImages:
+        """Return images by their places among those of the rows, whose places in the source are `indices`."""
+        keys = [key for key in self._resolved.keys if not is_null(key[0])]
+        return show_images(self.measure, self._resolved.source, places, indices, keys)
 
-def compute_rows(parts: RowParts, program: Program, source: Source) -> None:
+
+def compute_rows(parts: RowParts, program: Program, resolved: Resolved) -> None:
     """Compute and keep the rows of this process's parts that are missing."""
     missing = parts.missing()
     if not missing:
         return
+    source = resolved.source
     bad_records = program.watch(source)
     with parts.progress(missing, "evaluate") as bar:
         for part in missing:
             tables, cost, indices, pictures = [], NOTHING, list[int](), PictureCounts()
             for batch, results in program.measure(source, part, bad_records):
-                tables.append(to_rows(program.plan, program.keys, results, batch))
+                tables.append(to_rows(resolved.plan, resolved.keys, results, batch))
                 cost += from_array(results["cost"])
                 indices += batch["indices"][batch["valid"]].tolist()
                 pictures += count_pictures(batch)

@@ -1,4 +1,4 @@
-"""Explains the images that a report shows once more: their maps are not kept while all images are measured.
+"""Explains some images once more: their maps are not kept while all images are measured.
 
 The compiled program of the evaluation does it, with the same batch size; what is measured again is left aside, for the
 rows have it.
@@ -9,18 +9,26 @@ from dataclasses import dataclass, replace
 from typing import Any, SupportsIndex
 
 import numpy as np
-import pyarrow as pa
+from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
 from castream_jax.binding.maps import MapKey
 from castream_jax.data.pipeline import Batch
 from castream_jax.data.source import Source
-from castream_jax.drawing.grid import HeatMaps
-from castream_jax.report.selection import Category, Selection
-from castream_jax.wording import describe_odd, is_null, name_answers
 
 Measure = Callable[[Source], Iterator[tuple[Batch, dict[str, np.ndarray]]]]
 """From a source to its batches, each with what `create_evaluate_batch` says of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShownImages:
+    """Some images of an evaluation, and their maps."""
+
+    places: tuple[int, ...]
+    """Among the images of the rows, ascending."""
+    images: UInt8[np.ndarray, "n H W C"]
+    maps: dict[MapKey, Float[np.ndarray, "n h w"]]
+    """Of each method and each folder from elsewhere, in 0..1; none where there are no images."""
 
 
 @dataclass(frozen=True)
@@ -41,49 +49,32 @@ class Chosen:
         return self.source.locate(self.indices[place])
 
 
-def explain_chosen(
-    measure: Measure,
-    source: Source,
-    categories: list[Category],
-    rows: pa.Table,
-    indices: Sequence[int],
-    keys: tuple[MapKey, ...],
-) -> Selection:
-    """Return the images of all categories with their maps.
+def show_images(
+    measure: Measure, source: Source, places: Sequence[int], indices: Sequence[int], keys: Sequence[MapKey]
+) -> ShownImages:
+    """Return images with their maps; one that can no longer be read is left out.
 
     Args:
       measure: the evaluation's program.
       source: the data.
-      categories: what to show, by place among the images of the rows.
-      rows: of all images, image by image in the order of `keys`.
+      places: of the images among those of the rows.
       indices: the place in the source of each image of the rows.
-      keys: the maps of an image.
-
-    An image that can no longer be read is left out.
+      keys: the maps to show: those of methods, then those from elsewhere.
     """
-    places = sorted({place for category in categories for place in category.images})
+    places = sorted(set(places))
     chosen = replace(source, records=Chosen(source, [indices[place] for place in places]))
     shown, images, maps = [], [], list[list[np.ndarray]]()
-    explained = [key for key in keys if not is_null(key[0])] if places else []
     with tqdm(total=len(places), desc="pictures", unit="image") as bar:
-        for batch, results in measure(chosen):
+        for batch, results in measure(chosen) if places else ():
             for i in np.flatnonzero(batch["valid"]):
                 shown.append(places[batch["indices"][i]])
                 images.append(batch["images"][i])
                 own = [values[i] for values in results.get("maps", ())]
-                others = len(explained) - len(own)  # maps from elsewhere, the same under each pooling
+                others = len(keys) - len(own)  # maps from elsewhere, the same under each pooling
                 maps.append(own + [batch["given"][i]] * others if others else own)
             bar.update(int(batch["valid"].sum()))
-    records = [rows.slice(place * len(keys), len(keys)).to_pylist() for place in shown]
-    names = source.class_names
-    heat_maps = HeatMaps(
+    return ShownImages(
+        places=tuple(shown),
         images=np.stack(images) if images else np.zeros((0, 1, 1, 3), np.uint8),
-        ids=tuple(record[0]["id"] for record in records),
-        titles=tuple(
-            name_answers(record[0]["label"], {row["pooling"]: row["predicted_class"] for row in record}, names)
-            for record in records
-        ),
-        maps={key: np.stack([each[m] for each in maps]) for m, key in enumerate(explained) if maps},
-        remarks={key: tuple(describe_odd(record[m]) for record in records) for m, key in enumerate(explained)},
+        maps={key: np.stack([each[m] for each in maps]) for m, key in enumerate(keys) if maps},
     )
-    return Selection(categories, heat_maps, tuple(shown), names)

@@ -9,8 +9,18 @@ from jaxtyping import Bool, Float
 
 from castream_jax.drawing.grid import HeatMaps
 from castream_jax.evaluation.rows import group_rows, measured
+from castream_jax.evaluation.runner import Evaluation
+from castream_jax.evaluation.shown_images import ShownImages
 from castream_jax.metrics.metric import Metric
-from castream_jax.wording import ODD, describe_odd, is_null, name_attribution, name_pooling, order_poolings
+from castream_jax.wording import (
+    ODD,
+    describe_odd,
+    is_null,
+    name_answers,
+    name_attribution,
+    name_pooling,
+    order_poolings,
+)
 
 IMAGES_PER_CATEGORY, CATEGORIES = 6, 5
 """Images in a category, but for the first images of all; and how many such categories there are."""
@@ -37,6 +47,38 @@ class Selection:
     places: tuple[int, ...]
     """Of these images among those of the rows."""
     class_names: tuple[str, ...]
+
+
+def most_images(first: int) -> int:
+    """Return how many images a selection has at most, `first` of them the first ones."""
+    return first + CATEGORIES * IMAGES_PER_CATEGORY
+
+
+def select_images(evaluation: Evaluation, first: int) -> Selection:
+    """Return what is worth looking at in an evaluation, explained; `first` images are the first ones."""
+    categories = choose_images(evaluation.rows, first)
+    places = sorted({place for category in categories for place in category.images})
+    return lay_out(categories, evaluation.explain(places), evaluation.rows, evaluation.class_names)
+
+
+def lay_out(categories: list[Category], shown: ShownImages, rows: pa.Table, class_names: tuple[str, ...]) -> Selection:
+    """Return images and maps with what the rows say of them beside them."""
+    groups = {
+        pair: group.take(pa.array(shown.places, pa.int64())).to_pylist() for pair, group in group_rows(rows).items()
+    }
+    records = list(zip(*groups.values(), strict=True))
+    titles = [
+        name_answers(record[0]["label"], {row["pooling"]: row["predicted_class"] for row in record}, class_names)
+        for record in records
+    ]
+    heat_maps = HeatMaps(
+        images=shown.images,
+        ids=tuple(record[0]["id"] for record in records),
+        titles=tuple(titles),
+        maps=shown.maps,
+        remarks={key: tuple(map(describe_odd, groups[key])) for key in shown.maps},
+    )
+    return Selection(categories, heat_maps, shown.places, class_names)
 
 
 Columns = dict[tuple[str, str], dict[str, np.ndarray]]

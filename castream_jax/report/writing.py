@@ -1,6 +1,7 @@
 """Everything an evaluation leaves on disk, under `<workdir>/evaluation/<protocol>/`."""
 
 import shutil
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,41 +13,46 @@ from castream_jax.evaluation.runner import Evaluation, evaluation_directory
 from castream_jax.report.content import build_report
 from castream_jax.report.curves_png import draw_curves
 from castream_jax.report.html import render_html
+from castream_jax.report.selection import select_images
 from castream_jax.report.text import write_report
 from castream_jax.storage.locking import alone_in
 from castream_jax.storage.replacement import replacing
 
 
 def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Path) -> tuple[dict[str, Any], Path]:
-    """Write rows, figures and the report in all its forms, and return the report and the directory.
+    """Explain what is worth looking at, write rows, figures and the report in all its forms, and return the report and
+    the directory.
 
     Files: `rows.parquet`, `figures/grid.png`, `figures/curves.png`, `report.json`, `report.md`, `report.html`.
     """
-    directory = evaluation_directory(workdir, evaluation.protocol)
-    report = build_report(
-        evaluation.rows,
-        protocol=evaluation.protocol,
-        network=experiment.model.name,
-        dataset=experiment.data.name,
-        split=experiment.evaluation.split,
-        accuracy=to_percent(evaluation.accuracy.trained),
-        accuracy_num_images=evaluation.accuracy.images,
-        untrained_accuracy=to_percent(evaluation.accuracy.untrained),
-        settings=evaluation.settings,
-        pictures=describe_pictures(evaluation, experiment),
-        seconds=evaluation.seconds,
-        passes=evaluation.cost.report(),
-        class_names=evaluation.selection.class_names,
-        warnings=evaluation.warnings,
-    )
-    figures = []
-    selection, count = evaluation.selection, experiment.evaluation.num_figures
+    start = time.monotonic()
+    directory, count = evaluation_directory(workdir, evaluation.protocol), experiment.evaluation.num_figures
     with alone_in(directory, "evaluating", wait=True):
+        selection = select_images(evaluation, count)
+        report = build_report(
+            evaluation.rows,
+            protocol=evaluation.protocol,
+            network=experiment.model.name,
+            dataset=experiment.data.name,
+            split=experiment.evaluation.split,
+            accuracy=to_percent(evaluation.accuracy.trained),
+            accuracy_num_images=evaluation.accuracy.images,
+            untrained_accuracy=to_percent(evaluation.accuracy.untrained),
+            settings=evaluation.settings,
+            pictures=describe_pictures(evaluation, experiment),
+            seconds=evaluation.seconds + time.monotonic() - start,
+            passes=evaluation.cost.report(),
+            class_names=evaluation.class_names,
+            warnings=evaluation.warnings,
+        )
+        figures, grid, curves = [], directory / "figures" / "grid.png", directory / "figures" / "curves.png"
+        for file in (grid, curves):
+            file.unlink(missing_ok=True)  # of other rows; these may have none
         write_rows(evaluation.rows, directory / "rows.parquet")
         if first := [i for i, place in enumerate(selection.places) if place < count]:
-            draw_grid(selection.heat_maps, directory / "figures" / "grid.png", first)
-            figures.append(("Raw attention and each attribution, for GAP and CA.", directory / "figures" / "grid.png"))
-        draw_curves(evaluation.rows, directory / "figures" / "curves.png")
+            draw_grid(selection.heat_maps, grid, first)
+            figures.append(("Raw attention and each attribution, for GAP and CA.", grid))
+        draw_curves(evaluation.rows, curves)
         write_report(report, directory)
         with replacing(directory / "report.html") as path:
             path.write_text(render_html(report, evaluation.rows, figures, selection), encoding="utf-8")

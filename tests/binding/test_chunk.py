@@ -1,14 +1,10 @@
 """The chunk that is chosen: it follows from the size of the feature maps and the device's memory."""
 
-from dataclasses import replace
-
 import jax
 import pytest
 
 import castream_jax as ca
-from castream_jax.binding import chunk
-from castream_jax.binding.chunk import choose_chunk, settle_chunk
-from castream_jax.config import DataConfig, EvaluationConfig, Experiment
+from castream_jax.binding.chunk import choose_chunk
 
 
 class Device:
@@ -35,20 +31,6 @@ def test_the_chunk_follows_from_the_memory(monkeypatch, model, gigabytes, expect
 
 def test_twice_the_side_is_a_quarter_of_the_chunk(model):
     assert choose_chunk(model, (448, 448)) * 4 == choose_chunk(model, (224, 224))
-
-
-def test_a_chunk_that_was_said_stays(monkeypatch, model):
-    def refuse(*_):
-        raise AssertionError("chosen, although it was said")
-
-    monkeypatch.setattr(chunk, "choose_chunk", refuse)
-    said = replace(Experiment(name="x"), evaluation=EvaluationConfig(chunk=7))
-    assert settle_chunk(said, model) is said
-
-
-def test_a_chosen_chunk_is_in_the_settings(model):
-    experiment = Experiment(name="x", data=DataConfig(image_size=224))
-    assert settle_chunk(experiment, model).evaluation.chunk == choose_chunk(model, (224, 224))
 
 
 def test_the_network_is_traced_once_for_each_size(monkeypatch):

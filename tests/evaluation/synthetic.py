@@ -94,7 +94,7 @@ def create_heat_maps(images=2, size=(24, 32), pairs=PAIRS, title="a class") -> H
 
 
 def create_selection(rows, count=3, class_names=None, size=(24, 32)) -> Selection:
-    """Return what `explain_chosen` would of rows, with invented pictures."""
+    """Return what `select_images` would of rows, with invented pictures."""
     first = rows.to_pylist()
     pairs = dict.fromkeys((row["attribution"], row["pooling"]) for row in first)
     pairs = tuple(pair for pair in pairs if not is_null(pair[0]))

@@ -35,7 +35,7 @@ EACH = 128 + 3 + (7 + 4) * (1 + 2 * 3)
 
 def test_a_dry_run_says_passes_and_speed_without_a_trained_network(demo_directory, monkeypatch):
     monkeypatch.setattr(module, "CALIBRATION", 0.2)
-    said = estimate(small_experiment(str(demo_directory)))
+    said = estimate(small_experiment(str(demo_directory)), shown=31)
     assert "10 images, and 16 once more for the report, at most " in said
     assert f"{EACH:,} forward passes each, {128} of them for the maps, and {SIZES['test']} for the accuracies" in said
     assert f": {26 * EACH + SIZES['test']:,} in all" in said
@@ -49,4 +49,4 @@ def test_a_dry_run_says_passes_and_speed_without_a_trained_network(demo_director
 def test_the_time_is_passes_over_speed_of_all_devices(demo_directory, monkeypatch, seconds, expected):
     rate = (26 * EACH + SIZES["test"]) / seconds / jax.process_count()
     monkeypatch.setattr(module, "measure_rate", lambda *_: rate)
-    assert f"at most {expected}, less" in estimate(small_experiment(str(demo_directory)))
+    assert f"at most {expected}, less" in estimate(small_experiment(str(demo_directory)), shown=31)

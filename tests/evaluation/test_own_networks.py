@@ -164,4 +164,4 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
     made = 10 * (2 + maps * (1 + inner + 5)) + report["accuracy_num_images"]
     colours = report["passes"]["made"] - made
     assert 0 < colours <= 16
-    assert f"at most {2 + maps * (1 + inner + 5):,} forward passes each" in estimate(experiment)
+    assert f"at most {2 + maps * (1 + inner + 5):,} forward passes each" in estimate(experiment, shown=0)

@@ -25,6 +25,7 @@ from castream_jax.evaluation import resumable_parts as parts
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.experiment.loading import build_network, load_trained
 from castream_jax.report.notes import describe_all
+from castream_jax.report.selection import select_images
 from castream_jax.report.writing import write_evaluation
 from castream_jax.storage.locking import alone_in
 from castream_jax.training.loop import train
@@ -75,7 +76,7 @@ def test_rows_are_the_public_functions_numbers(trained, evaluation):
 
 def test_pictures_are_of_the_images_and_maps_that_rows_are_of(trained, evaluation):
     experiment, workdir = trained
-    selection = evaluation.selection
+    selection = select_images(evaluation, experiment.evaluation.num_figures)
     source = open_source("castream_demo", "test", experiment.data.directory)
     batch = next(evaluation_batches(source, Resize(32, "squash"), 10, range(10)))
     places = list(selection.places)
@@ -342,7 +343,7 @@ def test_devices_and_processes_find_the_same_rows(trained, evaluation, tmp_path,
     model = load_trained(experiment, workdir, 10)
     with monkeypatch.context() as patch:
         patch.setattr(jax, "process_count", lambda: 2)
-        patch.setattr(runner.multihost_utils, "sync_global_devices", lambda _: None)
+        patch.setattr(runner, "wait_for_all", lambda _: None)
         patch.setattr(runner, "first_process", lambda answer: answer)
         patch.setattr(runner, "load_trained", lambda *_: model)
         for process in (1, 0):
@@ -435,6 +436,6 @@ def test_where_maps_point_is_what_numpy_finds(trained, evaluation):
 def test_a_dry_run_promises_no_less_than_is_made(trained, evaluation, monkeypatch):
     """The images of the report come on top, in whole batches: the count of passes made leaves them out."""
     monkeypatch.setattr(estimate, "CALIBRATION", 0.1)
-    said = estimate.estimate(trained[0])
+    said = estimate.estimate(trained[0], shown=36)
     total = int(re.search(r"([\d,]+) in all", said)[1].replace(",", ""))
     assert evaluation.cost.made < total < 3 * evaluation.cost.made

@@ -1,13 +1,11 @@
-"""Images are explained once more by their places in the dataset, and stand beside their own rows."""
+"""Images are explained once more by their places in the dataset, each with its own maps."""
 
 import numpy as np
 
 from castream_jax.data.source import Source
-from castream_jax.evaluation.shown_images import explain_chosen
-from castream_jax.report.selection import Category
-from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_rows
+from castream_jax.evaluation.shown_images import show_images
+from tests.evaluation.synthetic import PAIRS
 
-KEYS = (*PAIRS, *NULL_PAIRS)
 SOURCE = Source("invented", "test", [{"label": i} for i in range(20)], tuple(f"class {i}" for i in range(30)))
 
 
@@ -21,29 +19,21 @@ def measure(source, unreadable=()):
         yield {"images": images, "valid": np.array(valid), "indices": np.arange(first, first + 4)}, {"maps": maps}
 
 
-def categories():
-    return [Category("a", "", {3: "", 0: ""}), Category("b", "", {3: "", 5: "", 6: "", 4: ""})]
+PLACES = [3, 0, 3, 5, 6, 4]
 
 
-def test_each_image_once_with_its_own_row():
+def test_each_image_once_with_its_own_maps():
     """Records 1 and 4 could not be read, so the rows are of the others."""
     indices = [i for i in range(20) if i not in (1, 4)]
-    found = explain_chosen(measure, SOURCE, categories(), create_rows(KEYS, images=18), indices, KEYS)
-    assert found.places == (0, 3, 4, 5, 6)
-    assert found.heat_maps.ids == ("image 0", "image 3", "image 4", "image 5", "image 6")
-    assert found.heat_maps.titles[1] == "class 3 (GAP: class 4, CA: class 4)"
-    assert found.heat_maps.images[:, 0, 0, 0].tolist() == [0, 5, 6, 7, 8] == [indices[place] for place in found.places]
-    assert list(found.heat_maps.maps) == list(found.heat_maps.remarks) == list(PAIRS)
-    assert found.heat_maps.remarks["grad_cam", "ca"] == ("nothing positive for this class", "", "", "", "")
-    assert found.heat_maps.remarks["score_cam", "gap"] == ("not a number", "", "", "", "")
-    np.testing.assert_allclose(found.heat_maps.maps[PAIRS[0]][:, 0, 0], np.array([0, 5, 6, 7, 8]) / 20)
+    shown = show_images(measure, SOURCE, PLACES, indices, PAIRS)
+    assert shown.places == (0, 3, 4, 5, 6)
+    assert shown.images[:, 0, 0, 0].tolist() == [0, 5, 6, 7, 8] == [indices[place] for place in shown.places]
+    assert list(shown.maps) == list(PAIRS)
+    np.testing.assert_allclose(shown.maps[PAIRS[0]][:, 0, 0], np.array([0, 5, 6, 7, 8]) / 20)
 
 
 def test_an_image_that_can_no_longer_be_read_is_left_out():
-    rows = create_rows(KEYS, images=20)
-    found = explain_chosen(lambda source: measure(source, {5}), SOURCE, categories(), rows, range(20), KEYS)
-    assert found.places == (0, 3, 4, 6)
-    nothing = explain_chosen(
-        lambda source: measure(source, set(range(20))), SOURCE, categories(), rows, range(20), KEYS
-    )
+    assert show_images(lambda source: measure(source, {5}), SOURCE, PLACES, range(20), PAIRS).places == (0, 3, 4, 6)
+    nothing = show_images(lambda source: measure(source, set(range(20))), SOURCE, PLACES, range(20), PAIRS)
     assert nothing.places == ()
+    assert nothing.maps == {}

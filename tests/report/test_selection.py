@@ -3,8 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from castream_jax.report.selection import IMAGES_PER_CATEGORY, choose_images
-from tests.evaluation.synthetic import NULL_PAIRS, ROWS, create_rows
+from castream_jax.evaluation.shown_images import ShownImages
+from castream_jax.report.selection import IMAGES_PER_CATEGORY, choose_images, lay_out
+from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, ROWS, create_rows
 
 BOTH = (("grad_cam", "gap"), ("grad_cam", "ca"))
 
@@ -91,3 +92,25 @@ def test_null_maps_count_for_nothing():
     rows = create_rows((*BOTH, *NULL_PAIRS), images=8)
     known = rows.filter(pa.compute.equal(rows["attribution"], "grad_cam"))
     assert chosen(rows) == chosen(known)
+
+
+def test_images_stand_beside_their_own_rows():
+    """Places 1 and 2 are of images that nothing shows."""
+    pairs = (*PAIRS, *NULL_PAIRS)
+    maps = {pair: np.zeros((3, 2, 2), np.float32) for pair in PAIRS}
+    shown = ShownImages((0, 3, 4), np.zeros((3, 8, 8, 3), np.uint8), maps)
+    names = tuple(f"class {i}" for i in range(30))
+    selection = lay_out([], shown, create_rows(pairs, images=6), names)
+    assert selection.places == (0, 3, 4)
+    assert selection.class_names == names
+    assert selection.heat_maps.ids == ("image 0", "image 3", "image 4")
+    assert selection.heat_maps.titles[1] == "class 3 (GAP: class 4, CA: class 4)"
+    assert list(selection.heat_maps.remarks) == list(PAIRS)
+    assert selection.heat_maps.remarks["grad_cam", "ca"] == ("nothing positive for this class", "", "")
+    assert selection.heat_maps.remarks["score_cam", "gap"] == ("not a number", "", "")
+
+
+def test_nothing_to_show():
+    nothing = lay_out([], ShownImages((), np.zeros((0, 1, 1, 3), np.uint8), {}), create_rows(PAIRS), ())
+    assert nothing.heat_maps.ids == ()
+    assert nothing.heat_maps.maps == {}

@@ -1,8 +1,7 @@
 """Maps that another tool made, by image id, to be measured as our own are."""
 
 import hashlib
-import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +50,12 @@ class GivenMaps:
 
 def open_given_maps(place: str) -> GivenMaps:
     """Open a folder or a file of maps; `InputError` if it is not there or holds none."""
-    path = Path(os.path.expanduser(place))
+    path = Path(place).expanduser()
     if path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if file.suffix in SUFFIXES]
         ids = [str(file.relative_to(path).with_suffix("")) for file in files]
+        if twice := sorted(name for name, count in Counter(ids).items() if count > 1):
+            raise InputError(f"evaluation.maps: {path} has two files for {_list(twice)}, .npy and .npz: keep one.")
     elif path.suffix == ".safetensors" and path.is_file():
         try:
             with safe_open(path, "numpy") as file:

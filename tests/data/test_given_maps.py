@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from castream_jax.data.given_maps import check_given_maps, open_given_maps
 from castream_jax.data.pictures.decoding import AS_SEEN
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
-from castream_jax.evaluation.given_maps import check_given_maps, open_given_maps
 
 IDS = ("a/1.jpg", "a/2.jpg", "b/3.jpg")
 MAPS = {name: np.random.default_rng(i).random((4, 5)).astype(np.float32) for i, name in enumerate(IDS)}

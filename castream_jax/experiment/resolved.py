@@ -1,0 +1,109 @@
+"""What an experiment on a split comes to, worked out once: everything that its measures are made of."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jax.sharding import Mesh
+
+from castream_jax.binding.chunk import choose_chunk
+from castream_jax.binding.maps import MapKey
+from castream_jax.binding.program import Plan
+from castream_jax.compute.sharding import create_local_mesh, first_process, round_up
+from castream_jax.config import Experiment
+from castream_jax.data.class_names import check_class_names
+from castream_jax.data.given_maps import GivenMaps, open_given_maps
+from castream_jax.data.pictures.preprocess import Resize
+from castream_jax.data.source import Source, open_split
+from castream_jax.experiment.loading import build_network, load_trained
+from castream_jax.experiment.plan import create_plan
+from castream_jax.experiment.preprocessing import chosen_protocol, network_resize, settled
+from castream_jax.metrics.protocol import Protocol
+from castream_jax.models.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """An experiment, the network and the data that it is about, and what is to be computed of them."""
+
+    experiment: Experiment
+    """With all that its config leaves open chosen: what the network sees, and the chunk."""
+    source: Source
+    """The split of the evaluation."""
+    model: Network
+    given: GivenMaps | None
+    """Maps from elsewhere."""
+    plan: Plan
+    mesh: Mesh
+    """Of this process's devices."""
+
+    @property
+    def images(self) -> int:
+        """How many images of the split are measured, the first ones."""
+        return min(self.experiment.evaluation.num_images or len(self.source), len(self.source))
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch, which every device has as many of."""
+        return round_up(self.experiment.evaluation.batch_size, self.mesh)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what the network sees."""
+        return (self.resize.size, self.resize.size)
+
+    @property
+    def resize(self) -> Resize:
+        """How pictures become squares."""
+        return network_resize(self.model)
+
+    @property
+    def keys(self) -> tuple[MapKey, ...]:
+        """The maps of an image, in the order of its rows."""
+        return self.plan.keys(self.model.poolings())
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol of the rows: the plan's first."""
+        return self.plan.protocols[0]
+
+
+def resolve_trained(experiment: Experiment, workdir: Path) -> Resolved:
+    """Return what an experiment comes to, of the network that training left in `workdir`.
+
+    Raises:
+      InputError: no checkpoint, or a config that does not fit it; an unknown protocol, method, metric, target or split;
+        maps from elsewhere that are not there.
+    """
+    return _resolve(experiment, lambda classes: load_trained(experiment, workdir, classes), f"the network in {workdir}")
+
+
+def resolve_untrained(experiment: Experiment) -> Resolved:
+    """Return the same of the network before training, which costs as much to measure."""
+    return _resolve(experiment, lambda classes: build_network(experiment, classes), experiment.weights)
+
+
+def _resolve(experiment: Experiment, load: Callable[[int], Network], whose: str) -> Resolved:
+    """Return what an experiment comes to, of a network that is loaded by its number of classes."""
+    config = experiment.evaluation
+    chosen_protocol(experiment)  # a mistake is said before anything is opened
+    source = open_split(experiment.data, config.split, with_boxes=True)
+    model = load(source.num_classes)
+    check_class_names(model.class_names, source.class_names, whose)
+    experiment = settle_chunk(settled(experiment, model), model)
+    given = open_given_maps(config.maps) if config.maps else None
+    plan = create_plan(experiment, model, (given.name,) if given else ())
+    return Resolved(experiment, source, model, given, plan, create_local_mesh())
+
+
+def settle_chunk(experiment: Experiment, model: Network) -> Experiment:
+    """Return the experiment with `evaluation.chunk` chosen, if it is 0: rows depend on it by their rounding.
+
+    All processes take the first one's choice: the parts of one evaluation are of one chunk.
+    """
+    if experiment.evaluation.chunk:
+        return experiment
+    size = experiment.data.image_size
+    chunk = first_process(choose_chunk(model, (size, size)))
+    return dataclasses.replace(experiment, evaluation=dataclasses.replace(experiment.evaluation, chunk=chunk))
