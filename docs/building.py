@@ -48,8 +48,7 @@ def draw_imports(may_import: dict[str, set[str]]) -> str:
 
     An arrow that follows from two others is left out, and so is `errors`, which all parts may import.
     """
-    needs = {part: {name.split(".")[0] for name in names} - {part} for part, names in may_import.items()}
-    needs.pop("errors")
+    needs = {part: set(names) for part, names in may_import.items() if part != "errors"}
     columns: dict[str, int] = {}
     while len(columns) < len(needs):
         columns |= {

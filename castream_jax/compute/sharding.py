@@ -13,6 +13,8 @@ from castream_jax.errors import InputError
 
 DATA = "data"
 BY_IMAGE = PartitionSpec(DATA)
+AHEAD = 2
+"""Batches that are on the devices, or on their way there, before they are needed."""
 
 
 def start_processes(address: str) -> None:

@@ -10,7 +10,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from castream_jax.compute.sharding import batched, replicated, round_up, shard_batch, split_images
+from castream_jax.compute.sharding import AHEAD, batched, replicated, round_up, shard_batch, split_images
 from castream_jax.data.bad_records import BadRecords
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pictures.preprocess import Resize
@@ -18,7 +18,6 @@ from castream_jax.data.pipeline import MET, evaluation_batches
 from castream_jax.data.source import Source
 from castream_jax.models.answers import predict
 from castream_jax.models.network import Features, Network
-from castream_jax.training.feed import AHEAD
 from castream_jax.wording import name_pooling
 
 DOUBT = 0.01

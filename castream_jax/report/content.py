@@ -4,7 +4,6 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
 
@@ -21,6 +20,7 @@ from castream_jax.evaluation.rows import (
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.report.intervals import bootstrap_table
 from castream_jax.report.notes import SAVINGS
+from castream_jax.report.schema import Pictures, Report
 from castream_jax.report.statistics import LEVEL, RESAMPLES, SEED
 from castream_jax.version import collect_versions
 
@@ -38,14 +38,14 @@ def build_report(
     accuracy_num_images: int,
     untrained_accuracy: Mapping[str, float],
     settings: Mapping[str, str | int | float],
-    pictures: Mapping[str, Mapping[str, Any]] | None = None,
+    pictures: Pictures | None = None,
     passes: Mapping[str, int],
     seconds: float,
     class_names: Sequence[str] = (),
     warnings: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = SEED,
-) -> dict[str, Any]:
+) -> Report:
     """Return the report of an evaluation, ready for JSON.
 
     Args:
@@ -73,7 +73,8 @@ def build_report(
     """
     _check_passes(passes)
     explained = dict.fromkeys(rows["attribution"].to_pylist())
-    report: dict[str, Any] = {
+    intervals = bootstrap_table(rows, resamples, seed)
+    report: Report = {
         "protocol": {"name": protocol.name, "hash": protocol.hash},
         "network": network,
         "dataset": dataset,
@@ -81,26 +82,13 @@ def build_report(
         "num_images": count_images(rows),
         "accuracy": _finite(accuracy),
         "accuracy_num_images": accuracy_num_images,
-    }
-    if warnings:
-        report["warnings"] = list(warnings)
-    if untrained_accuracy:
-        report["untrained_accuracy"] = _finite(untrained_accuracy)
-    report |= {
         "rows": summarise(rows),
         "bootstrap": {"level": LEVEL, "resamples": resamples, "seed": seed},
-        **bootstrap_table(rows, resamples, seed),
+        "intervals": intervals["intervals"],
+        "differences": intervals["differences"],
         "flat_maps": count_maps(rows, "flat"),
         "nan_maps": count_maps(rows, "nan"),
         "all_negative_maps": count_maps(rows, "all_negative"),
-    }
-    if pictures:
-        report["pictures"] = dict(pictures)
-    if localised := count_localised(rows):
-        report["localised_images"] = localised
-    if remarks := collect_remarks(rows):
-        report["remarks"] = remarks
-    report |= {
         "metrics": [to_facts(metric) | {"hash": metric.hash(protocol)} for metric in measured(rows)],
         "methods": [to_facts(METHODS[key]) | {"hash": METHODS[key].hash} for key in explained if key in METHODS],
         "passes": dict(passes),
@@ -110,6 +98,16 @@ def build_report(
         "seconds": seconds,
         "class_names": list(class_names),
     }
+    if warnings:
+        report["warnings"] = list(warnings)
+    if untrained_accuracy:
+        report["untrained_accuracy"] = _finite(untrained_accuracy)
+    if pictures:
+        report["pictures"] = pictures
+    if localised := count_localised(rows):
+        report["localised_images"] = localised
+    if remarks := collect_remarks(rows):
+        report["remarks"] = remarks
     return report
 
 

@@ -1,8 +1,7 @@
 """The report as one self-contained HTML file, for screens of any width, light or dark, and for paper."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -12,6 +11,7 @@ from castream_jax.metrics.protocol import CHOICE_NAMES
 from castream_jax.report.cards import build_cases, build_index, draw_scale
 from castream_jax.report.curves_svg import build_curves, describe_bands
 from castream_jax.report.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
+from castream_jax.report.schema import Report
 from castream_jax.report.selection import Selection
 from castream_jax.report.tables import list_poolings, tabulate
 from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs
@@ -31,7 +31,7 @@ SETTING_NAMES = {
 
 
 def render_html(
-    report: Mapping[str, Any],
+    report: Report,
     rows: pa.Table,
     figures: Sequence[tuple[str, str | Path]],
     selection: Selection | None = None,

@@ -1,16 +1,15 @@
 """The intervals of a report's table: of every cell, and of each pooling minus the first under every attribution."""
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 
 from castream_jax.evaluation.rows import group_rows, mean_present, measured, percentages, without_curves
+from castream_jax.report.schema import Intervals
 from castream_jax.report.statistics import bootstrap_intervals
 from castream_jax.wording import order_poolings
 
 
-def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> dict[str, list[dict[str, Any]]]:
+def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
     """Return the 95 % intervals of the means of `rows.summarise`, in percent, all from the same resampled images.
 
     Args:

@@ -1,10 +1,10 @@
 """What a report says in words beside its tables: source, accuracies, odd maps, intervals, forward passes."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.errors import escape
+from castream_jax.report.schema import Provenance, Report
 from castream_jax.report.tables import format_percent
 from castream_jax.wording import name_attribution, name_pooling
 
@@ -17,7 +17,7 @@ SAVINGS = {
 """Why passes are not made; one that several reasons would save belongs to the first."""
 
 
-def describe_source(report: Mapping[str, Any]) -> str:
+def describe_source(report: Provenance) -> str:
     """Return what the numbers are of: network, data, number of images, protocol and hash."""
     protocol = report["protocol"]
     images = "image" if report["num_images"] == 1 else "images"
@@ -27,14 +27,14 @@ def describe_source(report: Mapping[str, Any]) -> str:
     )
 
 
-def describe_all(report: Mapping[str, Any]) -> list[str]:
+def describe_all(report: Report) -> list[str]:
     """Return every sentence below the tables of Markdown and text; those that do not apply are left out."""
     accuracies = "; ".join(f"{name} {value}" for name, value in describe_accuracies(report))
     number = report["accuracy_num_images"]
     return [f"Accuracy (%, {number:,} images): {accuracies}.", *describe_numbers(report), describe_passes(report)]
 
 
-def describe_numbers(report: Mapping[str, Any]) -> list[str]:
+def describe_numbers(report: Report) -> list[str]:
     """Return the sentences on how far the numbers of the tables can be trusted."""
     sentences = [
         describe_bootstrap(report),
@@ -46,7 +46,7 @@ def describe_numbers(report: Mapping[str, Any]) -> list[str]:
     return sentences + [sentence for describe in described for sentence in describe(report)]
 
 
-def describe_accuracies(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+def describe_accuracies(report: Report) -> list[tuple[str, str]]:
     """Return (name, percent) of each accuracy, the dash where there is none."""
     accuracies = [(name_pooling(pooling), value) for pooling, value in report["accuracy"].items()]
     untrained = report.get("untrained_accuracy", {})
@@ -54,7 +54,7 @@ def describe_accuracies(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, format_percent(value)) for name, value in accuracies]
 
 
-def describe_bootstrap(report: Mapping[str, Any]) -> str:
+def describe_bootstrap(report: Report) -> str:
     """Return how the intervals came about, and what they do not tell."""
     bootstrap = report["bootstrap"]
     return (
@@ -74,7 +74,7 @@ def describe_maps(what: str, counts: Mapping[str, int]) -> str:
     return f"{what}: {', '.join(found) or 'none'}."
 
 
-def describe_pictures(report: Mapping[str, Any]) -> list[str]:
+def describe_pictures(report: Report) -> list[str]:
     """Return how many images were oriented or transparent, and what was done; of the accuracies where it differs."""
     pictures = report.get("pictures")
     if not pictures:
@@ -85,7 +85,7 @@ def describe_pictures(report: Mapping[str, Any]) -> list[str]:
     return [f"{what}: {said}." for what, counts in told.items() if (said := counts.describe(decoding))]
 
 
-def describe_localised(report: Mapping[str, Any]) -> list[str]:
+def describe_localised(report: Report) -> list[str]:
     """Return how many images the metrics of where the object is are of."""
     counts = report.get("localised_images", {})
     if not counts:
@@ -95,7 +95,7 @@ def describe_localised(report: Mapping[str, Any]) -> list[str]:
     return [f"Images with a mask or box: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
 
 
-def describe_classes(report: Mapping[str, Any]) -> list[str]:
+def describe_classes(report: Report) -> list[str]:
     """Return which classes the labels are, the first and the last by name."""
     names = report.get("class_names", [])
     told = [f"{label} is {name}" for label, name in enumerate(names)]
@@ -104,7 +104,7 @@ def describe_classes(report: Mapping[str, Any]) -> list[str]:
     return [f"Classes by label: {', '.join(told)}; {len(names):,} in all."] if told else []
 
 
-def describe_remarks(report: Mapping[str, Any]) -> list[str]:
+def describe_remarks(report: Report) -> list[str]:
     """Return what methods say of all their maps."""
     return [
         f"{name_attribution(attribution)} {name_pooling(pooling)}: {said}"
@@ -113,7 +113,7 @@ def describe_remarks(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def describe_passes(report: Mapping[str, Any]) -> str:
+def describe_passes(report: Report) -> str:
     """Return how many images went through the network, and what spared the others."""
     passes = report["passes"]
     plain = passes["without_sharing"]

@@ -1,10 +1,7 @@
 """Two evaluations side by side: the same attributions, poolings and metrics, of the same images."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +13,7 @@ from castream_jax.evaluation.rows import group_rows, measured, percentages, read
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.metric import Metric
 from castream_jax.metrics.protocol import Protocol
-from castream_jax.report.notes import describe_source
+from castream_jax.report.schema import Provenance, read_provenance
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +23,7 @@ class Written:
     path: Path
     """Of its rows."""
     rows: pa.Table
-    report: dict[str, Any]
+    report: Provenance
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +50,8 @@ def load_evaluation(path: Path) -> Written:
         raise InputError(f"{path} holds no rows.parquet of an evaluation: run evaluate.py first.")
     if len(found) > 1:
         raise InputError(f"{path} holds several evaluations: name one of {', '.join(str(f.parent) for f in found)}.")
-    file = found[0].parent / "report.json"
-    try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-        describe_source(report)
-        report["settings"]["image_size"]
-        metric_hashes(report)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = f"it lacks {error}" if isinstance(error, KeyError) else error
-        raise InputError(f"cannot read {file}, which names the protocol of the rows beside it: {why}.") from error
-    return Written(found[0], read_rows(found[0]), report)
+    provenance = read_provenance(found[0].parent / "report.json")
+    return Written(found[0], read_rows(found[0]), provenance)
 
 
 def find_rows(path: Path) -> list[Path]:
@@ -128,7 +117,7 @@ def shared_metrics(a: Written, b: Written) -> list[Metric]:
     return shared
 
 
-def metric_hashes(report: Mapping[str, Any]) -> dict[str, str]:
+def metric_hashes(report: Provenance) -> dict[str, str]:
     """Return the hash of each metric's choices by symbol; of a report from before they were kept, by its choices."""
     if "metrics" in report:
         return {metric["symbol"]: metric["hash"] for metric in report["metrics"]}
@@ -136,7 +125,7 @@ def metric_hashes(report: Mapping[str, Any]) -> dict[str, str]:
     return {symbol: metric.hash(protocol) for symbol, metric in METRICS.items()}
 
 
-def method_hashes(report: Mapping[str, Any]) -> dict[str, str]:
+def method_hashes(report: Provenance) -> dict[str, str]:
     """Return the hash of each method by key; of a report from before they were kept, those of this version."""
     if "methods" in report:
         return {method["key"]: method["hash"] for method in report["methods"]}

@@ -1,11 +1,12 @@
 """The tables of a report, in names and numbers for people: attributions, null maps, and differences of poolings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.metric import Metric
+from castream_jax.report.schema import Report
 from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs, order_poolings
 
 ABSENT = "—"
@@ -42,7 +43,7 @@ class Table:
     sections: list[Section]
 
 
-def tabulate(report: Mapping[str, Any]) -> list[Table]:
+def tabulate(report: Report) -> list[Table]:
     """Return the tables: one for each question that its metrics answer, in the order of the metrics."""
     metrics = report_metrics(report)
     questions = dict.fromkeys(metric.question for metric in metrics)
@@ -50,13 +51,13 @@ def tabulate(report: Mapping[str, Any]) -> list[Table]:
     return [Table(question, found, _create_sections(report, found)) for question, found in asked.items()]
 
 
-def report_metrics(report: Mapping[str, Any]) -> list[Metric]:
+def report_metrics(report: Report) -> list[Metric]:
     """Return the metrics whose means a report holds."""
     held = report["rows"][0] if report["rows"] else {}
     return [metric for symbol, metric in METRICS.items() if symbol in held]
 
 
-def _create_sections(report: Mapping[str, Any], metrics: Sequence[Metric]) -> list[Section]:
+def _create_sections(report: Report, metrics: Sequence[Metric]) -> list[Section]:
     """Return the attributions, the null maps, and the differences, as far as there are any."""
     means = {(line["attribution"], line["pooling"]): line for line in report["rows"]}
     intervals = {(line["attribution"], line["pooling"]): line for line in report["intervals"]}
@@ -96,24 +97,24 @@ def _create_sections(report: Mapping[str, Any], metrics: Sequence[Metric]) -> li
     return [section for section in sections if section.lines]
 
 
-def list_poolings(report: Mapping[str, Any]) -> list[str]:
+def list_poolings(report: Report) -> list[str]:
     """Return the poolings that a report is of, in the order of the table."""
     return order_poolings(list(dict.fromkeys(line["pooling"] for line in report["rows"])))
 
 
-def name_best(report: Mapping[str, Any]) -> str:
+def name_best(report: Report) -> str:
     """Return what a marked mean is."""
     names = [name_pooling(pooling) for pooling in list_poolings(report)]
     return f"the better of {names[0]} and {names[1]}" if len(names) == 2 else "the best pooling"
 
 
-def name_comparison(report: Mapping[str, Any]) -> str:
+def name_comparison(report: Report) -> str:
     """Return what the differences are of, as a heading: "CA minus GAP"."""
     first, *others = [name_pooling(pooling) for pooling in list_poolings(report)]
     return f"{others[0] if len(others) == 1 else 'Each pooling'} minus {first}"
 
 
-def _subtract(report: Mapping[str, Any], metrics: Sequence[Metric]) -> list[tuple[str, str, list[Cell]]]:
+def _subtract(report: Report, metrics: Sequence[Metric]) -> list[tuple[str, str, list[Cell]]]:
     """Return the lines of each pooling minus the first, null maps last."""
     lines: list[tuple[str, str, list[Cell]]] = []
     before = None

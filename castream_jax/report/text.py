@@ -2,11 +2,10 @@
 
 import json
 import textwrap
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from castream_jax.report.notes import describe_all, describe_source
+from castream_jax.report.schema import Report
 from castream_jax.report.tables import Section, tabulate
 from castream_jax.storage.replacement import replacing
 
@@ -14,7 +13,7 @@ WIDTH = 120
 """Columns of a terminal."""
 
 
-def write_report(report: Mapping[str, Any], directory: str | Path) -> None:
+def write_report(report: Report, directory: str | Path) -> None:
     """Write `report.json` and `report.md`; each appears all at once."""
     files = {
         "report.json": json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
@@ -25,7 +24,7 @@ def write_report(report: Mapping[str, Any], directory: str | Path) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
-def render_markdown(report: Mapping[str, Any]) -> str:
+def render_markdown(report: Report) -> str:
     """Return the report in Markdown: the paper's table with intervals, what stands out in bold."""
     lines = [f"{describe_source(report)}."]
     for warning in report.get("warnings", []):
@@ -45,7 +44,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_terminal(report: Mapping[str, Any]) -> str:
+def render_terminal(report: Report) -> str:
     """Return the report as aligned plain text: below each number its interval, a star at what stands out."""
     warnings = (textwrap.wrap(f"Warning: {text}", WIDTH) for text in report.get("warnings", []))
     texts = [f"{describe_source(report)}.", *(line for warning in warnings for line in warning)]

@@ -4,7 +4,6 @@ import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from castream_jax.config import Experiment
 from castream_jax.drawing.grid import draw_grid
@@ -13,13 +12,14 @@ from castream_jax.evaluation.runner import Evaluation, evaluation_directory
 from castream_jax.report.content import build_report
 from castream_jax.report.curves_png import draw_curves
 from castream_jax.report.html import render_html
+from castream_jax.report.schema import Pictures, Report
 from castream_jax.report.selection import select_images
 from castream_jax.report.text import write_report
 from castream_jax.storage.locking import alone_in
 from castream_jax.storage.replacement import replacing
 
 
-def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Path) -> tuple[dict[str, Any], Path]:
+def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Path) -> tuple[Report, Path]:
     """Explain what is worth looking at, write rows, figures and the report in all its forms, and return the report and
     the directory.
 
@@ -60,7 +60,7 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
     return report, directory
 
 
-def describe_pictures(evaluation: Evaluation, experiment: Experiment) -> dict[str, dict[str, Any]]:
+def describe_pictures(evaluation: Evaluation, experiment: Experiment) -> Pictures:
     """Return for the report what was met in the pictures of the rows and of the accuracies, and what was done."""
     data = experiment.data
     return {

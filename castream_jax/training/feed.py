@@ -10,10 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from castream_jax.compute.sharding import shard_batch
-
-AHEAD = 2
-"""Batches that are on the devices, or on their way there, before they are needed."""
+from castream_jax.compute.sharding import AHEAD, shard_batch
 
 
 class Feed:

@@ -10,7 +10,7 @@ import jax
 from flax import nnx
 from jax.sharding import Mesh
 
-from castream_jax.compute.sharding import add_over_processes, first_process, replicate
+from castream_jax.compute.sharding import AHEAD, add_over_processes, first_process, replicate
 from castream_jax.config import Experiment, StageConfig
 from castream_jax.data.bad_records import BadRecords
 from castream_jax.data.pipeline import training_batches
@@ -24,7 +24,7 @@ from castream_jax.models.description import describe_network
 from castream_jax.storage.array_trees import digest
 from castream_jax.storage.checkpoints import Checkpoints
 from castream_jax.training import summary
-from castream_jax.training.feed import AHEAD, Feed
+from castream_jax.training.feed import Feed
 from castream_jax.training.log import NotFinite, TrainingLog
 from castream_jax.training.optimizer import create_optimizer
 from castream_jax.training.resume import check_same_run, describe_run
