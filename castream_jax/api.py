@@ -43,7 +43,7 @@ def attribute(
 
     Args:
       model: the network to explain.
-      images: [B H W 3] normalised floats of any dtype, of numpy, JAX or torch; the log warns of what looks as if it was
+      images: [B H W C] normalised floats of any dtype, of numpy, JAX or torch; the log warns of what looks as if it was
         not normalised for the network.
       labels: [B] the class to explain for each image. Raw attention is the same for every class.
       method: a key of `METHODS`: "grad_cam", "grad_cam_pp", "score_cam", "attention", "attention_scores" (before the
@@ -111,7 +111,7 @@ def evaluate_maps(
 
     Args:
       model: the network that the maps explain.
-      images: [B H W 3] normalised floats, as for `attribute`.
+      images: [B H W C] normalised floats, as for `attribute`.
       labels: [B] the classes whose probability is measured.
       maps: [B h w] saliency maps in [0, 1] or truth values, upsampled to the images here.
       protocol: "castream", "rise", or a `Protocol`. The class is `labels` under every protocol.
@@ -133,7 +133,11 @@ def evaluate_maps(
     chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
     maps = check_maps(maps, len(images))
     plan = Plan(model.target(None), chunk, given=(GIVEN,), metrics=_choose(metrics), protocols=(protocol,))
-    return compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), plan)
+    columns = compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), plan)
+    if (lost := np.isnan(columns["probability"])).any():
+        places = np.flatnonzero(lost).tolist()
+        log.warning("The scores of images %s are no numbers, or leave 0..1: their measures are NaN.", places)
+    return columns
 
 
 GIVEN = "given"

@@ -9,8 +9,9 @@ from castream_jax import METRICS, Normalisation
 from castream_jax.attribution.method import Method, Scene, Subject, weighted_sum
 from castream_jax.attribution.score_cam import ChannelWeights, score_cam
 from castream_jax.binding.measures import measure_maps
-from castream_jax.compute.masking import min_max
+from castream_jax.compute.masking import min_max, upsample
 from castream_jax.compute.questions import Asked, Panel, converse
+from castream_jax.metrics.metric import Case
 from tests.networks import MEAN, STD
 
 TABLE = tuple(metric for metric in METRICS.values() if not metric.needs_truth)
@@ -68,6 +69,7 @@ def measure(score_fn, images, maps, source, labels, protocol, normalisation, chu
     """Return every measure [J ...] of J maps, `labels` [J] being the columns of `score_fn` that they explain."""
     with jax.ensure_compile_time_eval():  # what is known stays known
         images, labels = images[source], labels[:, None]
-        of = jnp.arange(len(maps))
-    found, _ = measure_maps(Panel(score_fn, labels, chunk), images, maps, of, metrics, protocol, normalisation)
+        saliency = upsample(maps, (images.shape[1], images.shape[2]))
+    case = Case(images, saliency, jnp.arange(len(maps)), protocol, normalisation)
+    found, _ = measure_maps(Panel(score_fn, labels, chunk), case, metrics)
     return {name: values[:, 0] for name, values in found.items()}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from castream_jax.compute.questions import Asked, Question
+from castream_jax.compute.questions import Asked, Search
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,12 @@ class Ledger:
 
     def _own(self, asked: Asked) -> int:
         """Return how many images of a question are of one image of the batch."""
-        question = asked.question
-        return 0 if isinstance(question, Question) and question.share == "batch" else self._each(asked)
+        return 0 if asked.question.share == "batch" else self._each(asked)
 
     def _each(self, asked: Asked) -> int:
         """Return how many images of a question are of one image of the batch, or of all."""
         question = asked.question
-        if not isinstance(question, Question):
+        if isinstance(question, Search):
             return question.most
         return question.count if question.share == "batch" else question.count // self.images
 
@@ -89,15 +88,14 @@ class Ledger:
         shared = jnp.zeros((), jnp.int32)
         dead = pruned = jnp.zeros((), jnp.int32)
         for asked in self.measuring:
-            is_of_map = isinstance(asked.question, Question) and asked.question.share == "map"
-            is_of_batch = isinstance(asked.question, Question) and asked.question.share == "batch"
-            each = self._each(asked) // (self.own_maps + self.shared_maps if is_of_map else 1)
-            made += self._each(asked) * (1 if is_of_batch else images)
+            share, own = asked.question.share, self._each(asked)
+            each = own // (self.own_maps + self.shared_maps) if share == "map" else own
+            made += own * (1 if share == "batch" else images)
             plain += images * maps * each
             shared += images * self.shared_maps * (self.networks - 1) * each
         for asked in self.explaining:
-            question, each = asked.question, self._each(asked)
-            if isinstance(question, Question) and question.share == "batch":
+            each = self._each(asked)
+            if asked.question.share == "batch":
                 made, plain = made + each, plain + each
                 continue
             number = images * each if asked.number is None else jnp.sum(asked.number * valid)

@@ -65,7 +65,6 @@ def compute_maps(
     methods: Sequence[Method],
     target: str,
     panel: Panel,
-    known: dict[Any, Any] | None = None,
 ) -> ComputedMaps:
     """Return the maps of each method and network, in the order of `methods`.
 
@@ -76,9 +75,8 @@ def compute_maps(
       methods: a network without that map is left out.
       target: the name of the scene's target feature map.
       panel: who answers what methods ask: its columns are those of all labels, by network.
-      known: answers that are there already; see `converse`.
     """
-    found, asked = converse({m.key: m.ask(scene) for m in methods if m.ask is not None}, panel, known)
+    found, asked = converse({m.key: m.ask(scene) for m in methods if m.ask is not None}, panel)
     classes = next(iter(labels.values())).shape[1]
     repeated = repeat_images(scene, classes)
     computed = ComputedMaps({}, {}, {}, {}, asked)

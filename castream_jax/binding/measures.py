@@ -6,14 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from castream_jax.compute.masking import upsample
 from castream_jax.compute.questions import Asked, Conversation, Panel, Question, converse
 from castream_jax.errors import InputError
 from castream_jax.metrics.metric import Case, Metric
-from castream_jax.metrics.protocol import Protocol
-from castream_jax.models.inputs import Normalisation
 
 ROUNDING = 1e-3
 """How far scores and maps may leave 0..1: more than float32's rounding makes of 1, less than logits do."""
@@ -21,28 +18,13 @@ SCORES = "score_fn gives", "probabilities: a softmax or a sigmoid of logits"
 MAPS = "maps hold", "maps in 0..1: of signed ones the positive part, divided by its maximum"
 
 
-def measure_maps(
-    panel: Panel,
-    images: Float[Array, "B H W C"],
-    maps: Float[Array, "J h w"],
-    of: Int[Array, "J"],
-    metrics: Sequence[Metric],
-    protocol: Protocol,
-    normalisation: Normalisation,
-    truth: Bool[Array, "B H W"] | None = None,
-    known: dict[Any, Any] | None = None,
-) -> tuple[dict[str, Array], list[Asked]]:
+def measure_maps(panel: Panel, case: Case, metrics: Sequence[Metric]) -> tuple[dict[str, Array], list[Asked]]:
     """Return every metric of J maps, and what was asked.
 
     Args:
       panel: who answers: its columns are the classes explained, Q for each image; one pass gives them all.
-      images: normalised images.
-      maps: saliency maps in [0, 1], and the image that each is `of`.
-      metrics: what to measure; those of where the object is only if there is `truth`.
-      protocol: the choices that the numbers depend on.
-      normalisation: how the images were normalised: masks apply in pixel space, if the protocol says so.
-      truth: where the object is.
-      known: answers that are there already; see `converse`.
+      case: the maps, their images and the protocol.
+      metrics: what to measure; those of where the object is only if the case knows it.
 
     Returns:
       Columns of the rows by name, [J Q] fractions and [J Q points] curves, `probability` (p) among them. Where a map or
@@ -54,29 +36,31 @@ def measure_maps(
 
     Source: METHOD 3.
     """
-    refuse_outside(maps, *MAPS)
-    probe(panel, images)
-    size = (images.shape[1], images.shape[2])
-    case = Case(images, upsample(maps, size), of, protocol, normalisation, truth)
-    wanted = [metric for metric in metrics if truth is not None or not metric.needs_truth]
+    refuse_outside(case.saliency, *MAPS)
+    probe(panel, case.images)
+    _ = case.ranks  # kept from here on: a question's images are made where what is computed does not last
+    wanted = [metric for metric in metrics if case.truth is not None or not metric.needs_truth]
     conversations = {"": _ask_p(case)} | {metric.symbol: _measure(metric, case) for metric in wanted}
-    found, asked = converse(conversations, panel, known)
-    sound = inside(case.p) & inside(maps).all((1, 2))[:, None]  # [J Q]
-    for question, _, _, answer in asked:
-        assert isinstance(question, Question)
-        refuse_outside(answer, *SCORES)
-        fine = inside(answer)
-        if question.share == "batch":
-            sound &= fine.all(0)[of]
-        elif question.share == "image":
-            sound &= fine.reshape(len(images), -1, fine.shape[-1]).all(1)[of]
-        else:
-            sound &= fine.reshape(len(maps), -1, fine.shape[-1]).all(1)
+    found, asked = converse(conversations, panel)
+    sound = inside(case.p) & inside(case.saliency).all((1, 2))[:, None]  # [J Q]
+    for one in asked:
+        refuse_outside(one.answer, *SCORES)
+        sound &= _is_sound(one, case)
     columns: dict[str, Array] = {"probability": jnp.where(sound, case.p, jnp.nan)}
     for metric in wanted:
         for name, values in found[metric.symbol].items():
             columns[name] = _shape(metric, name, values, sound)
     return columns, asked
+
+
+def _is_sound(asked: Asked, case: Case) -> Bool[Array, "J Q"]:
+    """Return for which maps and classes all answers to a question are scores."""
+    fine = inside(asked.answer)
+    if asked.question.share == "batch":
+        return fine.all(0)[case.of]
+    owners = len(case.images if asked.question.share == "image" else case.saliency)
+    own = fine.reshape(owners, -1, fine.shape[-1]).all(1)
+    return own[case.of] if asked.question.share == "image" else own
 
 
 def _ask_p(case: Case) -> Conversation:

@@ -20,8 +20,8 @@ from castream_jax.binding.maps import ComputedMaps, MapKey, compute_maps, explai
 from castream_jax.binding.measures import measure_maps
 from castream_jax.binding.shared_trunk import joint_columns, joint_scores
 from castream_jax.compute.masking import upsample
-from castream_jax.compute.questions import Panel
-from castream_jax.metrics.metric import Metric
+from castream_jax.compute.questions import Asked, Panel
+from castream_jax.metrics.metric import Case, Metric
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.answers import predict
 from castream_jax.models.network import Features, Network
@@ -106,35 +106,43 @@ def run(networks: Mapping[str, Network], views: Views, plan: Plan, features: Fea
     indices = jnp.arange(len(views.images)) if views.indices is None else views.indices
     feature_map = features[plan.target]
     scene = Scene(views.images, trunk.normalisation, features, feature_map, indices, panel.columns)
-    known: dict = {}
-    computed = compute_maps(networks, scene, dict(zip(networks, labels)), plan.methods, plan.target, panel, known)
-    measures, measuring = [], []
-    if plan.protocols:
-        size = (views.images.shape[1], views.images.shape[2])
-        own = [upsample(maps[:, 0], size) for maps in computed.maps.values()]
-        given = [upsample(views.given[name], size) for name in plan.given]
-        nothing = [null.draw(scene) for null in plan.null_maps]
-        saliency = jnp.concatenate([*own, *given, *nothing])  # [JB H W], J maps of each image
-        jobs = len(own) + len(given) + len(nothing)
-        of = jnp.tile(jnp.arange(len(views.images)), jobs)
-        for protocol in plan.protocols:
-            columns, asked = measure_maps(
-                panel,
-                views.images,
-                saliency,
-                of,
-                plan.metrics,
-                protocol,
-                trunk.normalisation,
-                views.truth,
-                known,
-            )
-            pooling = [list(networks).index(name) for _, name in computed.maps]
-            measures.append({name: by_key(values, jobs, pooling) for name, values in columns.items()})
-            measuring += asked
+    computed = compute_maps(networks, scene, dict(zip(networks, labels)), plan.methods, plan.target, panel)
     shared = len(plan.given) + len(plan.null_maps)
+    measures, measuring = measure(networks, scene, computed, views, plan, panel) if plan.protocols else ([], [])
     ledger = Ledger(computed.asked, measuring, len(networks), len(computed.maps), shared, len(views.images))
     return Found(computed, predicted, explained, measures, ledger)
+
+
+def measure(
+    networks: Mapping[str, Network],
+    scene: Scene,
+    computed: ComputedMaps,
+    views: Views,
+    plan: Plan,
+    panel: Panel,
+) -> tuple[list[dict[str, Float[Array, "M B ..."]]], list[Asked]]:
+    """Return the columns of the rows under each protocol, and what was asked.
+
+    Args:
+      networks, views, plan: as for `run`.
+      scene: the images and their feature maps.
+      computed: the maps of the methods.
+      panel: who answers.
+    """
+    size = (views.images.shape[1], views.images.shape[2])
+    own = [upsample(maps[:, 0], size) for maps in computed.maps.values()]
+    given = [upsample(views.given[name], size) for name in plan.given]
+    drawn = [*own, *given, *(null.draw(scene) for null in plan.null_maps)]
+    saliency = jnp.concatenate(drawn)  # [JB H W], J maps of each image
+    of = jnp.tile(jnp.arange(len(views.images)), len(drawn))
+    poolings = [list(networks).index(name) for _, name in computed.maps]
+    measures, asked = [], []
+    for protocol in plan.protocols:
+        case = Case(views.images, saliency, of, protocol, scene.normalisation, views.truth)
+        columns, more = measure_maps(panel, case, plan.metrics)
+        measures.append({name: by_key(values, len(drawn), poolings) for name, values in columns.items()})
+        asked += more
+    return measures, asked
 
 
 def by_key(values: Float[Array, "JB S ..."], jobs: int, poolings: Sequence[int]) -> Float[Array, "M B ..."]:

@@ -8,8 +8,8 @@ what it found. So a metric reads from top to bottom, and still shares its passes
 """
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,7 @@ class Search:
     many were needless because their answers are known."""
     most: int
     """Images that it asks for one image of the batch, at most."""
+    share: ClassVar[Literal["image"]] = "image"
 
 
 class Asked(NamedTuple):
@@ -80,25 +81,23 @@ class Panel:
     """Images in one forward pass."""
     tell: Callable[[Any, Any], None] | None = None
     """Told, on the host, how many chunks of a round are done, and of how many; None: nobody waits for it."""
+    known: dict[Hashable, "Answer"] = field(default_factory=dict)
+    """Answers that no map is in, by key: they are not asked for again."""
 
     def ask(self, images: Float[Array, "n H W C"], of: Int[Array, "n"]) -> Float[Array, "n Q"]:
         """Return the scores of some images, whose columns are those of the images that they are made of."""
         return jnp.take_along_axis(self.score_fn(images), self.columns[of], axis=1)
 
 
-def converse(
-    conversations: Mapping[Any, Any], panel: Panel, known: dict[Hashable, Answer] | None = None
-) -> tuple[dict[Any, Any], list[Asked]]:
+def converse(conversations: Mapping[Any, Any], panel: Panel) -> tuple[dict[Any, Any], list[Asked]]:
     """Lead conversations side by side, and return what each found, by key, and what was asked.
 
     An answer is [count Q], or [count B Q] where the batch shares a question.
 
     Args:
       conversations: generators as `Conversation`; anything else needs no answers and is its own result.
-      panel: who answers.
-      known: answers from before, which are not asked for again; those that no map is in are added.
+      panel: who answers, and remembers what serves other maps too.
     """
-    known = {} if known is None else known
     results: dict[Any, Any] = {}
     waiting: dict[Any, tuple[Conversation, Sequence[Question | Search]]] = {}
 
@@ -117,16 +116,16 @@ def converse(
     asked: list[Asked] = []
     while waiting:
         unique = {question.key: question for _, questions in waiting.values() for question in questions}
-        new = [question for key, question in unique.items() if key not in known]
+        new = [question for key, question in unique.items() if key not in panel.known]
         answers = answer([question for question in new if isinstance(question, Question)], panel)
         for question in new:
             number, needless = (_number(question, panel), None) if isinstance(question, Question) else (None, None)
             if isinstance(question, Search):
                 answers[question.key], number, needless = question.run(panel.ask, panel.chunk)
             asked.append(Asked(question, number, needless, answers[question.key]))
-        known |= {q.key: answers[q.key] for q in new if isinstance(q, Question) and q.share != "map"}
+        panel.known.update({q.key: answers[q.key] for q in new if isinstance(q, Question) and q.share != "map"})
         for key, (conversation, questions) in list(waiting.items()):
-            go_on(key, conversation, [(known | answers)[question.key] for question in questions])
+            go_on(key, conversation, [(panel.known | answers)[question.key] for question in questions])
     return {key: results[key] for key in conversations}, asked
 
 

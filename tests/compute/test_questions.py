@@ -98,13 +98,13 @@ def test_the_same_question_is_asked_once():
 
 
 def test_what_is_known_is_not_asked_again():
-    watched, known = Watched(), {}
+    watched = Watched()
     blank = question("blank", draw(1, 1), np.zeros(1, int), "batch")
     own = question("own", draw(4, 0), np.zeros(4, int))
     panel = Panel(watched, COLUMNS, chunk=8)
-    before, _ = converse({"one": ask([blank, own])}, panel, known)
-    assert set(known) == {"blank"}  # other maps have other answers
-    after, asked = converse({"two": ask([blank])}, panel, known)
+    before, _ = converse({"one": ask([blank, own])}, panel)
+    assert set(panel.known) == {"blank"}  # other maps have other answers
+    after, asked = converse({"two": ask([blank])}, panel)
     assert watched.sizes() == [5]
     assert asked == []
     np.testing.assert_array_equal(before["one"][0], after["two"][0])
