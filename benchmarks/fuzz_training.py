@@ -21,7 +21,7 @@ from absl import flags
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from tqdm import tqdm
 
-from castream_jax.cli import command
+from castream_jax.cli import command, origin
 from castream_jax.data.builders import castream_demo
 from castream_jax.training.loop import train
 from tests import fuzzing
@@ -59,7 +59,7 @@ def main(runs: int, first: int) -> None:
         @given(fuzzing.changed_settings(start))
         def run_one(changed: dict[str, Any]) -> None:
             said = io.StringIO()
-            read = mock.patch.object(command, "load_config", return_value=make_smaller(changed))
+            read = mock.patch.object(origin, "load_config", return_value=make_smaller(changed))
             with tempfile.TemporaryDirectory() as workdir, read:
                 try:
                     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):

@@ -21,6 +21,10 @@ class InputError(ValueError):
         super().__init__(printable(message))
 
 
+class NotTrained(InputError):
+    """There is no checkpoint yet; scripts say with which command one is made."""
+
+
 class RunError(RuntimeError):
     """A run that cannot go on though its input is fine: scripts print the message and exit with code 1."""
 

@@ -70,7 +70,8 @@ GO = False  # True: train and measure, after you have seen the cost
 # %%
 import ast
 
-from castream_jax.cli.command import find_config, parse_flags, show_log
+from castream_jax.cli.command import parse_flags, show_log
+from castream_jax.cli.origin import find_config
 
 show_log()
 published = ast.get_docstring(ast.parse(find_config(CONFIG).read_text()))

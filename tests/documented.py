@@ -64,7 +64,7 @@ SMALL_DATA = (
 SMALL = f"{SMALL_DATA} --config.evaluation.attributions=('grad_cam','attention')"
 NOT_PREPARED = r"is not prepared in .*\. Prepare it once: castream prepare"
 NO_WEIGHTS = r"there is no weight file 'weights\.safetensors'"
-NO_CHECKPOINT = r"there is no checkpoint in .*\. Train one first: python train\.py"
+NO_CHECKPOINT = r"there is no checkpoint in .*: train a network first\. python train\.py"
 
 RUN = (
     # A pattern on a command, what is added to it, and the error that it must end in with exit code 2 (none: it works).

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "explanation": {"experiment", "config", "data", "data.pictures", "models", "attribution", "binding", "compute"}
     | {"drawing", "storage", "wording", "version"},
     "api": {"binding", "models", "attribution", "metrics", "compute"},
-    "cli": {"training", "evaluation", "report", "explanation", "data", "data.builders", "data.prepare"}
+    "cli": {"experiment", "training", "evaluation", "report", "explanation", "data", "data.builders", "data.prepare"}
     | {"config", "compute", "storage", "cpu", "failures", "version"},
     "__main__": {"cli"},
     "__init__": {"api", "attribution", "explanation", "metrics", "models", "weights", "version"},

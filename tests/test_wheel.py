@@ -63,7 +63,8 @@ def test_the_command_runs_outside_the_repository(site, tmp_path):
 
 READS = """
 import castream_jax
-from castream_jax.cli.command import CONFIGS, list_configs, parse_flags
+from castream_jax.cli.command import parse_flags
+from castream_jax.cli.origin import CONFIGS, list_configs
 from castream_jax.weights.known import read_imagenet_classes
 for name in list_configs():
     print(name, parse_flags(["castream train", f"--config={name}"]).experiment.name)

@@ -104,7 +104,7 @@ def known(path: Path) -> Maker:
     """Return the maker of a case with a config that is here, which must be what it says."""
 
     def make(folder: Path, _: Rng) -> Case:
-        said = flat(command.load_config(path))
+        said = flat(origin.load_config(path))
         return Case(lambda: run([f"--config={path}"], folder), lambda found: differ(found, said), "right")
 
     return make

@@ -1,6 +1,6 @@
 """How a command on an experiment starts: flags to an `Experiment`, and a mistake to one message and exit code 2."""
 
-import importlib.util
+import collections
 import logging
 import os
 import re
@@ -9,7 +9,6 @@ import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,16 +19,14 @@ from ml_collections import ConfigDict, config_flags
 
 from castream_jax import config
 from castream_jax.cli.ending import ends_in_a_message
+from castream_jax.cli.origin import find_settings, list_configs, retype
 from castream_jax.compute.sharding import start_processes
 from castream_jax.cpu import use_onednn_for_bfloat16
-from castream_jax.errors import InputError, printable, unknown
+from castream_jax.errors import InputError, NotTrained, printable, unknown
 from castream_jax.storage.compiled_programs import keep_compiled_programs
 from castream_jax.storage.limits import check_address_space, check_open_files
 
-PACKAGE = Path(__file__).parent.parent
-CONFIGS = next(filter(Path.is_dir, (PACKAGE / "configs", PACKAGE.parent / "configs")), PACKAGE / "configs")
-"""Where the configs that are shipped lie: inside an installed package, beside it in a checkout."""
-DEFAULT_CONFIG = CONFIGS / "demo.py"
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -38,6 +35,7 @@ def run(
     argv: list[str] | None = None,
     switches: Mapping[str, str] = MappingProxyType({}),
     arguments: str = "",
+    prepare: Callable[[config.Experiment], None] = lambda _: None,
     **options: str,
 ) -> None:
     """Read the flags, call `main(experiment, workdir, **options)`, and exit.
@@ -50,6 +48,7 @@ def run(
       switches: the command's own flags that are on or off, and what `--help` says of each.
       arguments: what `--help` says of the arguments that are no flags; `main` gets them as the list `arguments`.
         Empty: there are none.
+      prepare: what must be done before anything asks JAX for its devices.
       options: those with a text; one that is not given is "".
 
     Mistakes and what the machine lacks end in one message (`ending`).
@@ -74,11 +73,38 @@ def run(
             start_processes(line.distributed)
             if jax.process_index():  # one process speaks for all
                 logging.getLogger("castream_jax").setLevel(logging.WARNING)
-        main(line.experiment, line.workdir, **line.options, **({"arguments": line.arguments} if arguments else {}))
+        prepare(line.experiment)
+        announce(line)
+        try:
+            main(line.experiment, line.workdir, **line.options, **({"arguments": line.arguments} if arguments else {}))
+        except NotTrained as error:
+            raise InputError(f"{error} {retype('train', argv)}") from error
+
+
+def announce(line: "CommandLine") -> None:
+    """Say what the run is about: its first line.
+
+    Raises:
+      InputError: JAX finds no device.
+    """
+    try:
+        kinds = collections.Counter(device.device_kind for device in jax.devices())
+    except RuntimeError as error:
+        platforms = jax.config.values["jax_platforms"]
+        raise InputError(
+            f"JAX finds no device for JAX_PLATFORMS={platforms!r} ({str(error).splitlines()[0]}): unset it, or install "
+            "the extra that this machine needs, as in pip install 'castream-jax[cuda12]'."
+        ) from error
+    model, devices = line.experiment.model, " and ".join(f"{count} x {kind}" for kind, count in kinds.items())
+    log.info(
+        "config %s, work directory %s, network %s (%s), data %s, on %s",
+        *(line.origin, line.workdir, model.name, model.pooling, line.experiment.data.name, devices),
+    )
 
 
 USAGE = """Flags:
-  --config CONFIG        the experiment: a file, or the name of one that is shipped (default: demo):
+  --config CONFIG        the experiment: a file, or the name of one that is shipped (default: that of the run in
+                         --workdir; without that, demo):
                          {configs}
   --config.KEY=VALUE     change one of its settings, as in --config.stream.epochs=3
   --workdir DIR          where checkpoints, logs and reports go (default: runs/<the experiment's name>)
@@ -126,6 +152,8 @@ class CommandLine:
     """What a user asked for."""
 
     experiment: config.Experiment
+    origin: str
+    """The config that its settings come from, in words."""
     workdir: Path
     compile_cache: Path | None
     """Where compiled programs are kept."""
@@ -141,8 +169,7 @@ def parse_flags(
     argv: list[str], options: Sequence[str] = (), switches: Sequence[str] = (), takes_arguments: bool = False
 ) -> CommandLine:
     """Return what a command line says, or raise `InputError`."""
-    path, argv = take_config(argv)
-    settings = load_config(path)
+    settings, origin, argv = find_settings(argv)
     _check_overrides(argv, settings)
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # flags may come after arguments
@@ -169,56 +196,7 @@ def parse_flags(
     cache = workdir.absolute().parent / ".jax_cache" if values.compile_cache else None
     own: dict[str, str | bool] = {name: str(values[name].value) for name in options}
     own |= {name: bool(values[name].value) for name in switches}
-    return CommandLine(experiment, workdir, cache, values.distributed, own, rest[1:])
-
-
-def take_config(argv: list[str]) -> tuple[Path, list[str]]:
-    """Return the config file that a command line names, and the rest of the command line."""
-    paths: list[str] = []
-    rest: list[str] = []
-    arguments = iter(argv)
-    for argument in arguments:
-        if match := re.fullmatch(r"--?config=(.*)", argument):
-            paths.append(match[1])
-        elif argument in ("--config", "-config"):
-            paths.append(next(arguments, ""))
-        else:
-            rest.append(argument)
-    if len(paths) > 1:
-        raise InputError(f"--config is given twice, {' and '.join(paths)}: one experiment at a time.")
-    if paths == [""]:
-        raise InputError("--config needs a file or a name, as in --config demo.")
-    return find_config(paths[0]) if paths else DEFAULT_CONFIG, rest
-
-
-def list_configs() -> list[str]:
-    """Return the names of the configs that are shipped."""
-    return sorted(file.stem for file in CONFIGS.glob("*.py"))
-
-
-def find_config(text: str) -> Path:
-    """Return the config file that a text names: a file, or else one that is shipped: `demo` or `configs/demo.py`."""
-    file = Path(text)
-    name = text.removeprefix("configs/").removesuffix(".py")
-    return CONFIGS / f"{name}.py" if not file.is_file() and name in list_configs() else file
-
-
-def load_config(path: Path) -> Mapping[str, Any]:
-    """Return what a config file's `get_config()` returns, or raise `InputError`."""
-    if not path.is_file():
-        known = unknown("config", path.stem, list_configs()).partition(". ")[2]
-        raise InputError(f"there is no config file {os.fspath(path)!r}, and none of that name is shipped. {known}")
-    loader = SourceFileLoader("config_file", os.fspath(path))  # whatever its suffix is
-    module = importlib.util.module_from_spec(ModuleSpec("config_file", loader, origin=os.fspath(path)))
-    module.__file__ = os.fspath(path)
-    try:
-        loader.exec_module(module)
-        settings: Mapping[str, Any] = ConfigDict(module.get_config()).to_dict()
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # the file is the user's code
-        raise InputError(f"config file {os.fspath(path)!r} fails: {type(error).__name__}: {error}") from error
-    return settings
+    return CommandLine(experiment, origin, workdir, cache, values.distributed, own, rest[1:])
 
 
 def _check_overrides(argv: list[str], settings: Mapping[str, Any]) -> None:

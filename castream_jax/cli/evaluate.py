@@ -19,13 +19,13 @@ def main(argv: list[str] | None = None) -> None:
         evaluate_network,
         "Measures the explanations of a trained network, GAP against CA.",
         argv,
+        prepare=lambda experiment: use_cores_as_devices(experiment.evaluation.batch_size),
         switches={"dry_run": "say what it would cost, after ten seconds of calibration, and measure nothing"},
     )
 
 
 def evaluate_network(experiment: Experiment, workdir: Path, dry_run: bool) -> None:
     """Measure, write the report, and print its table; or say what that would cost."""
-    use_cores_as_devices(experiment.evaluation.batch_size)
     if dry_run:
         print(estimate(experiment, most_images(experiment.evaluation.num_figures)))
         return

@@ -10,10 +10,14 @@ from castream_jax.evaluation.protocols import measure_protocols, render
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    run(measure, "Measures the same maps under every protocol.", argv)
+    run(
+        measure,
+        "Measures the same maps under every protocol.",
+        argv,
+        prepare=lambda experiment: use_cores_as_devices(experiment.evaluation.batch_size),
+    )
 
 
 def measure(experiment: Experiment, workdir: Path) -> None:
     """Measure, and print a Markdown table."""
-    use_cores_as_devices(experiment.evaluation.batch_size)
     print(render(*measure_protocols(experiment, workdir)))

@@ -15,7 +15,7 @@ from castream_jax.binding.ledger import Cost, accuracy_cost
 from castream_jax.compute.sharding import replicate
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.evaluation.resumable_parts import Parts
-from castream_jax.experiment.loading import load_start
+from castream_jax.experiment.loading import create_network
 from castream_jax.experiment.resolved import Resolved
 from castream_jax.experiment.split_accuracy import SplitAccuracy, describe_chance, take_pictures
 from castream_jax.models.classifier import Classifier
@@ -104,7 +104,7 @@ def count_right(parts: AccuracyParts, resolved: Resolved) -> None:
     experiment, model, source = resolved.experiment, resolved.model, resolved.source
     network: Network | WithUntrained = model
     if isinstance(model, Classifier) and model.stream is not None:
-        fresh = load_start(experiment, source.num_classes)
+        fresh = create_network(experiment, source.num_classes)  # its stream; the rest is trained
         assert isinstance(fresh, Classifier)
         fresh.backbone, fresh.classifier = model.backbone, model.classifier
         network = WithUntrained(model, fresh)

@@ -30,6 +30,7 @@ from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
 from castream_jax.evaluation.resumable_parts import Measured, RowParts, parts_directory, take_fingerprint
 from castream_jax.evaluation.shown_images import ShownImages, show_images
 from castream_jax.experiment.preprocessing import with_decoding
+from castream_jax.experiment.record import has_record, write_record
 from castream_jax.experiment.resolved import Resolved, resolve_trained
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.scores import describe_score
@@ -85,6 +86,8 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
     fingerprint = take_fingerprint(arrays, resolved, first_process(resolved.mesh.size), given)
     place, evaluation = evaluation_directory(workdir, protocol), None
     with alone_in(place, "evaluating") if not jax.process_index() else nullcontext():
+        if not has_record(workdir):  # of a network that comes trained
+            write_record(experiment, workdir)
         directory = parts_directory(place, fingerprint)
         row_parts = RowParts(directory, resolved.images, resolved.batch_size)
         accuracy_parts = AccuracyParts(directory, len(source), resolved.batch_size)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from castream_jax.config import Experiment
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, NotTrained
 from castream_jax.experiment.own_network import create_own_network
 from castream_jax.experiment.preprocessing import settle_preprocessing
 from castream_jax.importing import is_address
@@ -31,7 +31,7 @@ def build_network(experiment: Experiment, num_classes: int) -> Network:
 
 def load_start(experiment: Experiment, num_classes: int) -> Network:
     """Return the same, as its weights say how it was trained."""
-    model = _create(experiment, num_classes)
+    model = create_network(experiment, num_classes)
     if not experiment.weights or not isinstance(model, Classifier):
         return model
     choices = experiment.replace_classifier, experiment.classes, experiment.weights_average
@@ -40,8 +40,8 @@ def load_start(experiment: Experiment, num_classes: int) -> Network:
     return loaded
 
 
-def _create(experiment: Experiment, num_classes: int) -> Network:
-    """Return one of our architectures with fresh weights, or a network of the user's own."""
+def create_network(experiment: Experiment, num_classes: int) -> Network:
+    """Return one of our architectures with fresh weights from the experiment's seed, or a network of the user's own."""
     config = experiment.model
     if is_address(config.name):
         return create_own_network(experiment, num_classes)
@@ -71,19 +71,19 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Net
     `Classifier`.
 
     Raises:
-      InputError: there is no checkpoint (the message says how to make one), or it is of another network.
+      InputError: there is no checkpoint, or it is of another network.
     """
     stage = STREAM if experiment.model.pooling == "ca" else BACKBONE
     directory = checkpoint_directory(workdir, stage)
     if stage == BACKBONE and _comes_trained(experiment):
         return build_network(experiment, num_classes)
-    model = _create(experiment, num_classes) if is_address(experiment.model.name) or directory.is_dir() else None
+    model = create_network(experiment, num_classes) if is_address(experiment.model.name) or directory.is_dir() else None
     if model is not None and not isinstance(model, Classifier):
         settle_preprocessing(model, experiment)
         return model
     if model is None or not directory.is_dir():
-        raise InputError(_advice(directory, experiment, workdir))
-    model = _restore(model, directory, experiment, workdir)
+        raise NotTrained(f"there is no checkpoint in {directory}: train a network first.")
+    model = _restore(model, directory)
     settle_preprocessing(model, experiment)
     return model
 
@@ -93,13 +93,13 @@ def _comes_trained(experiment: Experiment) -> bool:
     return bool(experiment.weights) or (is_address(experiment.model.name) and not experiment.backbone.epochs)
 
 
-def _restore(fresh: Classifier, directory: Path, experiment: Experiment, workdir: Path) -> Classifier:
+def _restore(fresh: Classifier, directory: Path) -> Classifier:
     """Return the network of the newest checkpoint in a stage's directory."""
     graphdef, state = nnx.split(fresh)
     with Checkpoints(directory) as checkpoints:
         restored = checkpoints.restore({"model": state})
     if restored is None:
-        raise InputError(_advice(directory, experiment, workdir))
+        raise NotTrained(f"there is no checkpoint in {directory}: train a network first.")
     model: Classifier = nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
     recall_network(model, restored[2])
     _check_score(model, fresh.score, directory)
@@ -125,10 +125,3 @@ def count_classes(experiment: Experiment, workdir: Path) -> int | None:
     with Checkpoints(directory) as checkpoints:
         arrays = checkpoints.describe("model") or {}
     return next((array.shape[-1] for path, array in arrays.items() if path.endswith("classifier.linear.bias")), None)
-
-
-def _advice(directory: Path, experiment: Experiment, workdir: Path) -> str:
-    return (
-        f"there is no checkpoint in {directory}. Train one first: "
-        f"python train.py --config configs/{experiment.name}.py --workdir {workdir}"
-    )

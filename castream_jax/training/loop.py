@@ -18,12 +18,14 @@ from castream_jax.config import Experiment
 from castream_jax.data.bad_records import sample_pictures
 from castream_jax.data.class_names import check_class_names
 from castream_jax.data.source import open_split
-from castream_jax.experiment.loading import BACKBONE, STREAM, build_network
+from castream_jax.experiment.loading import BACKBONE, STREAM
 from castream_jax.experiment.own_network import require_classifier
 from castream_jax.experiment.preprocessing import settled
+from castream_jax.experiment.record import has_record, write_record
 from castream_jax.models.classifier import Classifier
 from castream_jax.storage.locking import alone_in
 from castream_jax.training.checks import check_trainable
+from castream_jax.training.resume import load_network
 from castream_jax.training.stage import Stage
 from castream_jax.training.stopping import StopRequest
 
@@ -45,17 +47,20 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
     check_trainable(experiment, source, mesh)
     if jax.process_index() == 0 and (said := sample_pictures(source).describe(source.decoding)):
         log.info("training: %s", said)
-    model = require_classifier(build_network(experiment, source.num_classes), experiment)
+    model = require_classifier(load_network(experiment, workdir, source.num_classes), experiment)
     check_class_names(model.class_names, source.class_names, f"the network of {experiment.weights}")
     model.class_names = source.class_names
-    experiment = settled(experiment, model)
+    asked, experiment = experiment, settled(experiment, model)
     with contextlib.ExitStack() as stack:
         if jax.process_index() == 0:
             stack.enter_context(alone_in(workdir, "training"))
+            if not has_record(workdir):
+                write_record(asked, workdir)
         stop = stack.enter_context(StopRequest())
         if experiment.backbone.epochs:
             gap = Stage(BACKBONE, model.poolings()["gap"], experiment, source, workdir, mesh).train(stop)
             model.backbone, model.classifier = gap.backbone, gap.classifier
         if experiment.model.pooling == "ca":
             model = Stage(STREAM, model, experiment, source, workdir, mesh).train(stop)
+        write_record(asked, workdir)  # what may change on the way, as of the last run
     return model

@@ -5,11 +5,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from castream_jax.config import Experiment, from_dict
+from castream_jax.config import Experiment
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
-from castream_jax.experiment.loading import BACKBONE, STREAM
-from castream_jax.models.inputs import IMAGENET
+from castream_jax.experiment.loading import BACKBONE, STREAM, build_network, checkpoint_directory, load_trained
+from castream_jax.experiment.record import read_record, read_saved
+from castream_jax.models.network import Network
 from castream_jax.version import collect_versions
 
 log = logging.getLogger(__name__)
@@ -21,9 +22,27 @@ PLACE = (
     *("name", "evaluation", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
     *("data.boxes", "data.boxes_of", "data.classes"),  # the classes themselves are the dataset's
 )
-FREE = {BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", STREAM), STREAM: (*PACE, *PLACE)}
-"""Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them."""
+FREE = {BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", STREAM), STREAM: (*PACE, *PLACE, "weights")}
+"""Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them.
+Where weights lie does not matter: that they are the same ones is seen from their arrays."""
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
+
+
+def load_network(experiment: Experiment, workdir: Path, num_classes: int) -> Network:
+    """Return the network as training starts from it; where its weights are gone, as an earlier run kept it.
+
+    Raises:
+      InputError: the weights cannot be loaded, and no run from them has a checkpoint.
+    """
+    try:
+        return build_network(experiment, num_classes)
+    except InputError as error:
+        directory = checkpoint_directory(workdir, STREAM)
+        earlier = read_record(workdir) if directory.is_dir() else None
+        if earlier is None or earlier.weights != experiment.weights:
+            raise
+        log.warning("%s Going on with the network of %s, which is of these weights.", error, directory)
+        return load_trained(experiment, workdir, num_classes)
 
 
 def describe_run(experiment: Experiment, stage: str, step: int, source: Source) -> dict[str, Any]:
@@ -67,13 +86,6 @@ def check_same_run(saved: dict[str, Any], experiment: Experiment, stage: str, so
     changed = [f"{name} {there.get(name)} -> {here[name]}" for name in here if there.get(name) != here[name]]
     if changed:
         log.warning("going on with other versions than before (%s): the last bits may differ", ", ".join(changed))
-
-
-def read_saved(config: dict[str, Any]) -> Experiment:
-    """Return the experiment that a checkpoint was trained by; before these were settings, all were trained alike."""
-    seen = {"orientation": "stored", "transparency": "drop", "mean": IMAGENET.mean, "std": IMAGENET.std}
-    data = seen | config["data"]
-    return from_dict(config | {"data": data})
 
 
 def decisive_settings(experiment: Experiment, stage: str) -> dict[str, Any]:

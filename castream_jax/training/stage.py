@@ -15,7 +15,7 @@ from castream_jax.config import Experiment, StageConfig
 from castream_jax.data.bad_records import BadRecords
 from castream_jax.data.pipeline import training_batches
 from castream_jax.data.source import Source, open_split
-from castream_jax.errors import RunError, Stopped
+from castream_jax.errors import InputError, RunError, Stopped
 from castream_jax.experiment.loading import BACKBONE, STREAM, checkpoint_directory
 from castream_jax.experiment.preprocessing import network_resize
 from castream_jax.experiment.split_accuracy import SplitAccuracy
@@ -103,8 +103,16 @@ class Stage:
         )
         if restored is None:
             return
-        step, trees, _ = restored
-        self.state, self.frozen = replicate(from_trees(trees, self.stage), self.mesh)
+        step, trees, saved = restored
+        state, frozen = from_trees(trees, self.stage)
+        weights, now = saved["config"]["weights"], self.experiment.weights
+        if weights != now and digest(jax.device_get(frozen)) != digest(jax.device_get(self.frozen)):
+            raise InputError(
+                f"the checkpoint in {checkpoints.directory} was trained from the weights {weights!r}, and {now!r} are "
+                "others. To go on, name the same ones, wherever they lie; to train from the new ones, use another "
+                "--workdir."
+            )
+        self.state, self.frozen = replicate((state, frozen), self.mesh)
         if step < self.total_steps:
             log.info("stage %s goes on after step %d, %s", self.stage, step, checkpoints.directory / str(step))
 

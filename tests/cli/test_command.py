@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from castream_jax.cli import command
+from castream_jax.cli import command, origin
 from castream_jax.errors import InputError, RunError, Stopped
 
-DEMO = str(command.DEFAULT_CONFIG)
+DEMO = str(origin.CONFIGS / "demo.py")
 
 
 def test_no_flags_mean_the_demo():
@@ -49,8 +49,9 @@ def test_overrides(config, tmp_path):
     ],
 )
 def test_mistakes_exit_with_2_and_one_message(arguments, said, capsys):
+    config = [] if "--config" in arguments else ["--config", "demo"]
     with pytest.raises(SystemExit) as stopped:
-        command.run(lambda *_: None, "", ["train.py", "--nocompile_cache", *arguments])
+        command.run(lambda *_: None, "", ["train.py", "--nocompile_cache", *config, *arguments])
     assert stopped.value.code == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("error: ")
@@ -82,7 +83,11 @@ def test_what_ends_with_a_message(error, code, capsys):
     with pytest.raises(SystemExit) as stopped:
         command.run(fails, "", ["train.py", "--nocompile_cache"])
     assert stopped.value.code == code
-    assert capsys.readouterr().err == "error: no\n"
+    about, last = capsys.readouterr().err.splitlines()
+    assert about.startswith(
+        "config demo, work directory runs/demo, network resnet18_small (ca), data castream_demo, on 8"
+    )
+    assert last == "error: no"
 
 
 def test_a_stopped_run_is_no_error(capsys):
@@ -141,7 +146,17 @@ def test_arguments_that_are_no_flags(capsys):
     def main(experiment, workdir, arguments, output):
         found.append((arguments, output, experiment.seed))
 
-    argv = ["x.py", "a.jpg", "--output=o", "--nocompile_cache", "b c.jpg", "--config.seed=3", "--", "--d.jpg"]
+    argv = [
+        "x.py",
+        "a.jpg",
+        "--output=o",
+        "--nocompile_cache",
+        "b c.jpg",
+        "--config=demo",
+        "--config.seed=3",
+        "--",
+        "--d.jpg",
+    ]
     command.run(main, "", argv, arguments="PICTURES…", output="where to write")
     assert found == [(["a.jpg", "b c.jpg", "--d.jpg"], "o", 3)]
     command.run(main, "Explains.", ["x.py", "--help"], arguments="PICTURES…", output="where to write")
@@ -159,7 +174,7 @@ def test_a_config_file_that_exits(tmp_path, ending):
 def test_a_group_of_settings_is_not_set_at_once():
     for argument in ("--config.model=x", "--config.data={}", "--config.own_protocol=3"):
         with pytest.raises(InputError, match=r"this is a group of settings\. Set one of .*name"):
-            command.parse_flags(["train.py", argument])
+            command.parse_flags(["train.py", "--config=demo", argument])
 
 
 def test_flags_are_not_read_from_files():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from castream_jax.cli import command
+from castream_jax.cli import command, origin
 from castream_jax.cli.main import COMMANDS, main
 from castream_jax.errors import InputError
 from castream_jax.version import VERSION
@@ -24,7 +24,7 @@ def test_help_names_every_command(words, capsys):
 
 def test_every_command_has_its_file():
     files = {path.stem for path in Path(command.__file__).parent.glob("*.py")}
-    assert files == {"__init__", "main", "command", "arguments", "ending", "terminal", *COMMANDS}
+    assert files == {"__init__", "main", "command", "origin", "arguments", "ending", "terminal", *COMMANDS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -65,7 +65,7 @@ def test_a_shipped_config_by_name(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command.parse_flags(["castream train", f"--config={text}"]).experiment.name == "convnext_ca"
     (tmp_path / text).parent.mkdir(exist_ok=True)
-    shutil.copy(command.CONFIGS / "demo.py", tmp_path / text)  # a file comes first
+    shutil.copy(origin.CONFIGS / "demo.py", tmp_path / text)  # a file comes first
     assert command.parse_flags(["castream train", f"--config={text}"]).experiment.name == "demo"
 
 

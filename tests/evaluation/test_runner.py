@@ -23,6 +23,7 @@ from castream_jax.errors import InputError
 from castream_jax.evaluation import accuracy, estimate, runner
 from castream_jax.evaluation import resumable_parts as parts
 from castream_jax.evaluation.runner import evaluate
+from castream_jax.experiment import resolved
 from castream_jax.experiment.loading import build_network, load_trained
 from castream_jax.report.notes import describe_all
 from castream_jax.report.selection import select_images
@@ -338,14 +339,15 @@ def test_devices_and_processes_find_the_same_rows(trained, evaluation, tmp_path,
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     shutil.copytree(workdir / "checkpoints", tmp_path / "one" / "checkpoints")
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "create_local_mesh", lambda: mesh)
+        patch.setattr(resolved, "create_local_mesh", lambda: mesh)
         assert_rows_close(evaluate(experiment, tmp_path / "one").rows, evaluation.rows)
     model = load_trained(experiment, workdir, 10)
     with monkeypatch.context() as patch:
         patch.setattr(jax, "process_count", lambda: 2)
         patch.setattr(runner, "wait_for_all", lambda _: None)
-        patch.setattr(runner, "first_process", lambda answer: answer)
-        patch.setattr(runner, "load_trained", lambda *_: model)
+        for module in (runner, resolved):
+            patch.setattr(module, "first_process", lambda answer: answer)
+        patch.setattr(resolved, "load_trained", lambda *_: model)
         for process in (1, 0):
             patch.setattr(jax, "process_index", lambda process=process: process)
             found = evaluate(experiment, tmp_path / "two")
@@ -400,7 +402,7 @@ def test_one_device_leaves_out_what_eight_do(pruned, tmp_path, monkeypatch):
     experiment, workdir, evaluation = pruned
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
-    monkeypatch.setattr(runner, "create_local_mesh", lambda: mesh)
+    monkeypatch.setattr(resolved, "create_local_mesh", lambda: mesh)
     assert_rows_close(evaluate(experiment, tmp_path).rows, evaluation.rows)
 
 
