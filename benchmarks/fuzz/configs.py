@@ -15,14 +15,14 @@ from benchmarks.fuzz import hostile_configs as hostile
 from benchmarks.fuzz.case import Case, Expected, Maker, Reader
 from benchmarks.fuzz.mutation import ON_TEXT, Rng, mutate
 from benchmarks.fuzz.special_files import NAMES, SPECIAL
-from castream_jax.cli import command
+from castream_jax.cli import command, origin
 from castream_jax.config import Experiment
 from castream_jax.errors import InputError
 from tests import fuzzing
 from tests.test_fuzzed_configs import ARGUMENTS, KEYS
 from tests.training.small import small_experiment
 
-CONFIGS_HERE = sorted(command.DEFAULT_CONFIG.parent.glob("*.py"))
+CONFIGS_HERE = sorted(origin.CONFIGS.glob("*.py"))
 README = Path(__file__).parent.parent.parent / "README.md"
 
 

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from castream_jax.config import ModelConfig, StageConfig
 from castream_jax.errors import InputError, RunError, Stopped
+from castream_jax.evaluation.runner import evaluate
 from castream_jax.experiment.loading import load_trained
 from castream_jax.models.classifier import create_model
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
@@ -275,6 +276,22 @@ def test_pretrained_weights_replace_the_first_stage(demo_directory, tmp_path, ca
     assert state_digest(model.poolings()["gap"]) == state_digest(gap)
     assert not (tmp_path / "run" / "checkpoints" / "backbone").exists()
     assert sum("guessing one of 10 classes" in text for text in caplog.messages) == 1  # these weights know nothing
+
+    moved, others = tmp_path / "moved.safetensors", tmp_path / "others.safetensors"
+    (tmp_path / "weights.safetensors").rename(moved)
+    assert state_digest(train(experiment, tmp_path / "run")) == state_digest(model)
+    assert "Going on with the network of" in caplog.text  # which the checkpoint holds whole
+    again = train(dataclasses.replace(experiment, weights=str(moved)), tmp_path / "run")
+    assert state_digest(again) == state_digest(model)
+    save_file(export_weights(create_model("resnet18_small", "gap", num_classes=10, seed=4)), others)
+    with pytest.raises(InputError, match=r"was trained from the weights '.*weights\.safetensors', and '.*' are others"):
+        train(dataclasses.replace(experiment, weights=str(others)), tmp_path / "run")
+    with pytest.raises(InputError, match="gone"):
+        train(dataclasses.replace(experiment, weights=str(tmp_path / "gone")), tmp_path / "run")
+
+    asked = dataclasses.replace(experiment.evaluation, attributions=("attention",), metrics=("AD",), num_images=8)
+    evaluation = evaluate(dataclasses.replace(experiment, evaluation=asked), tmp_path / "run")
+    assert set(evaluation.accuracy.untrained) == {"ca"}  # a stream from its seed on what the checkpoint holds
 
 
 @pytest.mark.parametrize(
