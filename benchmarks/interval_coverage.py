@@ -2,8 +2,8 @@
 
     python -m benchmarks.interval_coverage
 
-Of columns whose mean is known: skewed as average drops are, even, and of 0 and 1 as average increases are. From it comes
-the number of images below which a report says nothing of what its intervals exclude.
+Of columns whose mean is known: skewed as average drops are, even, and of 0 and 1 as average increases are. From it
+comes the number of images below which a report says nothing of what its intervals exclude.
 """
 
 import numpy as np

@@ -116,5 +116,4 @@ def count_right(parts: AccuracyParts, resolved: Resolved) -> None:
     state = replicate(state, resolved.mesh)
     with parts.progress(missing, "accuracy") as bar:
         for part in missing:
-            parts.write(part, accuracy.count(state, part))
-            bar.update(len(part))
+            parts.write(part, accuracy.count(state, part, bar.update))

@@ -197,6 +197,7 @@ def compute_rows(parts: RowParts, program: Program, resolved: Resolved) -> None:
         return
     source = resolved.source
     bad_records = program.watch(source)
+    log.info("compiling the program of a batch: a minute for a large network, and kept for the next run.")
     with parts.progress(missing, "evaluate") as bar:
         for part in missing:
             tables, cost, indices, pictures = [], NOTHING, list[int](), PictureCounts()

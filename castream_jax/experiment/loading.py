@@ -1,6 +1,8 @@
 """The experiment's network: as training starts from it, and as training left it."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,8 @@ from castream_jax.weights.files import load_weights
 
 BACKBONE, STREAM = "backbone", "stream"
 """The stages of training."""
+FEW_STEPS = 100
+"""Fewer are said beside what the network is worth: the demo's stages take hundreds."""
 
 
 def build_network(experiment: Experiment, num_classes: int) -> Network:
@@ -103,9 +107,27 @@ def _restore(fresh: Classifier, directory: Path) -> Classifier:
     model: Classifier = nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
     recall_network(model, restored[2])
     _check_score(model, fresh.score, directory)
-    if decay := restored[2].get("config", {}).get(directory.name, {}).get("ema"):
-        model.notes += (f"the weights are a moving average over training ({directory.name}.ema={decay:g})",)
+    model.notes += tuple(note_training(directory.name, restored[0], restored[2]))
     return model
+
+
+def note_training(stage: str, step: int, saved: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is to be known of a trained network: that its training is unfinished, was short, or was averaged.
+
+    Args:
+      stage: of the training.
+      step: that its newest checkpoint is of.
+      saved: what the checkpoint says of itself.
+    """
+    settings, data = saved.get("config", {}).get(stage, {}), saved.get("dataset", {})
+    if decay := settings.get("ema"):
+        yield f"the weights are a moving average over training ({stage}.ema={decay:g})"
+    if settings and data:
+        steps = settings["epochs"] * (data["images"] // settings["batch_size"])
+        if step < steps:
+            yield f"training is unfinished: it had taken {step:,} of the {steps:,} steps of stage {stage}"
+        elif step < FEW_STEPS:
+            yield f"stage {stage} is trained by {step:,} steps: fewer than {FEW_STEPS} teach a network little"
 
 
 def read_class_names(experiment: Experiment, workdir: Path) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Classification accuracy of every pooling of a network, from one pass of its trunk over a split."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import scipy.special
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
+from tqdm import tqdm
 
 from castream_jax.compute.sharding import AHEAD, batched, replicated, round_up, shard_batch, split_images
 from castream_jax.data.bad_records import BadRecords
@@ -22,6 +23,8 @@ from castream_jax.wording import name_pooling
 
 DOUBT = 0.01
 """Significance of the tests against guessing."""
+DELAY = 2.0
+"""Seconds that go by before a progress bar is shown."""
 
 
 class SplitAccuracy:
@@ -60,7 +63,10 @@ class SplitAccuracy:
 
     def measure(self, state: nnx.State) -> dict[str, float]:
         """Return the share of the split's readable images that each pooling classifies right."""
-        right = self.count(state)
+        images = len(self._source)
+        hidden = jax.process_index() > 0
+        with tqdm(total=images, desc="validation", unit="image", leave=False, delay=DELAY, disable=hidden) as bar:
+            right = self.count(state, advance=bar.update)
         self.pictures = take_pictures(right)
         images = self.pictures.images
         return {name: count / max(images, 1) for name, count in right.items()}
@@ -69,9 +75,11 @@ class SplitAccuracy:
         """Return what to say of what `measure` found if GAP's is hardly above chance, or nothing."""
         return describe_chance(next(iter(accuracy.values())), len(self._source), self._source.num_classes)
 
-    def count(self, state: nnx.State, images: range | None = None) -> Counter[str]:
+    def count(
+        self, state: nnx.State, images: range | None = None, advance: Callable[[int], object] = lambda _: None
+    ) -> Counter[str]:
         """Return how many of these images, or of the split, could be read ("images"), how many of them are "oriented"
-        and "transparent", and how many each pooling has right.
+        and "transparent", and how many each pooling has right; `advance` is told how many were sent to the devices.
         """
         counts = []
         block = (jax.process_index(), jax.process_count()) if self._mesh.is_multi_process else (0, 1)
@@ -80,6 +88,7 @@ class SplitAccuracy:
         ):
             arrays = shard_batch({name: batch[name] for name in ("images", "labels", "valid", *MET)}, self._mesh)
             counts.append(self._count_step(state, arrays))
+            advance(int(batch["valid"].sum()) * block[1])
             if len(counts) > AHEAD:  # let no more batches wait on the device than keep it busy
                 jax.block_until_ready(counts[-1 - AHEAD])
         return Counter({name: sum(int(count[name]) for count in counts) for name in counts[0]})

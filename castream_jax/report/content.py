@@ -18,6 +18,7 @@ from castream_jax.evaluation.rows import (
     to_facts,
 )
 from castream_jax.metrics.protocol import Protocol
+from castream_jax.report.doubts import doubt
 from castream_jax.report.intervals import bootstrap_table
 from castream_jax.report.notes import SAVINGS
 from castream_jax.report.schema import Pictures, Report
@@ -64,7 +65,7 @@ def build_report(
         each of `notes.SAVINGS` saved, every pass counted once.
       seconds: time that the evaluation took.
       class_names: by label.
-      warnings: what makes the numbers doubtful, in sentences.
+      warnings: what makes the numbers doubtful, in sentences; what the rows tell of that is added (`doubts`).
       resamples, seed: of the bootstrap.
 
     Raises:
@@ -98,8 +99,8 @@ def build_report(
         "seconds": seconds,
         "class_names": list(class_names),
     }
-    if warnings:
-        report["warnings"] = list(warnings)
+    if said := [*warnings, *doubt(rows)]:
+        report["warnings"] = said
     if untrained_accuracy:
         report["untrained_accuracy"] = _finite(untrained_accuracy)
     if pictures:

@@ -13,7 +13,7 @@ from castream_jax.report.curves_svg import build_curves, describe_bands
 from castream_jax.report.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
 from castream_jax.report.schema import Report
 from castream_jax.report.selection import Selection
-from castream_jax.report.tables import list_poolings, tabulate
+from castream_jax.report.tables import SURE, list_poolings, tabulate
 from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs
 
 SETTING_NAMES = {
@@ -53,6 +53,7 @@ def render_html(
         source=describe_source(report),
         warnings=report.get("warnings", []),
         tables=tables,
+        sure=SURE,
         null_names=[null.name for null in NULL_MAPS.values()],
         has_null=any(is_null(line["attribution"]) for line in report["rows"]),
         attributions=[name_attribution(name) for name in explained if not is_null(name)],

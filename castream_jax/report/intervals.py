@@ -1,11 +1,14 @@
 """The intervals of a report's table: of every cell, and of each pooling minus the first under every attribution."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 
 from castream_jax.evaluation.rows import group_rows, mean_present, measured, percentages, without_curves
-from castream_jax.report.schema import Intervals
-from castream_jax.report.statistics import bootstrap_intervals
+from castream_jax.report.schema import Difference, Intervals
+from castream_jax.report.statistics import find_certain, find_p_values, resample_means, survive_holm
 from castream_jax.wording import order_poolings
 
 
@@ -19,8 +22,7 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
     Returns:
       "intervals": for each line of `summarise` its "attribution" and "pooling", and [low, high] by metric.
       "differences": for each attribution and each pooling but the first one of the table its "attribution", "pooling"
-      and that it is "against", and by metric the "mean" of the difference and its "interval", that of the paired
-      bootstrap.
+      and that it is "against", and by metric a `schema.Difference`, with the interval of the paired bootstrap.
       What does not exist is None.
     """
     metrics = measured(rows)
@@ -37,13 +39,14 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
         for pooling in poolings[1:]
         if {(attribution, pooling), (attribution, poolings[0])} <= set(pairs)
     ]
-    for attribution, pooling, first in compared:
-        for metric in metrics:
-            theirs, ours = (columns[attribution, name, metric.symbol] for name in (pooling, first))
-            columns[attribution, f"{pooling} - {first}", metric.symbol] = theirs - ours
-    values = np.stack(list(columns.values()), axis=1) if columns else np.zeros((0, 0))  # [n m]
-    intervals = [interval and list(interval) for interval in bootstrap_intervals(values, resamples, seed)]
-    found = dict(zip(columns, intervals, strict=True))
+    cells = [(attribution, pooling, first, metric) for attribution, pooling, first in compared for metric in metrics]
+    differences = [columns[a, pooling, m.symbol] - columns[a, first, m.symbol] for a, pooling, first, m in cells]
+    values = np.stack([*columns.values(), *differences], axis=1) if columns else np.zeros((0, 0))  # [n m]
+    means = resample_means(values, resamples, seed)
+    intervals = [interval and list(interval) for interval in find_certain(means, values)]
+    found = dict(zip(columns, intervals))
+    told = describe_differences(differences, intervals[len(columns) :], means[:, len(columns) :])
+    by_cell = dict(zip(cells, told, strict=True))
     return {
         "intervals": [
             {"attribution": attribution, "pooling": pooling}
@@ -52,13 +55,26 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
         ],
         "differences": [
             {"attribution": attribution, "pooling": pooling, "against": first}
-            | {
-                metric.symbol: {
-                    "mean": mean_present(columns[attribution, f"{pooling} - {first}", metric.symbol]),
-                    "interval": found[attribution, f"{pooling} - {first}", metric.symbol],
-                }
-                for metric in metrics
-            }
+            | {metric.symbol: by_cell[attribution, pooling, first, metric] for metric in metrics}
             for attribution, pooling, first in compared
         ],
     }
+
+
+def describe_differences(
+    values: Sequence[Float[np.ndarray, "n"]],
+    intervals: Sequence[list[float] | None],
+    means: Float[np.ndarray, "resamples m"],
+) -> list[Difference]:
+    """Return what a report says of some differences, image by image, from their intervals and resampled means."""
+    p_values = [p if interval else None for p, interval in zip(find_p_values(means), intervals)]
+    return [
+        {
+            "mean": mean_present(column),
+            "interval": interval,
+            "images": int(np.isfinite(column).sum()),
+            "p": p,
+            "survives_holm": survives,
+        }
+        for column, interval, p, survives in zip(values, intervals, p_values, survive_holm(p_values), strict=True)
+    ]

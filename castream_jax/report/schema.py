@@ -49,13 +49,26 @@ class Provenance(TypedDict):
     methods: NotRequired[list[dict[str, Any]]]
 
 
+class Difference(TypedDict):
+    """How far a pooling is from the first one in a metric, in points of percent, over the same images."""
+
+    mean: float | None
+    interval: list[float] | None
+    images: int
+    """That have a value under both."""
+    p: float | None
+    """Two-sided, of the bootstrap."""
+    survives_holm: bool
+    """Whether it differs from 0 by Holm's correction for all differences of the report."""
+
+
 class Intervals(TypedDict):
     """How sure the numbers are."""
 
     intervals: list[Line]
     """Of each mean."""
     differences: list[Line]
-    """Of each pooling from the first: `against`, and by symbol `mean` and `interval`."""
+    """Of each pooling from the first: `against`, and by symbol a `Difference`."""
 
 
 class Report(Provenance, Intervals):

@@ -1,16 +1,19 @@
 """The tables of a report, in names and numbers for people: attributions, null maps, and differences of poolings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.metric import Metric
-from castream_jax.report.schema import Report
+from castream_jax.report.schema import Difference, Report
+from castream_jax.report.statistics import FEWEST
 from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs, order_poolings
 
 ABSENT = "—"
 """What a table shows where a value does not exist."""
+ZERO = "0.00"
+SURE = "†"
+"""Behind a difference that Holm's correction leaves."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Cell:
     interval: str = ""
     is_marked: bool = False
     """It stands out; the section says in what."""
+    is_sure: bool = False
+    """So it does by Holm's correction, too."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Section:
     title: str
     meaning: str
     """What a marked cell says; empty where none is."""
-    lines: list[tuple[str, str, list[Cell]]]
+    lines: list["Line"]
     """Attribution (empty where it is that of the line above), pooling, and a cell for each metric."""
 
 
@@ -63,22 +68,22 @@ def _create_sections(report: Report, metrics: Sequence[Metric]) -> list[Section]
     intervals = {(line["attribution"], line["pooling"]): line for line in report["intervals"]}
     order = order_pairs(list(means))
 
-    def lay(attribution: str) -> list[tuple[str, str, list[Cell]]]:
-        poolings = order[attribution]
-        compared = [] if is_null(attribution) else [means[attribution, pooling] for pooling in poolings]
-        best = {metric.symbol: _find_best(metric, compared) for metric in metrics}
-        lines, name = [], name_attribution(attribution)
-        for pooling in poolings:
-            line = means[attribution, pooling]
+    winners = find_winners(report, metrics)
+
+    def lay(attribution: str) -> list["Line"]:
+        name = name_attribution(attribution)
+        lines = []
+        for pooling in order[attribution]:
+            line, interval = means[attribution, pooling], intervals[attribution, pooling]
             cells = [
                 Cell(
-                    format_percent(line[symbol]),
-                    format_interval(intervals[attribution, pooling][symbol]),
-                    line[symbol] is not None and round(line[symbol], 2) == value,
+                    format_percent(line[metric.symbol]),
+                    format_interval(interval[metric.symbol]),
+                    winners.get((attribution, metric.symbol)) == pooling,
                 )
-                for symbol, value in best.items()
+                for metric in metrics
             ]
-            lines.append((name if pooling == poolings[0] else "", name_pooling(pooling), cells))
+            lines.append((name if pooling == order[attribution][0] else "", name_pooling(pooling), cells))
         return lines
 
     sections = [
@@ -90,11 +95,58 @@ def _create_sections(report: Report, metrics: Sequence[Metric]) -> list[Section]
         ),
         Section(
             f"{name_comparison(report)} on the same images.",
-            f"the {100 * report['bootstrap']['level']:g} % interval excludes 0",
+            f"the {100 * report['bootstrap']['level']:g} % interval excludes 0; {SURE}: by Holm's correction for all "
+            "differences, too",
             _subtract(report, metrics),
         ),
     ]
-    return [section for section in sections if section.lines]
+    return [replace(section, lines=fold_zeros(section.lines)) for section in sections if section.lines]
+
+
+def find_winners(report: Report, metrics: Sequence[Metric]) -> dict[tuple[str, str], str]:
+    """Return by attribution and symbol the pooling that is better than all others, beyond doubt (`is_certain`).
+
+    The first pooling is it where each difference from it says so, another one where its own does and its mean is best.
+    """
+    means = {(line["attribution"], line["pooling"]): line for line in report["rows"]}
+    winners = {}
+    for attribution in dict.fromkeys(name for name, _ in means if not is_null(name)):
+        lines = [line for line in report["differences"] if line["attribution"] == attribution]
+        for metric in metrics if lines else ():
+            sign = -1 if metric.lower_is_better else 1
+            gains = {line["pooling"]: line[metric.symbol] for line in lines}
+            certain = {pooling: gain for pooling, gain in gains.items() if is_certain(gain)}
+            if len(certain) == len(gains) and all(sign * gain["mean"] < 0 for gain in certain.values()):
+                winners[attribution, metric.symbol] = lines[0]["against"]
+            best = max(gains, key=lambda pooling: sign * (gains[pooling]["mean"] or 0))
+            if best in certain and sign * certain[best]["mean"] > 0:
+                winners[attribution, metric.symbol] = best
+    return winners
+
+
+def is_certain(difference: Difference) -> bool:
+    """Return whether the interval of a difference excludes 0, and is of enough images to be believed."""
+    return difference["images"] >= FEWEST and excludes_zero(difference["interval"])
+
+
+Line = tuple[str, str, list[Cell]]
+
+
+def fold_zeros(lines: list[Line]) -> list[Line]:
+    """Return lines of a section; where several have cells of 0 only, they become one that names them."""
+    named: list[tuple[str, Line]] = []
+    for line in lines:
+        named.append((line[0] or named[-1][0], line))
+    zeros = [name for name, (_, _, cells) in named if all(cell.text == ZERO for cell in cells)]
+    if len(zeros) < 2:
+        return lines
+    kept: list[Line] = []
+    before = ""
+    for name, (_, pooling, cells) in named:
+        if not all(cell.text == ZERO for cell in cells):
+            kept.append((name if name != before else "", pooling, cells))
+            before = name
+    return [*kept, (", ".join(dict.fromkeys(zeros)), "all", [Cell(ZERO) for _ in named[0][1][2]])]
 
 
 def list_poolings(report: Report) -> list[str]:
@@ -105,7 +157,8 @@ def list_poolings(report: Report) -> list[str]:
 def name_best(report: Report) -> str:
     """Return what a marked mean is."""
     names = [name_pooling(pooling) for pooling in list_poolings(report)]
-    return f"the better of {names[0]} and {names[1]}" if len(names) == 2 else "the best pooling"
+    best = f"the better of {names[0]} and {names[1]}" if len(names) == 2 else "the best pooling"
+    return f"{best}, where the interval of their difference excludes 0"
 
 
 def name_comparison(report: Report) -> str:
@@ -114,28 +167,22 @@ def name_comparison(report: Report) -> str:
     return f"{others[0] if len(others) == 1 else 'Each pooling'} minus {first}"
 
 
-def _subtract(report: Report, metrics: Sequence[Metric]) -> list[tuple[str, str, list[Cell]]]:
+def _subtract(report: Report, metrics: Sequence[Metric]) -> list["Line"]:
     """Return the lines of each pooling minus the first, null maps last."""
-    lines: list[tuple[str, str, list[Cell]]] = []
+    lines: list[Line] = []
     before = None
     for line in sorted(report["differences"], key=lambda line: is_null(line["attribution"])):
         cells = []
         for metric in metrics:
             mean, interval = line[metric.symbol]["mean"], line[metric.symbol]["interval"]
-            cells.append(Cell(format_difference(mean), format_interval(interval), excludes_zero(interval)))
+            marked = is_certain(line[metric.symbol])
+            sure = marked and line[metric.symbol]["survives_holm"]
+            cells.append(Cell(format_difference(mean), format_interval(interval), marked, sure))
         pair = f"{name_pooling(line['pooling'])}-{name_pooling(line['against'])}"
         attribution = line["attribution"]
         lines.append(("" if attribution == before else name_attribution(attribution), pair, cells))
         before = attribution
     return lines
-
-
-def _find_best(metric: Metric, lines: list[dict[str, Any]]) -> float | None:
-    """Return the best value of a metric as shown, or None if there is nothing to compare."""
-    shown = [round(line[metric.symbol], 2) for line in lines if line[metric.symbol] is not None]
-    if len(shown) < 2:
-        return None
-    return min(shown) if metric.lower_is_better else max(shown)
 
 
 def excludes_zero(interval: Sequence[float] | None) -> bool:

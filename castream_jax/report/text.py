@@ -6,7 +6,7 @@ from pathlib import Path
 
 from castream_jax.report.notes import describe_all, describe_source
 from castream_jax.report.schema import Report
-from castream_jax.report.tables import Section, tabulate
+from castream_jax.report.tables import SURE, Cell, Section, tabulate
 from castream_jax.storage.replacement import replacing
 
 WIDTH = 120
@@ -37,6 +37,7 @@ def render_markdown(report: Report) -> str:
             lines += [f"| {' | '.join(headings)} |", f"|---|---|{'--:|' * len(table.metrics)}"]
             for attribution, pooling, cells in section.lines:
                 texts = [f"**{cell.text}**" if cell.is_marked else cell.text for cell in cells]
+                texts = [text + SURE if cell.is_sure else text for text, cell in zip(texts, cells)]
                 numbers = [f"{text} {cell.interval}".strip() for text, cell in zip(texts, cells)]
                 lines.append(f"| {' | '.join([attribution, pooling, *numbers])} |")
     for note in describe_all(report):
@@ -67,10 +68,15 @@ def _lay_out(section: Section) -> list[list[str]]:
     """Return the lines of plain text of a section, cell by cell: a line of numbers, and one of intervals if any."""
     lines = []
     for attribution, pooling, cells in section.lines:
-        lines.append([attribution, pooling, *(cell.text + ("*" if cell.is_marked else " ") for cell in cells)])
+        lines.append([attribution, pooling, *map(_mark, cells)])
         if any(cell.interval for cell in cells):
             lines.append(["", "", *(cell.interval for cell in cells)])
     return lines
+
+
+def _mark(cell: Cell) -> str:
+    """Return a number with its mark, as wide as one without."""
+    return cell.text + (SURE if cell.is_sure else "*" if cell.is_marked else " ")
 
 
 def _align(line: list[str], widths: list[int]) -> str:

@@ -8,7 +8,7 @@ from flax import nnx
 
 from castream_jax import InputError, export_weights
 from castream_jax.config import Experiment, ModelConfig
-from castream_jax.experiment.loading import build_network, checkpoint_directory, load_trained
+from castream_jax.experiment.loading import build_network, checkpoint_directory, load_trained, note_training
 from castream_jax.models.description import describe_network
 from castream_jax.storage.checkpoints import Checkpoints
 from tests.networks import small_resnet
@@ -56,3 +56,19 @@ def test_the_score_is_that_of_the_weights(tmp_path):
         "test", model=ModelConfig("resnet18_small", "gap"), weights=str(tmp_path), replace_classifier=True
     )
     assert build_network(others, 7).score == "softmax"
+
+
+def test_short_and_unfinished_training_is_noted():
+    saved = {
+        "config": {"stream": {"epochs": 10, "batch_size": 32, "ema": 0.0}},
+        "dataset": {"images": 1000},
+    }
+    assert list(note_training("stream", 310, saved)) == []
+    assert list(note_training("stream", 30, saved)) == [
+        "training is unfinished: it had taken 30 of the 310 steps of stage stream"
+    ]
+    saved["config"]["stream"] |= {"epochs": 1, "ema": 0.9}
+    averaged, short = note_training("stream", 31, saved)
+    assert averaged == "the weights are a moving average over training (stream.ema=0.9)"
+    assert short == "stage stream is trained by 31 steps: fewer than 100 teach a network little"
+    assert list(note_training("stream", 3, {})) == []

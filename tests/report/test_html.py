@@ -4,6 +4,7 @@ import base64
 import re
 from html.parser import HTMLParser
 
+import pyarrow as pa
 import pytest
 
 from castream_jax.attribution import METHODS
@@ -12,11 +13,12 @@ from castream_jax.evaluation.rows import rows_schema
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.report.html import format_duration, render_html
-from castream_jax.report.tables import tabulate
+from castream_jax.report.tables import SURE, tabulate
 from tests.evaluation.synthetic import (
     METRIC_COLUMNS,
     NULL_PAIRS,
     PAIRS,
+    ROWS,
     create_heat_maps,
     create_localised_rows,
     create_report,
@@ -91,16 +93,21 @@ def test_nothing_is_loaded_from_elsewhere(rows, picture):
     assert "default-src 'none'" in text  # a browser would refuse
 
 
-def test_table_holds_every_number(rows, document):
+def test_table_holds_every_number():
+    rows = create_rows(images=40).to_pylist()
+    for row in rows:
+        row["insertion"] = 0.9 if row["pooling"] == "ca" else 0.1 + 0.01 * row["label"]
+    report = create_report(rows := pa.Table.from_pylist(rows, schema=ROWS))
+    document = Document(render_html(report, rows, []))
     cells = [cell.strip() for cell in document.cells]
     marks = 0
-    for table in tabulate(create_report(rows)):
+    for table in tabulate(report):
         for section in table.sections:
             for _, pooling, numbers in section.lines:
-                texts = [pooling, *(cell.text + cell.interval for cell in numbers)]
+                texts = [pooling, *(cell.text + SURE * cell.is_sure + cell.interval for cell in numbers)]
                 assert any(cells[i : i + 6] == texts for i in range(len(cells)))
                 marks += sum(cell.is_marked for cell in numbers)
-    assert marks >= 3 * 5
+    assert marks >= 2 * 3  # insertion, of means and of differences
     assert len([found for tag, found in document.tags if tag == "td" and found.get("class") == "marked"]) == marks
 
 

@@ -42,17 +42,20 @@ def test_intervals_of_differences_are_those_of_one_column_of_differences(rows):
 def test_equal_maps_differ_by_nothing():
     rows = create_rows(average_drop=0.25)
     line = bootstrap_table(rows, 300, 0)["differences"][0]
-    assert line["AD"] == {"mean": 0.0, "interval": [0.0, 0.0]}
+    same = {"mean": 0.0, "interval": [0.0, 0.0], "images": len(rows) // len(PAIRS), "p": 1.0, "survives_holm": False}
+    assert line["AD"] == same
 
 
 def test_what_does_not_exist_is_none():
     found = bootstrap_table(create_rows(insertion=float("nan")), 100, 0)
     assert found["intervals"][0]["I"] is None
     assert found["intervals"][0]["D"] is not None
-    assert found["differences"][0]["I"] == {"mean": None, "interval": None}
+    nothing = {"mean": None, "interval": None, "images": 0, "p": None, "survives_holm": False}
+    assert found["differences"][0]["I"] == nothing
     one = bootstrap_table(create_rows(images=1), 100, 0)
     assert one["intervals"][0]["AD"] is None
     assert one["differences"][0]["AD"]["mean"] is not None
+    assert one["differences"][0]["AD"]["p"] is None
     gap = bootstrap_table(create_rows(PAIRS[0:6:2]), 100, 0)
     assert gap["differences"] == []
     assert bootstrap_table(create_rows(images=0), 100, 0) == {"intervals": [], "differences": []}

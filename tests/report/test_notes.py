@@ -12,6 +12,7 @@ from castream_jax.report.notes import (
     describe_remarks,
     describe_source,
 )
+from castream_jax.report.statistics import FEWEST
 from castream_jax.report.text import render_markdown, render_terminal
 from tests.evaluation.synthetic import create_localised_rows, create_report, create_rows
 
@@ -55,7 +56,8 @@ def test_classes_are_named(rows):
     assert report["class_names"] == list(names)
 
 
-def test_doubts_stand_at_the_head(rows):
+def test_doubts_stand_at_the_head():
+    rows = create_rows(images=FEWEST)
     report = create_report(rows, warnings=("Nothing <fits>.",))
     assert render_markdown(report).splitlines()[2] == "**Warning:** Nothing <fits>."
     assert render_terminal(report).splitlines()[1] == "Warning: Nothing <fits>."

@@ -5,7 +5,13 @@ import pytest
 import scipy.stats
 
 from castream_jax.report import statistics
-from castream_jax.report.statistics import bootstrap_intervals, count_draws, resample_means
+from castream_jax.report.statistics import (
+    bootstrap_intervals,
+    count_draws,
+    find_p_values,
+    resample_means,
+    survive_holm,
+)
 
 
 def draw(images=200, columns=3, seed=0):
@@ -111,3 +117,19 @@ def test_there_is_no_interval_of_nothing_or_of_one():
 def test_equal_values_have_an_interval_without_width():
     ((low, high),) = bootstrap_intervals(np.full((30, 1), 12.5), 200, 0)
     assert (low, high) == (12.5, 12.5)
+
+
+def test_p_values_are_of_the_shares_on_either_side():
+    means = np.stack([np.linspace(1, 2, 999), np.linspace(-1, 1, 999), np.zeros(999), np.full(999, np.nan)], axis=1)
+    positive, even, nothing, absent = find_p_values(means)
+    assert positive == 2 / 1000
+    assert even == nothing == 1.0
+    assert absent is None
+
+
+def test_holms_correction_is_that_of_statsmodels():
+    """Recorded: `multipletests(p, 0.05, method="holm")` of statsmodels 0.15.0."""
+    assert survive_holm([0.01, 0.04, 0.03, 0.005]) == [True, False, False, True]
+    assert survive_holm([0.01, None, 0.02]) == [True, False, True]
+    assert survive_holm([0.03, 0.04]) == [False, False]
+    assert survive_holm([]) == []

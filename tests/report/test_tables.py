@@ -1,7 +1,9 @@
 """What stands where in the tables of a report, and what is marked."""
 
+import pyarrow as pa
 import pytest
 
+from castream_jax.report.statistics import FEWEST
 from castream_jax.report.tables import (
     ABSENT,
     excludes_zero,
@@ -10,16 +12,26 @@ from castream_jax.report.tables import (
     format_percent,
     tabulate,
 )
-from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_localised_rows, create_report, create_rows
+from tests.evaluation.synthetic import (
+    METRIC_COLUMNS,
+    NULL_PAIRS,
+    PAIRS,
+    ROWS,
+    create_localised_rows,
+    create_report,
+    create_rows,
+)
 
 SYMBOLS = ("AD", "AG", "AI", "I", "D")
 
 
-def pair_rows(gap: dict, ca: dict, pairs=PAIRS[:2]):
-    """Return a report of one image under one attribution with given means."""
-    report = create_report(create_rows(pairs, images=1))
-    for line, changes in zip(report["rows"], (gap, ca), strict=True):
-        line.update(dict.fromkeys(SYMBOLS, 50.0) | changes)
+def compare(gains: dict[str, float], margin=1.0, images=FEWEST):
+    """Return a report of one attribution, CA's gains over GAP being given, each give or take a margin."""
+    report = create_report(create_rows(PAIRS[:2], images=2))
+    for symbol, gain in gains.items():
+        interval = [gain - margin, gain + margin]
+        difference = {"mean": gain, "interval": interval, "images": images, "p": 0.01, "survives_holm": False}
+        report["differences"][0][symbol] = difference
     return report
 
 
@@ -51,8 +63,8 @@ def test_sections_are_attributions_null_maps_and_differences():
     assert all(len(cells) == 5 for section in table.sections for *_, cells in section.lines)
 
 
-def test_cells_hold_the_means_and_intervals_of_the_report(rows):
-    report = create_report(rows)
+def test_cells_hold_the_means_and_intervals_of_the_report():
+    report = create_report(create_rows(images=FEWEST))
     (table,) = tabulate(report)
     for (*_, cells), means, intervals in zip(table.sections[0].lines, report["rows"], report["intervals"], strict=True):
         assert [cell.text for cell in cells] == [f"{means[symbol]:.2f}" for symbol in SYMBOLS]
@@ -73,15 +85,49 @@ def test_where_the_object_is_has_a_table_where_there_are_masks(rows):
 
 
 def test_the_better_pooling_follows_the_arrows():
-    report = pair_rows(dict.fromkeys(SYMBOLS, 10.0), {})
+    report = compare(dict.fromkeys(SYMBOLS, 10.0))
     assert marked(report, "GAP") == ["AD", "D"]
     assert marked(report, "CA") == ["AG", "AI", "I"]
 
 
-def test_values_that_print_alike_are_both_marked():
-    report = pair_rows({"AD": 10.001}, {"AD": 10.004})
-    assert "AD" in marked(report, "GAP")
-    assert "AD" in marked(report, "CA")
+@pytest.mark.parametrize(("margin", "images"), [(20.0, FEWEST), (1.0, FEWEST - 1)])
+def test_who_is_better_is_not_said_in_doubt(margin, images):
+    """The interval holds 0, or it is of too few images to be believed."""
+    report = compare(dict.fromkeys(SYMBOLS, 10.0), margin, images)
+    assert marked(report, "GAP") == marked(report, "CA") == []
+    assert not any(cell.is_marked for *_, cells in tabulate(report)[0].sections[1].lines for cell in cells)
+
+
+def test_the_best_of_three_poolings():
+    report = compare(dict.fromkeys(SYMBOLS, 10.0))
+    means, intervals, differences = (report[name] for name in ("rows", "intervals", "differences"))
+    for lines in (means, intervals, differences):
+        lines.append(lines[-1] | {"pooling": "other"})
+    for symbol, gain in zip(SYMBOLS, (-20.0, 20.0, 0.5, 5.0, 20.0), strict=True):
+        interval = [gain - 1, gain + 1]
+        differences[1][symbol] = differences[0][symbol] | {"mean": gain, "interval": interval}
+    assert marked(report, "other") == ["AD", "AG"]
+    assert marked(report, "CA") == ["AI", "I"]
+    assert marked(report, "GAP") == ["D"]
+
+
+def test_what_holms_correction_leaves_is_shown():
+    report = compare(dict.fromkeys(SYMBOLS, 10.0))
+    report["differences"][0]["AG"]["survives_holm"] = True
+    ((_, _, cells),) = tabulate(report)[0].sections[1].lines
+    assert [cell.is_sure for cell in cells] == [False, True, False, False, False]
+
+
+def test_lines_of_zeros_are_folded():
+    rows = create_rows((*PAIRS, *NULL_PAIRS)).to_pylist()
+    for row in rows:
+        if row["attribution"] in ("constant", "fake"):
+            row.update(dict.fromkeys(METRIC_COLUMNS, 0.0))
+    null = tabulate(create_report(pa.Table.from_pylist(rows, schema=ROWS)))[0].sections[1].lines
+    assert [line[:2] for line in null[:4]] == [("Random", "GAP"), ("", "CA"), ("Centred Gaussian", "GAP"), ("", "CA")]
+    assert null[4][:2] == ("Constant, All but one pixel", "all")
+    assert {cell.text for cell in null[4][2]} == {"0.00"}
+    assert len(null) == 5
 
 
 def test_nothing_is_marked_without_a_comparison(rows):

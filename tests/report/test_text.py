@@ -7,7 +7,7 @@ import pytest
 
 from castream_jax.evaluation.rows import summarise
 from castream_jax.metrics.protocol import PROTOCOLS
-from castream_jax.report.statistics import RESAMPLES
+from castream_jax.report.statistics import FEWEST, RESAMPLES
 from castream_jax.report.tables import ABSENT
 from castream_jax.report.text import render_markdown, render_terminal, write_report
 from tests.evaluation.synthetic import (
@@ -98,7 +98,7 @@ def test_markdown_table_holds_the_means_and_intervals(rows):
         for cell, symbol in zip(line[2:], SYMBOLS, strict=True):
             low, high = interval[symbol]
             assert cell.replace("*", "") == f"{row[symbol]:.2f} [{low:.2f}, {high:.2f}]"
-    assert sum(cell.startswith("**") for line in body for cell in line) == 3 * 5
+    assert not any(cell.startswith("**") for line in body for cell in line)  # of five images
     assert lines[2 + len(PAIRS)] == lines[0]  # the next section is a table of its own
     assert lines[2 + len(PAIRS) + 2].startswith("| Grad-CAM | CA-GAP |")
 
@@ -131,17 +131,19 @@ def test_null_maps_stand_apart_below_the_attributions(render):
 def test_what_stands_out_is_marked():
     rows = create_rows(PAIRS[:2], images=40)
     report = create_report(rows)
-    report["rows"][0] |= {"AD": 10.0, "D": 10.0}
-    report["rows"][1] |= {"AD": 50.0, "D": 50.0}
+    report["rows"][0] |= {"AD": 10.0}
+    gain = {"mean": 40.0, "interval": [30.0, 50.0], "images": 40, "p": 0.001, "survives_holm": True}
+    report["differences"][0]["AD"] = gain
     assert "| Grad-CAM | GAP | **10.00** [" in render_markdown(report)
     assert re.search(r"Grad-CAM +GAP +10\.00\* ", render_terminal(report))
-    report["differences"][0]["AD"] = {"mean": 40.0, "interval": [30.0, 50.0]}
-    assert "| Grad-CAM | CA-GAP | **+40.00** [30.00, 50.00] |" in render_markdown(report)
+    assert "| Grad-CAM | CA-GAP | **+40.00**† [30.00, 50.00] |" in render_markdown(report)
+    assert re.search(r"Grad-CAM +CA-GAP +\+40\.00† ", render_terminal(report))
+    gain["survives_holm"] = False
     assert re.search(r"Grad-CAM +CA-GAP +\+40\.00\* ", render_terminal(report))
 
 
 def test_a_gap_network_has_neither_marks_nor_differences():
-    report = create_report(create_rows(PAIRS[0:6:2]), accuracy={"gap": 70.0}, untrained_accuracy={})
+    report = create_report(create_rows(PAIRS[0:6:2], images=FEWEST), accuracy={"gap": 70.0}, untrained_accuracy={})
     assert "**" not in render_markdown(report)
     assert "CA minus GAP" not in render_markdown(report)
     assert "Accuracy (%, 50,000 images): GAP 70.00.\n" in render_markdown(report)
@@ -177,5 +179,7 @@ def test_terminal_fits_120_columns():
     widest = create_report(rows, dataset="imagenet")
     for line in (*widest["intervals"], *(line for line in widest["differences"])):
         for symbol in ("AD", "AI"):
-            line[symbol] = {"mean": -100.0, "interval": [-100.0, -99.99]} if "against" in line else [99.99, 100.0]
+            interval = [-100.0, -99.99]
+            sure = {"mean": -100.0, "interval": interval, "images": 99, "p": 0.001, "survives_holm": True}
+            line[symbol] = sure if "against" in line else [99.99, 100.0]
     assert max(map(len, render_terminal(widest).splitlines())) <= 120
