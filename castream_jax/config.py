@@ -155,17 +155,18 @@ class Experiment:
     seed: int = 0
     weights: str = ""
     """Pretrained weights (`weights.files.load_weights`): a known name, a file, hf://owner/repo, or a work directory.
-    Empty: stage `backbone` trains them."""
+    Empty: stage `backbone` trains them from scratch."""
     weights_average: bool = False
     """Where the weights' file holds a moving average beside the weights themselves, take the average."""
     replace_classifier: bool = False
-    """Keep a fresh classifier instead of the weights' own: for another set of classes."""
+    """Take a fresh classifier instead of the weights' own, for another set of classes: it is fitted to the training
+    split before anything else is trained."""
     classes: tuple[int, ...] = ()
     """Keep only these of the weights' classes, in the dataset's order; empty: all."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     backbone: StageConfig = field(default_factory=lambda: StageConfig(epochs=0))
-    """Stage A, the GAP network from scratch; 0 epochs: its weights are loaded instead."""
+    """Stage A, the whole GAP network, from scratch or from its weights; 0 epochs: it stays as its weights are."""
     stream: StageConfig = field(default_factory=lambda: StageConfig(epochs=90))
     """Stage B, the stream alone."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -193,11 +194,6 @@ class Experiment:
             value = getattr(self.own_protocol, name)
             is_read = not value or evaluation.preprocessing == "protocol"
             _require(is_read, f"own_protocol.{name}", repr(value), "none with evaluation.preprocessing='weights'")
-        if self.weights and self.backbone.epochs:
-            raise InputError(
-                f"config has both weights={self.weights!r} and backbone.epochs={self.backbone.epochs}: "
-                "weights are either loaded or trained; set one of them."
-            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the nested dictionary that `from_dict` reads."""

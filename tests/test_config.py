@@ -60,13 +60,6 @@ def test_a_name_is_needed():
         from_dict({})
 
 
-def test_weights_are_loaded_or_trained_not_both():
-    values = changed("weights", "x.safetensors")
-    values["backbone"]["epochs"] = 1
-    with pytest.raises(InputError, match="set one of them"):
-        from_dict(values)
-
-
 def test_integers_are_fine_for_floats():
     assert from_dict(changed("stream.learning_rate", 1)).stream.learning_rate == 1.0
 

@@ -68,6 +68,15 @@ def checkpoint_directory(workdir: Path, stage: str) -> Path:
     return workdir / "checkpoints" / stage
 
 
+def has_checkpoint(workdir: Path) -> bool:
+    """Return whether training has saved anything in a work directory."""
+    for directory in filter(Path.is_dir, (checkpoint_directory(workdir, stage) for stage in (BACKBONE, STREAM))):
+        with Checkpoints(directory) as checkpoints:
+            if checkpoints.steps():
+                return True
+    return False
+
+
 def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Network:
     """Return the network that training left in `workdir`.
 
@@ -94,7 +103,9 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Net
 
 def _comes_trained(experiment: Experiment) -> bool:
     """Return whether the GAP network has its weights before any training."""
-    return bool(experiment.weights) or (is_address(experiment.model.name) and not experiment.backbone.epochs)
+    if experiment.replace_classifier or experiment.backbone.epochs:
+        return False
+    return bool(experiment.weights) or (is_address(experiment.model.name))
 
 
 def _restore(fresh: Classifier, directory: Path) -> Classifier:

@@ -32,8 +32,12 @@ class Head(nnx.Module):
         self.norm = layers.layer_norm(features, float32, rngs) if normalise else None
         self.linear = layers.linear(features, num_classes, float32, rngs)
 
+    def normalise(self, pooled: Float[Array, "B C"]) -> Float[Array, "B C"]:
+        """Return what the linear layer sees."""
+        return pooled if self.norm is None else self.norm(pooled)
+
     def __call__(self, pooled: Float[Array, "B C"]) -> Float[Array, "B K"]:
-        return self.linear(pooled if self.norm is None else self.norm(pooled))
+        return self.linear(self.normalise(pooled))
 
 
 class Classifier(nnx.Module):
@@ -104,11 +108,14 @@ class Classifier(nnx.Module):
 
     def head(self, features: Features) -> tuple[Float[Array, "B K"], tuple[Float[Array, "B heads _ _"], ...]]:
         """Return logits, and the softmax attention of each of the stream's blocks (none for GAP)."""
-        if self.stream is None:
-            pooled = jnp.mean(features[self.backbone.taps[-1]], (1, 2), dtype=jnp.float32)  # [B C]
-            return self.classifier(pooled), ()
-        pooled, attention = self.stream([features[tap] for tap in self.backbone.taps])
+        pooled, attention = self.pool(features)
         return self.classifier(pooled), attention
+
+    def pool(self, features: Features) -> tuple[Float[Array, "B C"], tuple[Float[Array, "B heads _ _"], ...]]:
+        """Return the pooled feature, and the attention of each of the stream's blocks (none for GAP)."""
+        if self.stream is None:
+            return jnp.mean(features[self.backbone.taps[-1]], (1, 2), dtype=jnp.float32), ()  # [B C]
+        return self.stream([features[tap] for tap in self.backbone.taps])
 
     def __call__(self, images: Float[Array, "B H W C"]) -> Float[Array, "B K"]:
         """Return logits."""

@@ -1,5 +1,9 @@
 """What must hold before training starts: mistakes are named before anything is written."""
 
+import logging
+from dataclasses import replace
+from typing import Any
+
 from jax.sharding import Mesh
 
 from castream_jax.compute.sharding import check_batch_size
@@ -9,6 +13,34 @@ from castream_jax.errors import InputError
 from castream_jax.experiment.loading import BACKBONE, STREAM
 from castream_jax.importing import is_address
 from castream_jax.models.answers import check_probabilities
+
+log = logging.getLogger(__name__)
+
+
+def settle_batch_sizes(experiment: Experiment, source: Source, mesh: Mesh) -> Experiment:
+    """Return the experiment with batches that a small dataset fills, and say so: as large as it and devices allow.
+
+    Raises:
+      InputError: there are fewer images than one step takes.
+    """
+    for stage in (BACKBONE, STREAM):
+        settings: StageConfig = getattr(experiment, stage)
+        if not settings.epochs or settings.batch_size <= len(source):
+            continue
+        parts = settings.accumulate * mesh.size * (2 if settings.mixup or settings.cutmix else 1)
+        size = len(source) // parts * parts
+        if not size:
+            raise InputError(
+                f"{stage}.batch_size is {settings.batch_size}: {source.name} has {len(source)} images only, and a step "
+                f"here takes at least {parts}."
+            )
+        log.warning(
+            "%s has %d images: %s.batch_size is %d here, not %d.",
+            *(source.name, len(source), stage, size, settings.batch_size),
+        )
+        smaller: Any = {stage: replace(settings, batch_size=size)}
+        experiment = replace(experiment, **smaller)
+    return experiment
 
 
 def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
@@ -38,7 +70,3 @@ def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
         check_batch_size(f"{stage}.batch_size{parts}", settings.batch_size // settings.accumulate, mesh.size)
         if settings.mixup or settings.cutmix:  # pairs on one device
             check_batch_size(f"{stage}.batch_size with mixup or cutmix", settings.batch_size, 2 * mesh.size)
-        if settings.batch_size > len(source):
-            raise InputError(
-                f"{stage}.batch_size is {settings.batch_size}: {source.name} has {len(source)} images only."
-            )

@@ -1,8 +1,9 @@
 """The training loop: one for both stages.
 
     1. build the network from the config's seed
-    2. stage `backbone` trains its GAP part from scratch, or the weights are loaded
-    3. stage `stream` trains the stream alone; backbone and classifier never change again
+    2. its weights are loaded, where there are any; a classifier of new classes is fitted to the frozen backbone
+    3. stage `backbone` trains its GAP part, from scratch or from there, where the config asks for it
+    4. stage `stream` trains the stream alone; backbone and classifier never change again
 
 Each stage resumes from its newest whole checkpoint.
 """
@@ -18,13 +19,14 @@ from castream_jax.config import Experiment
 from castream_jax.data.bad_records import sample_pictures
 from castream_jax.data.class_names import check_class_names
 from castream_jax.data.source import open_split
-from castream_jax.experiment.loading import BACKBONE, STREAM
+from castream_jax.experiment.loading import BACKBONE, STREAM, has_checkpoint
 from castream_jax.experiment.own_network import require_classifier
 from castream_jax.experiment.preprocessing import settled
 from castream_jax.experiment.record import has_record, write_record
 from castream_jax.models.classifier import Classifier
 from castream_jax.storage.locking import alone_in
-from castream_jax.training.checks import check_trainable
+from castream_jax.training.checks import check_trainable, settle_batch_sizes
+from castream_jax.training.classifier_fit import fit_classifier
 from castream_jax.training.resume import load_network
 from castream_jax.training.stage import Stage
 from castream_jax.training.stopping import StopRequest
@@ -50,13 +52,15 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
     model = require_classifier(load_network(experiment, workdir, source.num_classes), experiment)
     check_class_names(model.class_names, source.class_names, f"the network of {experiment.weights}")
     model.class_names = source.class_names
-    asked, experiment = experiment, settled(experiment, model)
+    asked, experiment = experiment, settled(settle_batch_sizes(experiment, source, mesh), model)
     with contextlib.ExitStack() as stack:
         if jax.process_index() == 0:
             stack.enter_context(alone_in(workdir, "training"))
             if not has_record(workdir):
                 write_record(asked, workdir)
         stop = stack.enter_context(StopRequest())
+        if experiment.replace_classifier and not has_checkpoint(workdir):
+            fit_classifier(model, experiment, source)
         if experiment.backbone.epochs:
             gap = Stage(BACKBONE, model.poolings()["gap"], experiment, source, workdir, mesh).train(stop)
             model.backbone, model.classifier = gap.backbone, gap.classifier

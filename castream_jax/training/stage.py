@@ -106,7 +106,7 @@ class Stage:
         step, trees, saved = restored
         state, frozen = from_trees(trees, self.stage)
         weights, now = saved["config"]["weights"], self.experiment.weights
-        if weights != now and digest(jax.device_get(frozen)) != digest(jax.device_get(self.frozen)):
+        if weights != now and digest_backbone(frozen) != digest_backbone(self.frozen):
             raise InputError(
                 f"the checkpoint in {checkpoints.directory} was trained from the weights {weights!r}, and {now!r} are "
                 "others. To go on, name the same ones, wherever they lie; to train from the new ones, use another "
@@ -224,3 +224,8 @@ class Stage:
                 "processes": jax.process_count(),
             },
         )
+
+
+def digest_backbone(frozen: nnx.State) -> str:
+    """Return the digest of the backbone among frozen arrays, whatever was fitted to it."""
+    return digest(jax.device_get(nnx.filter_state(frozen, nnx.PathContains("backbone"))))
