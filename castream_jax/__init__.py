@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from castream_jax.models.functional import network
     from castream_jax.models.inputs import Normalisation, Preprocessing
     from castream_jax.models.stream import cross_attention_pool
+    from castream_jax.storage.compiled_programs import use_cache
     from castream_jax.weights.convert import export_weights, load_torch_weights
     from castream_jax.weights.files import load_weights
 
@@ -42,6 +43,7 @@ __all__ = [
     "load_torch_weights",
     "load_weights",
     "network",
+    "use_cache",
 ]
 
 HOMES = {
@@ -55,6 +57,7 @@ HOMES = {
     "models.functional": ("network",),
     "models.inputs": ("Normalisation", "Preprocessing"),
     "models.stream": ("cross_attention_pool",),
+    "storage.compiled_programs": ("use_cache",),
     "weights.convert": ("export_weights", "load_torch_weights"),
     "weights.files": ("load_weights",),
 }

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "cli": {"experiment", "training", "evaluation", "report", "explanation", "data", "data.builders", "data.prepare"}
     | {"config", "compute", "storage", "cpu", "failures", "version"},
     "__main__": {"cli"},
-    "__init__": {"api", "attribution", "explanation", "metrics", "models", "weights", "version"},
+    "__init__": {"api", "attribution", "explanation", "metrics", "models", "storage", "weights", "version"},
 }
 ONLY_IN = {"ml_collections": {"cli"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
 """Which parts may import a package from outside."""

@@ -26,6 +26,19 @@ TIMES = "-atime"
 """What ends the name of a file that says when another one was used; nobody executes it, and it changes."""
 
 
+def use_cache(directory: str | os.PathLike[str] = "") -> None:
+    """Keep compiled programs for the next process, as the commands do: what took a minute then takes seconds.
+
+    To be called before the first network is made. A folder that cannot be written to is warned of, and nothing is kept.
+
+    Args:
+      directory: where they are kept; files in it are executed, so that it should be the user's own. Empty:
+        `castream_jax` in the user's folder of caches, `$XDG_CACHE_HOME` or `~/.cache`.
+    """
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    keep_compiled_programs(Path(directory).expanduser() if directory else caches / "castream_jax")
+
+
 def keep_compiled_programs(directory: Path) -> "Record | None":
     """Let JAX keep what it compiles, even what takes it a moment: creating a network compiles many small programs.
 

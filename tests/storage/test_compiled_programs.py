@@ -7,6 +7,7 @@ import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+import castream_jax as ca
 from castream_jax.storage import compiled_programs as compilation
 from castream_jax.storage.compiled_programs import SUMS, drop_damaged, keep_compiled_programs, read_sums
 from tests.faults.cache import Computation, prepare, try_all
@@ -58,3 +59,12 @@ def test_a_folder_that_cannot_be_written_to_is_left_alone(own_cache, tmp_path, c
     assert keep_compiled_programs(tmp_path / "file" / "cache") is None
     assert jax.config.jax_compilation_cache_dir == before
     assert "compiled programs are not kept" in caplog.text
+
+
+def test_a_library_keeps_its_programs_in_the_users_own_folder(own_cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    ca.use_cache()
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "caches" / "castream_jax")
+    ca.use_cache(tmp_path / "own")
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "own")
+    assert (tmp_path / "own").is_dir()
