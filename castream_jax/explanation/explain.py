@@ -7,7 +7,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from PIL import Image
 from tqdm import tqdm
 
@@ -18,7 +17,8 @@ from castream_jax.errors import InputError
 from castream_jax.explanation.classes import find_label
 from castream_jax.explanation.explainer import BAR, Explained, Explainer
 from castream_jax.explanation.figure import Explanation
-from castream_jax.explanation.pictures import convert_picture, name_pictures, prepare, read_picture
+from castream_jax.explanation.pictures import convert_picture, name_pictures, read_picture
+from castream_jax.explanation.view import View, prepare
 from castream_jax.models.inputs import USUAL_SIZE, Preprocessing
 from castream_jax.models.network import Network
 
@@ -73,25 +73,21 @@ def explain(
     chosen = _list_labels(labels, len(views), names)
     found: list[Explained] = []
     with tqdm(total=len(views), desc="explain", bar_format=BAR, leave=False) as bar:
-        for (name, pixels, ratio, normalised), classes in zip(views, chosen, strict=True):
-            found.append(explainer.explain(name, pixels, ratio, classes, bar.update, normalised))
+        for view, classes in zip(views, chosen, strict=True):
+            found.append(explainer.explain(view, classes, bar.update))
     return Explanation(model.name, tuple(found), names)
-
-
-View = tuple[str, np.ndarray, float, Array | None]
-"""A name, uint8 pixels, the height over width to show them in, and the normalised image where that came first."""
 
 
 def _prepare_arrays(model: Network, images: Any) -> list[View]:
     """Return images [B H W 3] ready to be explained."""
     pixels = check_pixels(images)
     if pixels is not None:
-        return [(f"image {i}", image, image.shape[0] / image.shape[1], None) for i, image in enumerate(pixels)]
+        return [View(f"image {i}", image, image.shape[0] / image.shape[1]) for i, image in enumerate(pixels)]
     normalised = jnp.asarray(check_images(model, images))
     mean, std = np.array(model.normalisation.mean, np.float32), np.array(model.normalisation.std, np.float32)
     shown = (np.clip(np.asarray(normalised) * std + mean, 0, 1) * 255).round().astype(np.uint8)
     ratio = shown.shape[1] / shown.shape[2]
-    return [(f"image {i}", image, ratio, normalised[i : i + 1]) for i, image in enumerate(shown)]
+    return [View(f"image {i}", image, ratio, images=normalised[i : i + 1]) for i, image in enumerate(shown)]
 
 
 def settle_size(model: Network, size: int | None) -> Preprocessing:
@@ -128,7 +124,7 @@ def _prepare_pictures(pictures: Any, preprocessing: Preprocessing) -> list[View]
         else:
             picture = read_picture(path, decoding)
         counts += picture.counts
-        views.append((name, *prepare(picture.image, resize), None))
+        views.append(prepare(name, picture.image, resize))
     if said := counts.describe(decoding):
         log.warning("%s", said)
     return views

@@ -21,6 +21,7 @@ from castream_jax.binding.maps import MapKey, explained_keys, has_map
 from castream_jax.binding.program import Plan, Views, run
 from castream_jax.compute.masking import min_max
 from castream_jax.errors import InputError
+from castream_jax.explanation.view import View
 from castream_jax.models.answers import NOTHING, check_probabilities
 from castream_jax.models.network import Features, Network
 from castream_jax.wording import describe_odd
@@ -39,11 +40,7 @@ Flagged = tuple[Float[Array, "K h w"], Bool[Array, "K"], Bool[Array, "K"]]
 class Explained:
     """One picture and what the network sees in it."""
 
-    name: str
-    pixels: UInt8[np.ndarray, "H W 3"]
-    """What the network saw."""
-    ratio: float
-    """Height over width of the picture."""
+    view: View
     probabilities: dict[str, Float[np.ndarray, "C"]]
     """Of each class, by pooling."""
     classes: tuple[int, ...]
@@ -58,6 +55,21 @@ class Explained:
     """Which of `maps` held a NaN or an infinity, and became zeros."""
     all_negative: dict[MapKey, Bool[np.ndarray, "K"]] = field(default_factory=dict)
     """Which of `maps` had no positive value before their ReLU, which left zeros."""
+
+    @property
+    def name(self) -> str:
+        """The picture's name."""
+        return self.view.name
+
+    @property
+    def pixels(self) -> UInt8[np.ndarray, "H W C"]:
+        """What the network saw."""
+        return self.view.pixels
+
+    @property
+    def ratio(self) -> float:
+        """Height over width of the picture."""
+        return self.view.ratio
 
     @property
     def predicted(self) -> dict[str, int]:
@@ -104,23 +116,16 @@ class Explainer:
         self._left = 0.0
 
     def explain(
-        self,
-        name: str,
-        pixels: UInt8[np.ndarray, "H W 3"],
-        ratio: float,
-        classes: Sequence[int] | None,
-        advance: Callable[[float], object],
-        images: Float[Array, "1 H W 3"] | None = None,
+        self, view: View, classes: Sequence[int] | None, advance: Callable[[float], object] = lambda _: None
     ) -> Explained:
         """Return what the network sees in a picture.
 
         Args:
-          name, pixels, ratio: as in `Explained`.
+          view: the picture.
           classes: to explain; None: the predicted ones, and the next in rank up to `EXPLAINED`.
           advance: told of each share of the work that is done.
-          images: the normalised picture; None: normalised from `pixels`.
         """
-        images = self.model.normalisation(pixels[None]) if images is None else images
+        images = self.model.normalisation(view.pixels[None]) if view.images is None else view.images
         features, answered, blocks = look(self._graphdef, self._state, images)
         probabilities = {name: np.asarray(answered[name], np.float32) for name in self.model.poolings()}  # GAP first
         answers = {int(values.argmax()) for values in probabilities.values() if np.isfinite(values).all()}
@@ -136,9 +141,7 @@ class Explainer:
         if self._left > ROUNDING:
             advance(self._left)
         return Explained(
-            name=name,
-            pixels=pixels,
-            ratio=ratio,
+            view=view,
             probabilities=probabilities,
             classes=chosen,
             drawn=drawn,

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from castream_jax.drawing.grid import NARROWEST, WIDEST
 from castream_jax.drawing.overlay import COLOURS, HEAT, LIFT
 from castream_jax.drawing.page import load_template, to_base64, to_jpeg
 from castream_jax.explanation.explainer import LISTED, Explained, rank
@@ -23,6 +22,8 @@ GENERATOR = "castream_jax explain"
 """By which a page of ours is known."""
 QUALITY = 92
 """Of the JPEG that a picture is sent as."""
+NARROWEST, WIDEST = 10.0, 0.1
+"""Height over width of the most extreme shapes that a picture is shown in."""
 
 
 def render_gallery(
@@ -77,8 +78,9 @@ def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str
     silent = [pooling for pooling, label in picture.predicted.items() if label < 0]
     return {
         "name": picture.name,
-        "image": encode_picture(picture.pixels),
-        "ratio": round(min(max(picture.ratio, WIDEST), NARROWEST), 4),
+        "image": encode_picture(picture.pixels if picture.view.shown is None else picture.view.shown),
+        "input": None if picture.view.shown is None else encode_picture(picture.pixels),
+        "ratio": round(min(max(picture.view.ratio, WIDEST), NARROWEST), 4),
         "classes": [
             {
                 "name": class_names[label],

@@ -22,7 +22,8 @@ from castream_jax.explanation.classes import find_class_names, naming, parse_cla
 from castream_jax.explanation.explainer import BAR, Explained, Explainer
 from castream_jax.explanation.figure import Explanation, describe_view
 from castream_jax.explanation.gallery import GENERATOR, render_gallery
-from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, prepare, read_picture
+from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, read_picture
+from castream_jax.explanation.view import prepare
 from castream_jax.storage.replacement import replacing
 
 log = logging.getLogger(__name__)
@@ -85,9 +86,9 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
                     bar.update(1)
                     continue
                 counts += picture.counts
-                pixels, ratio = prepare(picture.image, resize)
+                view = prepare(name, picture.image, resize)
                 del picture  # before the next one is read
-                explained.append(explainer.explain(name, pixels, ratio, classes, bar.update))
+                explained.append(explainer.explain(view, classes, bar.update))
                 if len(explained) == 1:  # from now on the folder is known as ours
                     write_gallery(index, experiment, explained, names, skipped)
                 Explanation(experiment.model.name, (explained[-1],), names).save(output.with_name(f"{output.name}.png"))

@@ -9,14 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from castream_jax.data.listing import PassedOver, list_pictures, walk
 from castream_jax.data.pictures.decoding import MAX_BYTES, Decoding, Picture, decode
 from castream_jax.data.pictures.picture_formats import NAMES
-from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError, escape
 from castream_jax.storage.regular_files import read_regular
 
@@ -124,12 +121,6 @@ def convert_picture(picture: Image.Image | bytes, name: str, decoding: Decoding)
             return decode(picture, decoding)
     except InputError as error:
         raise InputError(f"cannot read {name} as a picture: {error}") from error
-
-
-def prepare(image: Image.Image, resize: Resize) -> tuple[UInt8[np.ndarray, "H W 3"], float]:
-    """Return a picture as the network sees it, and the height over width to show that in."""
-    ratio = image.height / image.width if resize.mode == "squash" else 1.0
-    return np.asarray(resize(image)), ratio
 
 
 def name_path(path: Path) -> str:

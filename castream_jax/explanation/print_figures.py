@@ -30,6 +30,7 @@ from castream_jax.explanation.classes import find_class_names, naming, parse_cla
 from castream_jax.explanation.explainer import BAR, Explained, Explainer
 from castream_jax.explanation.figure import save_for_print
 from castream_jax.explanation.pictures import find_pictures, name_pictures, read_picture
+from castream_jax.explanation.view import View
 from castream_jax.wording import is_of_class, name_answers
 
 FIRST = 2
@@ -106,7 +107,7 @@ def draw_figure(
         for subject in subjects:
             labels = None if subject.label is None else [subject.label]  # None: the predicted ones
             pixels = np.asarray(resize(subject.image))
-            explained.append(explainer.explain(subject.name, pixels, 1.0, labels, bar.update))
+            explained.append(explainer.explain(View(subject.name, pixels, 1.0), labels, bar.update))
     titles = [name_subject(subject, found, names, is_scenes) for subject, found in zip(subjects, explained)]
     heat_maps = gather(explained, titles, blocks)
     sheet = lay_grid(heat_maps, across=min(count_panels(len(heat_maps.maps)), len(subjects)))

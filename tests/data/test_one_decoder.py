@@ -18,8 +18,9 @@ from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import count_pictures, evaluation_batches, training_batches
 from castream_jax.data.source import Source, open_source
 from castream_jax.errors import InputError
-from castream_jax.explanation.pictures import prepare, read_picture
+from castream_jax.explanation.pictures import read_picture
 from castream_jax.explanation.print_figures import Scope, find_subjects
+from castream_jax.explanation.view import prepare
 from castream_jax.models.inputs import Preprocessing
 from tests.networks import small_resnet
 
@@ -63,7 +64,7 @@ def test_every_road_gives_the_same_pixels(root, orientation, transparency, monke
         for picture, pixels in zip(found.pictures, expected.values(), strict=True):
             np.testing.assert_array_equal(picture.pixels, pixels)
     for path, pixels in zip(paths, expected.values()):
-        np.testing.assert_array_equal(prepare(read_picture(path, decoding).image, resize)[0], pixels)
+        np.testing.assert_array_equal(prepare("", read_picture(path, decoding).image, resize).pixels, pixels)
     subjects = find_subjects([*map(str, paths), *expected], Scope(source, decoding, "", 1, True))
     for subject, pixels in zip(subjects, [*expected.values()] * 2, strict=True):
         np.testing.assert_array_equal(np.asarray(subject.image), pixels)

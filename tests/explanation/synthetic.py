@@ -3,6 +3,7 @@
 import numpy as np
 
 from castream_jax.explanation.explainer import Explained
+from castream_jax.explanation.view import View
 
 PAIRS = (("grad_cam", "gap"), ("grad_cam", "ca"), ("score_cam", "gap"), ("score_cam", "ca"), ("attention", "ca"))
 CLASS_NAMES = ("cat", "black-and-white colobus of the old forest", "<b>dog</b> & $co$", "élan", "crane", "7")
@@ -33,9 +34,7 @@ def create_explained(name="a.jpg", size=(24, 32), ratio=0.75, classes=(2, 0, 4),
         drawn_maps = values.uniform(size=(1 if shared else len(classes), 3, 4)).astype(np.float32)
         maps[pair] = np.repeat(drawn_maps, len(classes), axis=0) if shared else drawn_maps
     return Explained(
-        name=name,
-        pixels=values.integers(0, 256, (*size, 3), dtype=np.uint8),
-        ratio=ratio,
+        view=View(name, values.integers(0, 256, (*size, 3), dtype=np.uint8), ratio),
         probabilities=probabilities,
         classes=classes,
         drawn=drawn,

@@ -13,6 +13,7 @@ from castream_jax.binding.program import Plan, Views
 from castream_jax.binding.program import run as run_program
 from castream_jax.errors import InputError
 from castream_jax.explanation.explainer import Explained, Explainer, rank
+from castream_jax.explanation.view import View
 from tests.networks import mild_resnet
 
 METHODS = ("grad_cam", "score_cam", "attention")
@@ -22,7 +23,7 @@ PIXELS = np.random.default_rng(5).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 def run(pooling="ca", methods=METHODS, classes=None, chunk=24) -> tuple[Explained, list[float]]:
     shares: list[float] = []
     explainer = Explainer(mild_resnet(pooling), methods, chunk=chunk)
-    return explainer.explain("a", PIXELS, 0.75, classes, shares.append), shares
+    return explainer.explain(View("a", PIXELS, 0.75), classes, shares.append), shares
 
 
 @functools.cache
@@ -83,7 +84,7 @@ def test_classes_by_their_best_rank():
 def test_a_pooling_that_is_not_a_number_has_no_answer():
     model = mild_resnet()
     model.stream.query[...] = model.stream.query[...] * jnp.nan
-    found = Explainer(model, METHODS, chunk=24).explain("a", PIXELS, 0.75, None, lambda _: None)
+    found = Explainer(model, METHODS, chunk=24).explain(View("a", PIXELS, 0.75), None)
     assert found.predicted == {"gap": int(found.probabilities["gap"].argmax()), "ca": -1}
     assert found.drawn == 1
     assert found.classes[0] == found.predicted["gap"]

@@ -9,14 +9,12 @@ import pytest
 from PIL import Image
 
 from castream_jax.data.pictures.decoding import AS_SEEN
-from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError
 from castream_jax.explanation.pictures import (
     find_pictures,
     name_outputs,
     name_path,
     name_pictures,
-    prepare,
     read_picture,
 )
 
@@ -130,13 +128,6 @@ def test_what_cannot_be_read_is_named(tmp_path):
             read_picture(tmp_path / name, AS_SEEN)
     with pytest.raises(InputError, match="missing.jpg: No such file"):
         read_picture(tmp_path / "missing.jpg", AS_SEEN)
-
-
-def test_a_squashed_picture_keeps_its_shape_and_a_crop_is_square():
-    image = Image.new("RGB", (60, 30), COLOUR)
-    for mode, expected in (("squash", 0.5), ("crop", 1.0)):
-        pixels, ratio = prepare(image, Resize(24, mode))
-        assert (pixels.shape, pixels.dtype, ratio) == ((24, 24, 3), np.uint8, expected)
 
 
 def test_names_are_short_where_they_can_be():

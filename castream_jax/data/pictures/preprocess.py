@@ -60,6 +60,15 @@ class Resize:
         """Return the square of a mask of the picture's size: the same places, each with its nearest pixel."""
         return self._square(mask, Image.Resampling.NEAREST)
 
+    def part(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return (left, top, right, bottom) of what a picture of these sides shows in the square, in its own pixels."""
+        if self.mode == "squash":
+            return (0, 0, width, height)
+        scaled = self._scaled(width, height)
+        left, top = (round((side - self.size) / 2) for side in scaled)
+        across, down = width / scaled[0], height / scaled[1]
+        return (left * across, top * down, (left + self.size) * across, (top + self.size) * down)
+
     def _square(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
         if self.mode == "squash":
             return image.resize((self.size, self.size), resampling)
@@ -69,9 +78,7 @@ class Resize:
         if math.prod(scaled) <= MAX_PIXELS:
             return image.resize(scaled, resampling).crop(box)
         # Of a picture this narrow, only the square is resized: it differs at the square's edges, by what lies beyond.
-        across, down = image.width / scaled[0], image.height / scaled[1]
-        part = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-        return image.resize((self.size, self.size), resampling, box=part)
+        return image.resize((self.size, self.size), resampling, box=self.part(*image.size))
 
     def _scaled(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) after `crop`'s resizing; the longer side is rounded down."""
