@@ -1,13 +1,14 @@
 """How a command on an experiment starts: flags to an `Experiment`, and a mistake to one message and exit code 2."""
 
 import collections
+import difflib
 import logging
 import os
 import re
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -180,6 +181,8 @@ def parse_flags(
     try:
         config_flags.DEFINE_config_dict("config", ConfigDict(settings), flag_values=values, sys_argv=argv)
         rest = values(argv)
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(word_unknown_flag(error.flagname, settings, [*values])) from error
     except Exception as error:  # ml_collections raises many kinds; all of them are about the command line
         raise InputError((str(error).strip() or type(error).__name__).splitlines()[0]) from error
     if rest[1:] and not takes_arguments:
@@ -197,6 +200,24 @@ def parse_flags(
     own: dict[str, str | bool] = {name: str(values[name].value) for name in options}
     own |= {name: bool(values[name].value) for name in switches}
     return CommandLine(experiment, origin, workdir, cache, values.distributed, own, rest[1:])
+
+
+def word_unknown_flag(name: str, settings: Mapping[str, Any], known: Sequence[str]) -> str:
+    """Word the message for a flag that does not exist: settings of that name are meant, or a flag that is near."""
+    named = [path for path in list_settings(settings) if path.rpartition(".")[2] == name]
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = [f"--config.{path}" for path in named] or [f"--{flag}" for flag in near]
+    hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
+    return f"there is no flag --{name}.{hint} --help lists them; settings are set as --config.KEY=VALUE."
+
+
+def list_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of all settings."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from list_settings(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def _check_overrides(argv: list[str], settings: Mapping[str, Any]) -> None:

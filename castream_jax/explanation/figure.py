@@ -1,6 +1,5 @@
 """What was found in some pictures, to look at: a grid that a notebook shows, files, and a gallery."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from castream_jax.drawing.grid import HeatMaps, lay_grid
 from castream_jax.drawing.sheet import DPI, PRINT_DPI, Sheet
 from castream_jax.errors import InputError
 from castream_jax.explanation.explainer import LISTED, Explained
-from castream_jax.explanation.gallery import render_gallery
+from castream_jax.explanation.gallery import describe_view, render_gallery
 from castream_jax.storage.replacement import replacing
 from castream_jax.wording import NOT_A_NUMBER, name_class, name_pooling
 
@@ -62,8 +61,7 @@ class Explanation:
         """
         suffix = Path(path).suffix.lower()
         if suffix == ".html":
-            view = describe_view(self.pictures)
-            text = render_gallery(self.network, self.pictures, self.class_names, view=view)
+            text = render_gallery(self.network, self.pictures, self.class_names)
             with replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         elif suffix in (".png", ".pdf"):
@@ -94,15 +92,6 @@ class Explanation:
             listed = listed if np.isfinite(values).all() else [NOT_A_NUMBER]
             lines.append(f"{name_pooling(pooling)} predicts: " + ", ".join(listed))
         return [*lines, describe_view(self.pictures)]
-
-
-def describe_view(pictures: Sequence[Explained]) -> str:
-    """Say what is shown of the pictures, which is not all that was in the files."""
-    sizes = {picture.pixels.shape[:2] for picture in pictures}
-    size = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
-    is_stretched = any(abs(p.ratio / (p.pixels.shape[0] / p.pixels.shape[1]) - 1) > 0.01 for p in pictures)
-    shape = ", stretched back to the shape of the picture" if is_stretched else ""
-    return f"Shown is what the network saw: {size} pixels{shape}."
 
 
 def percent(probability: float | np.float32) -> str:

@@ -31,7 +31,6 @@ def render_gallery(
     pictures: Sequence[Explained],
     class_names: Sequence[str],
     skipped: Sequence[str] = (),
-    view: str = "",
     has_files: bool = False,
 ) -> str:
     """Return the gallery as one HTML document.
@@ -41,7 +40,6 @@ def render_gallery(
       pictures: explained by the same methods and poolings.
       class_names: by label.
       skipped: what to say of pictures that could not be read.
-      view: how pictures are shown.
       has_files: a PNG of each picture lies beside the document.
     """
     attributions = order_pairs(list(pictures[0].maps)) if pictures else {}
@@ -64,10 +62,21 @@ def render_gallery(
         ],
         poolings=[name_pooling(pooling) for pooling in poolings],
         skipped=skipped,
-        view=view,
+        view=describe_view(pictures, in_full=True) if pictures else "",
         has_files=has_files,
         data=data,
     )
+
+
+def describe_view(pictures: Sequence[Explained], in_full: bool = False) -> str:
+    """Say what is shown of the pictures: what the network saw, or where it is kept the picture itself, `in_full`."""
+    sizes = {picture.pixels.shape[:2] for picture in pictures}
+    size = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
+    if in_full and any(picture.view.shown is not None for picture in pictures):
+        return f"Shown is what the network saw of it, in the picture's own resolution; it saw {size} pixels."
+    is_stretched = any(abs(p.ratio / (p.pixels.shape[0] / p.pixels.shape[1]) - 1) > 0.01 for p in pictures)
+    shape = ", stretched back to the shape of the picture" if is_stretched else ""
+    return f"Shown is what the network saw: {size} pixels{shape}."
 
 
 def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from castream_jax.experiment.loading import load_trained
 from castream_jax.experiment.preprocessing import network_resize
 from castream_jax.explanation.classes import find_class_names, naming, parse_classes
 from castream_jax.explanation.explainer import BAR, Explained, Explainer
-from castream_jax.explanation.figure import Explanation, describe_view
+from castream_jax.explanation.figure import Explanation
 from castream_jax.explanation.gallery import GENERATOR, render_gallery
 from castream_jax.explanation.pictures import find_pictures, name_outputs, name_pictures, read_picture
 from castream_jax.explanation.view import prepare
@@ -155,7 +155,7 @@ def write_gallery(
     index: Path, experiment: Experiment, explained: Sequence[Explained], names: Sequence[str], skipped: Sequence[str]
 ) -> None:
     """Write the gallery of all pictures so far."""
-    text = render_gallery(experiment.model.name, explained, names, skipped, describe_view(explained), has_files=True)
+    text = render_gallery(experiment.model.name, explained, names, skipped, has_files=True)
     with replacing(index) as path:
         path.write_text(text, encoding="utf-8")
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from castream_jax.drawing.sheet import PRINT_DPI
 from castream_jax.errors import InputError
-from castream_jax.explanation.figure import Explanation, describe_view, percent, save_for_print
+from castream_jax.explanation.figure import Explanation, percent, save_for_print
+from castream_jax.explanation.gallery import describe_view
 from tests.drawing.recorded import check_texts
 from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained, create_failed
 
@@ -78,8 +79,11 @@ def test_for_print(tmp_path):
 def test_what_is_said_of_the_view():
     picture = create_explained()
     assert describe_view([picture]) == "Shown is what the network saw: 32 x 24 pixels."
-    turned = dataclasses.replace(picture, ratio=1.5)
+    turned = dataclasses.replace(picture, view=dataclasses.replace(picture.view, ratio=1.5))
     assert describe_view([picture, turned]).endswith("pixels, stretched back to the shape of the picture.")
+    full = dataclasses.replace(picture, view=dataclasses.replace(picture.view, shown=np.zeros((60, 80, 3), np.uint8)))
+    assert describe_view([full], in_full=True).endswith("in the picture's own resolution; it saw 32 x 24 pixels.")
+    assert describe_view([full]) == describe_view([picture]) == describe_view([picture], in_full=True)
 
 
 def test_probabilities_for_people():

@@ -1,6 +1,7 @@
 """The gallery: what is in the file, and how it behaves in a browser."""
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -28,7 +29,7 @@ def read(page: str) -> dict:
 
 def test_one_file_with_every_picture_once():
     shown = pictures()
-    page = render_gallery("resnet18", shown, CLASS_NAMES, skipped=["cannot read <x>"], view="Shown.")
+    page = render_gallery("resnet18", shown, CLASS_NAMES, skipped=["cannot read <x>"])
     for picture in shown:
         assert page.count(encode_picture(picture.pixels)) == 1
     assert not re.findall(r'(?:src|href)="|https?:|url\(|@import', page)
@@ -189,3 +190,15 @@ def test_it_fits_a_telephone_and_every_control_has_a_name(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
     unnamed = "[...document.querySelectorAll('input')].filter(i => !i.labels.length && !i.ariaLabel).length"
     assert page.evaluate(unnamed) == 0
+
+
+def test_a_picture_in_its_own_resolution_beside_what_the_network_saw():
+    plain = pictures()[0]
+    full = np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    picture = dataclasses.replace(plain, view=dataclasses.replace(plain.view, shown=full, ratio=0.05))
+    page = render_gallery("resnet18", [plain, picture], CLASS_NAMES)
+    first, second = read(page)["pictures"]
+    assert first["input"] is None
+    assert (second["image"], second["input"]) == (encode_picture(full), encode_picture(plain.pixels))
+    assert second["ratio"] == 0.1  # the most extreme shape that is shown
+    assert "in the picture's own resolution; it saw" in page.replace("&#39;", "'")

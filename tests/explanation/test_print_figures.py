@@ -52,7 +52,7 @@ def scenes(tmp_path):
 
 def draw(tmp_path, *arguments) -> None:
     flags = ["--nocompile_cache", "--config.data.image_size=48", f"--workdir={tmp_path / 'run'}"]
-    main(["figures", *flags, *arguments])
+    main(["figures", "--config=demo", *flags, *arguments])
 
 
 def test_scenes_by_class_and_id(scenes, tmp_path, drawn, capsys):

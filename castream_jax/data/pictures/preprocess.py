@@ -63,7 +63,7 @@ class Resize:
     def part(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Return (left, top, right, bottom) of what a picture of these sides shows in the square, in its own pixels."""
         if self.mode == "squash":
-            return (0, 0, width, height)
+            return (0.0, 0.0, float(width), float(height))
         scaled = self._scaled(width, height)
         left, top = (round((side - self.size) / 2) for side in scaled)
         across, down = width / scaled[0], height / scaled[1]
