@@ -6,6 +6,7 @@ their widths however a network is scaled.
 Source: tensorflow/tpu, models/official/efficientnet/lite; Tan and Le, "EfficientNet", ICML 2019.
 """
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -100,10 +101,12 @@ class Block(nnx.Module):
 
     def __init__(self, features_in: int, stage: Stage, stride: int, spec: EfficientNetLiteSpec, rngs: nnx.Rngs):
         inner = stage.expansion * features_in
-        shared = {"rngs": rngs, "epsilon": spec.epsilon, "same": spec.same}
-        self.expand = layers.ConvNorm(1, features_in, inner, stride=1, **shared) if stage.expansion > 1 else None
-        self.depthwise = layers.DepthwiseNorm(stage.size, inner, inner, stride=stride, **shared)
-        self.project = layers.ConvNorm(1, inner, stage.width, stride=1, **shared)
+        layer = functools.partial(layers.ConvNorm, rngs=rngs, epsilon=spec.epsilon, same=spec.same)
+        self.expand = layer(1, features_in, inner, stride=1) if stage.expansion > 1 else None
+        self.depthwise = layers.DepthwiseNorm(
+            stage.size, inner, inner, stride=stride, rngs=rngs, epsilon=spec.epsilon, same=spec.same
+        )
+        self.project = layer(1, inner, stage.width, stride=1)
         self.has_shortcut = stride == 1 and features_in == stage.width
 
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B H2 W2 D"]:
@@ -124,8 +127,8 @@ class EfficientNetLite(nnx.Module):
     def __init__(self, spec: EfficientNetLiteSpec, dtype: jnp.dtype, rngs: nnx.Rngs):
         self.spec = spec
         self.dtype = dtype
-        shared = {"rngs": rngs, "epsilon": spec.epsilon, "same": spec.same}
-        self.stem = layers.ConvNorm(3, 3, STEM, stride=2, **shared)
+        layer = functools.partial(layers.ConvNorm, rngs=rngs, epsilon=spec.epsilon, same=spec.same)
+        self.stem = layer(3, 3, STEM, stride=2)
         self.stages: nnx.List[nnx.List[Block]] = nnx.List([])
         features = STEM
         for stage in spec.stages:
@@ -134,7 +137,7 @@ class EfficientNetLite(nnx.Module):
                 blocks.append(Block(features, stage, 1 if i else stage.stride, spec, rngs))
                 features = stage.width
             self.stages.append(blocks)
-        self.head = layers.ConvNorm(1, features, HEAD, stride=1, **shared)
+        self.head = layer(1, features, HEAD, stride=1)
 
     @property
     def taps(self) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from flax import nnx
 from castream_jax import InputError, create_model
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights.matching import recognise
-from castream_jax.weights.names import IGNORED, find_scheme, list_schemes
+from castream_jax.weights.names import find_scheme, list_schemes
+from castream_jax.weights.scheme import IGNORED
 from tests import goldens
 
 GOLDEN = [

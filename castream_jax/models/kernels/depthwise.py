@@ -24,8 +24,9 @@ def depthwise_convolve(
     30 times faster.
     """
     half = kernel.shape[0] // 2
-    options = {"stride": stride, "padding": ((half, half), (half, half)) if padding is None else padding}
-    by_taps, grouped = (functools.partial(form, **options) for form in (_depthwise_by_taps, _depthwise_grouped))
+    padding = ((half, half), (half, half)) if padding is None else padding
+    by_taps = functools.partial(_depthwise_by_taps, stride=stride, padding=padding)
+    grouped = functools.partial(_depthwise_grouped, stride=stride, padding=padding)
     return lax.platform_dependent(x, kernel, cpu=by_taps, default=grouped)
 
 
