@@ -186,7 +186,7 @@ class DepthwiseNorm(ConvNorm):
         return he_normal_depthwise(rngs.params(), (size, size, 1, features_out))
 
     def _convolve(self, x: Array, kernel: Array) -> Array:
-        return depthwise_convolve(x, kernel, self.stride, self._pad(x))
+        return depthwise_convolve(x, kernel, self.stride, self._pad(x), apart=False)
 
 
 def layer_norm(features: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:

@@ -169,7 +169,7 @@ def list_schemes(architecture: str) -> list[Scheme]:
 
 
 def default_scheme(architecture: str) -> str:
-    """Return the name of the scheme that weights are exported in: its family's first; of a network of one's own, ours."""
+    """Return the name of the scheme that weights are exported in: its family's first, or of one's own network ours."""
     return list_schemes(architecture)[0].name
 
 

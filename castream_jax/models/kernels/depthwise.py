@@ -16,16 +16,26 @@ CACHE_LINE = 16  # float32 values
 
 
 def depthwise_convolve(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "k k 1 C"], stride: int = 1, padding: Padding | None = None
+    x: Float[Array, "B H W C"],
+    kernel: Float[Array, "k k 1 C"],
+    stride: int = 1,
+    padding: Padding | None = None,
+    apart: bool = True,
 ) -> Float[Array, "B H2 W2 C"]:
-    """Convolve every channel with its own odd-sized kernel; without `padding`, by half the kernel on every side.
+    """Convolve every channel with its own odd-sized kernel.
 
     XLA's CPU backend has no fast grouped convolution: there one product for each tap of the kernel is about
     30 times faster.
+
+    Args:
+      x, kernel, stride: of the convolution.
+      padding: zeros around the map; None: half the kernel on every side.
+      apart: keep XLA's CPU backend from fusing it into what follows: for several layers that read the result, or a norm
+        that passes over it several times, each of which would compute it anew.
     """
     half = kernel.shape[0] // 2
     padding = ((half, half), (half, half)) if padding is None else padding
-    by_taps = functools.partial(_depthwise_by_taps, stride=stride, padding=padding)
+    by_taps = functools.partial(_depthwise_by_taps, stride=stride, padding=padding, apart=apart)
     grouped = functools.partial(_depthwise_grouped, stride=stride, padding=padding)
     return lax.platform_dependent(x, kernel, cpu=by_taps, default=grouped)
 
@@ -42,13 +52,14 @@ def _depthwise_grouped(x: Array, kernel: Array, stride: int, padding: Padding) -
     )
 
 
-def _depthwise_by_taps(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
-    return _sum_of_taps(x.astype(jnp.float32), kernel.astype(jnp.float32), stride, padding).astype(x.dtype)
+def _depthwise_by_taps(x: Array, kernel: Array, stride: int, padding: Padding, apart: bool) -> Array:
+    return _sum_of_taps(x.astype(jnp.float32), kernel.astype(jnp.float32), stride, padding, apart).astype(x.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _sum_of_taps(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
-    """Call `_add_taps`, and keep XLA from fusing it into what follows, where each pass of a norm would repeat it."""
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _sum_of_taps(x: Array, kernel: Array, stride: int, padding: Padding, apart: bool) -> Array:
+    if not apart:
+        return _add_taps(x, kernel, stride, padding)
     with set_xla_metadata(inlineable="false"):
         return _add_taps(x, kernel, stride, padding)
 
@@ -72,12 +83,14 @@ def _add_taps(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     return functools.reduce(operator.add, products)
 
 
-def _sum_of_taps_forward(x: Array, kernel: Array, stride: int, padding: Padding) -> tuple[Array, tuple[Array, Array]]:
-    return _sum_of_taps(x, kernel, stride, padding), (x, kernel)
+def _sum_of_taps_forward(
+    x: Array, kernel: Array, stride: int, padding: Padding, apart: bool
+) -> tuple[Array, tuple[Array, Array]]:
+    return _sum_of_taps(x, kernel, stride, padding, apart), (x, kernel)
 
 
 def _sum_of_taps_backward(
-    stride: int, padding: Padding, residuals: tuple[Array, Array], cotangent: Array
+    stride: int, padding: Padding, apart: bool, residuals: tuple[Array, Array], cotangent: Array
 ) -> tuple[Array, Array]:
     """Differentiate by hand: the transpose of each slice would be a padded copy of the map."""
     x, kernel = residuals
@@ -91,10 +104,10 @@ def _sum_of_taps_backward(
 
     of_kernel = lax.map(tap_gradient, jnp.arange(size**2)).reshape(kernel.shape)
     spread = [(0, 0, 0), (0, 0, stride - 1), (0, 0, stride - 1), (0, 0, 0)]
-    apart = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), spread)  # each result where its kernel's corner was
+    far = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), spread)  # each result where its kernel's corner was
     sides = zip(padding, x.shape[1:3], reach[1:3], strict=True)
     around = tuple((size - 1 - before, side + before - reached) for (before, _), side, reached in sides)
-    return _sum_of_taps(apart, kernel[::-1, ::-1], 1, around), of_kernel
+    return _sum_of_taps(far, kernel[::-1, ::-1], 1, around, apart), of_kernel
 
 
 _sum_of_taps.defvjp(_sum_of_taps_forward, _sum_of_taps_backward)
