@@ -4,9 +4,9 @@
     python train.py --config configs/efficientnet_lite0_ca.py
     python evaluate.py --config configs/efficientnet_lite0_ca.py
 
-Not in the paper. The recipe is the reference's for ResNet: SGD, rate 0.1 divided by 10 at epochs 30 and 60, momentum 0.9,
-weight decay 1e-4, batch 256. Pictures are resized and cropped as these weights were published with.
-Evaluation: at most TOTAL forward passes an image (CHANNELS of them Score-CAM's).
+Not in the paper. The recipe is the reference's for ResNet: SGD, rate 0.1 divided by 10 at epochs 30 and 60, momentum
+0.9, weight decay 1e-4, batch 256. Evaluation resizes and crops pictures as these weights were published with.
+Evaluation: at most 1,888 forward passes an image (1,280 of them Score-CAM's).
 Training: 90 passes over 1,281,167 images, 115 million forward passes. Time: not measured.
 """
 

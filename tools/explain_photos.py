@@ -1,4 +1,4 @@
-"""Explains the photographs that come with scikit-image and scikit-learn, by EfficientNet-Lite0's weights from a package.
+"""Explains photographs that scikit-image and scikit-learn ship with, by EfficientNet-Lite0 with weights of a package.
 
     python tools/explain_photos.py
 

@@ -17,6 +17,6 @@ def read_imagenet_names() -> Mapping[str, str]:
 
 
 def word_classes(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of classes in words, if all are WordNet's numbers of classes of ImageNet, or else as they are."""
+    """Return the names of classes in words if all are WordNet's numbers of ImageNet's, or else as they are."""
     words = read_imagenet_names()
     return tuple(words[name] for name in names) if all(name in words for name in names) else tuple(names)

@@ -91,8 +91,8 @@ def find_label(name: str | int, class_names: Sequence[str]) -> int:
     Raises:
       InputError: as for `parse_classes`.
     """
-    words = read_imagenet_names().get(str(name))
-    name = name if name in class_names or words not in class_names else words
+    words = read_imagenet_names().get(str(name), name)
+    name = words if words in class_names else name
     labels = [label for label, known in enumerate(class_names) if known == name]
     if len(labels) > 1:
         raise InputError(f"class {name!r} is ambiguous: give one of the labels {', '.join(map(str, labels))} instead.")
