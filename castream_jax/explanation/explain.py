@@ -13,6 +13,7 @@ from tqdm import tqdm
 from castream_jax.binding.arrays import check_images, check_pixels
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.data.pictures.preprocess import Resize
+from castream_jax.data.readable_names import word_classes
 from castream_jax.errors import InputError
 from castream_jax.explanation.classes import find_label
 from castream_jax.explanation.explainer import BAR, Explained, Explainer
@@ -46,7 +47,8 @@ def explain(
         None, for all or for one image: the predicted class of each pooling is drawn, and the next ones are in the
         gallery.
       methods: one or several, as for `attribute`; raw attention is left out where there is no stream.
-      class_names: by label; without them, those of the weights, or else the labels.
+      class_names: by label; without them, those of the weights, or else the labels. WordNet's numbers of ImageNet's
+        classes are put into words.
       size: the side of the square that pictures become; None: the weights' own, or 224. Another one is logged.
       target, chunk: as for `attribute`.
 
@@ -62,6 +64,7 @@ def explain(
     if isinstance(class_names, str):
         raise InputError(f"class_names are {class_names!r}: expected the {model.num_classes} names in a list.")
     names = tuple(map(str, class_names)) or model.class_names or tuple(map(str, range(model.num_classes)))
+    names = word_classes(names)
     if len(names) != model.num_classes:
         raise InputError(f"class_names are {len(names)}: {model.name} has {model.num_classes} classes.")
     explainer = Explainer(model, _listed(methods), target, chunk)

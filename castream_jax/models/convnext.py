@@ -13,7 +13,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.models import layers
-from castream_jax.models.kernels.convolution import depthwise_convolve, per_channel
+from castream_jax.models.kernels.convolution import per_channel
+from castream_jax.models.kernels.depthwise import depthwise_convolve
 
 
 @dataclass(frozen=True)

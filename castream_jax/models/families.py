@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from castream_jax.models import convnext, layers, resnet
+from castream_jax.models import convnext, efficientnet_lite, layers, resnet
 from castream_jax.models.backbone import Backbone
 
 
@@ -30,6 +30,13 @@ class Family:
 FAMILIES = (
     Family("resnet", resnet.SPECS, resnet.ResNet, head_norm=False, stream_init=nnx.initializers.xavier_uniform()),
     Family("convnext", convnext.SPECS, convnext.ConvNeXt, head_norm=True, stream_init=layers.truncated_normal),
+    Family(
+        "efficientnet_lite",
+        efficientnet_lite.SPECS,
+        efficientnet_lite.EfficientNetLite,
+        head_norm=False,
+        stream_init=nnx.initializers.xavier_uniform(),
+    ),
 )
 
 

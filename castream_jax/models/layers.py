@@ -14,7 +14,8 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
 from castream_jax.cpu import count_cores
-from castream_jax.models.kernels.convolution import PRECISION, convolve, per_channel
+from castream_jax.models.kernels.convolution import PRECISION, Padding, convolve, pad_same, per_channel
+from castream_jax.models.kernels.depthwise import depthwise_convolve
 
 BATCH_NORM_EPSILON = 1e-5  # torchvision's
 BATCH_NORM_MOMENTUM = 0.9
@@ -22,6 +23,7 @@ CACHE_BYTES = 4 * 2**20  # of a CPU's core
 EARLY = 2  # stages of a backbone that `map_in_cache` is for
 
 he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+he_normal_depthwise = nnx.initializers.variance_scaling(2.0, "fan_in", "normal")
 truncated_normal = nnx.initializers.truncated_normal(0.02)
 
 
@@ -75,23 +77,30 @@ class Branch(NamedTuple):
         return self.map * per_channel(self.gain) + per_channel(self.shift)
 
 
-def add_branches(*branches: Branch) -> Float[Array, "B H W D"]:
-    """Return the ReLU of the sum of branches; on CPU out of what XLA may fuse.
+def add_branches(*branches: Branch, activate: bool = True) -> Float[Array, "B H W D"]:
+    """Return the sum of branches, or with `activate` its ReLU; on CPU out of what XLA may fuse.
 
     There it would compute a sum anew for each layer that reads it, the sums that it is made of with it: 8 % of the time
     of ResNet-50.
     """
-    return lax.platform_dependent(branches, cpu=_add_apart, default=_add_branches)
+    add = functools.partial(_add_branches, activate=activate)
+    return lax.platform_dependent(branches, cpu=functools.partial(_add_apart, add), default=add)
 
 
-def _add_apart(branches: tuple[Branch, ...]) -> Array:
+def _add_apart(add: Callable[..., Array], branches: tuple[Branch, ...]) -> Array:
     with set_xla_metadata(inlineable="false"):
-        return _add_branches(branches)
+        return add(branches)
 
 
-@jax.jit
-def _add_branches(branches: tuple[Branch, ...]) -> Array:
-    return jax.nn.relu(functools.reduce(operator.add, (branch.value for branch in branches)))
+@functools.partial(jax.jit, static_argnames="activate")
+def _add_branches(branches: tuple[Branch, ...], activate: bool) -> Array:
+    total = functools.reduce(operator.add, (branch.value for branch in branches))
+    return jax.nn.relu(total) if activate else total
+
+
+def relu6(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return `min(max(x, 0), 6)`; a NaN stays one, and the slope at 0 is 0, as torch's."""
+    return jnp.minimum(jax.nn.relu(x), 6)
 
 
 def _fold(kernel: Array, gain: Array) -> tuple[Array, Array]:
@@ -105,14 +114,46 @@ def _leave(kernel: Array, gain: Array) -> tuple[Array, Array]:
 class ConvNorm(nnx.Module):
     """A convolution without bias and its batch normalisation, folded into one convolution at inference."""
 
-    def __init__(self, size: int, features_in: int, features_out: int, *, stride: int, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(he_normal(rngs.params(), (size, size, features_in, features_out)))
+    def __init__(
+        self,
+        size: int,
+        features_in: int,
+        features_out: int,
+        *,
+        stride: int,
+        rngs: nnx.Rngs,
+        epsilon: float = BATCH_NORM_EPSILON,
+        same: bool = False,
+    ):
+        """Draw the kernel.
+
+        Args:
+          size, features_in, features_out, stride: of the convolution.
+          rngs: for the kernel.
+          epsilon: of the normalisation.
+          same: pad as TensorFlow's "SAME" does, instead of half the kernel on every side.
+        """
+        self.kernel = nnx.Param(self._draw(size, features_in, features_out, rngs))
         self.scale = nnx.Param(jnp.ones(features_out))
         self.bias = nnx.Param(jnp.zeros(features_out))
         self.mean = nnx.BatchStat(jnp.zeros(features_out))
         self.var = nnx.BatchStat(jnp.ones(features_out))
         self.stride = stride
-        self.padding = size // 2
+        self.epsilon = epsilon
+        self.same = same
+
+    def _draw(self, size: int, features_in: int, features_out: int, rngs: nnx.Rngs) -> Array:
+        return he_normal(rngs.params(), (size, size, features_in, features_out))
+
+    def _convolve(self, x: Array, kernel: Array) -> Array:
+        """Convolve without normalisation."""
+        return convolve(x, kernel, self.stride, self._pad(x) if self.same else len(kernel) // 2)
+
+    def _pad(self, x: Array) -> Padding:
+        size = len(self.kernel[...])
+        if self.same:
+            return pad_same(x.shape[1], x.shape[2], size, self.stride)
+        return ((size // 2, size // 2),) * 2
 
     def branch(self, x: Float[Array, "B H W C"]) -> Branch:
         """Return the convolution, with what is left of its normalisation by the running statistics.
@@ -120,22 +161,32 @@ class ConvNorm(nnx.Module):
         The gain is folded into the kernel; but on a CPU in float32 it is left: it costs nothing beside the shift, and
         the folded kernels of ResNet-50 are 190 MB to read and write, 1.06 times the time of 8 images.
         """
-        gain = self.scale[...] * lax.rsqrt(self.var[...] + BATCH_NORM_EPSILON)  # [D]
+        gain = self.scale[...] * lax.rsqrt(self.var[...] + self.epsilon)  # [D]
         shift = self.bias[...] - self.mean[...] * gain
         keep = _leave if x.dtype == jnp.float32 else _fold
         kernel, gain = lax.platform_dependent(self.kernel[...], gain, cpu=keep, default=_fold)
-        return Branch(convolve(x, kernel, self.stride, self.padding), gain.astype(x.dtype), shift.astype(x.dtype))
+        return Branch(self._convolve(x, kernel), gain.astype(x.dtype), shift.astype(x.dtype))
 
     def __call__(self, x: Float[Array, "B H W C"], train: bool = False) -> Float[Array, "B H2 W2 D"]:
         """Normalise by the running statistics, or with `train` by the batch's own, which then move the running ones."""
         if not train:
             return self.branch(x).value
-        y = convolve(x, self.kernel[...], self.stride, self.padding).astype(jnp.float32)
+        y = self._convolve(x, self.kernel[...]).astype(jnp.float32)
         mean, var = jnp.mean(y, (0, 1, 2)), jnp.var(y, (0, 1, 2))  # [D] each
         self.mean[...] = BATCH_NORM_MOMENTUM * self.mean[...] + (1 - BATCH_NORM_MOMENTUM) * mean
         self.var[...] = BATCH_NORM_MOMENTUM * self.var[...] + (1 - BATCH_NORM_MOMENTUM) * var
-        gain = self.scale[...] * lax.rsqrt(var + BATCH_NORM_EPSILON)
+        gain = self.scale[...] * lax.rsqrt(var + self.epsilon)
         return (y * per_channel(gain) + per_channel(self.bias[...] - mean * gain)).astype(x.dtype)
+
+
+class DepthwiseNorm(ConvNorm):
+    """The same with a depthwise convolution: as many features out as in."""
+
+    def _draw(self, size: int, features_in: int, features_out: int, rngs: nnx.Rngs) -> Array:
+        return he_normal_depthwise(rngs.params(), (size, size, 1, features_out))
+
+    def _convolve(self, x: Array, kernel: Array) -> Array:
+        return depthwise_convolve(x, kernel, self.stride, self._pad(x), apart=False)
 
 
 def layer_norm(features: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:

@@ -13,7 +13,8 @@ from castream_jax.models.classifier import Classifier
 from castream_jax.models.network import Network
 from castream_jax.weights.bounds import short
 from castream_jax.weights.matching import LINEAR, find_outside, match
-from castream_jax.weights.names import IGNORED, Scheme, default_scheme, find_scheme
+from castream_jax.weights.names import default_scheme, find_scheme
+from castream_jax.weights.scheme import IGNORED, Scheme
 from castream_jax.weights.wrappers import list_names
 
 LOG = logging.getLogger(__name__)

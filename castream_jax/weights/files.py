@@ -12,7 +12,7 @@ from castream_jax.models.description import recall_network
 from castream_jax.weights.convert import load_torch_weights
 from castream_jax.weights.formats import read_file
 from castream_jax.weights.hub import locate
-from castream_jax.weights.known import find_known
+from castream_jax.weights.known import KNOWN, find_known
 from castream_jax.weights.shards import find_in_folder
 from castream_jax.weights.wrappers import AVERAGES, StateDict
 
@@ -47,6 +47,7 @@ def load_weights(
     source = os.fspath(source)
     known = find_known(source, model.name)
     if known is None:
+        check_address(source, model.name)
         found = read_weights(source, average)
     elif known.architecture != model.name:
         raise InputError(f"weights {known.name!r} are of {known.architecture}: the model is {model.name}.")
@@ -100,6 +101,13 @@ def read_weights(source: str, average: bool = False) -> StateDict:
         return StateDict(arrays, metadata=metadata)
     LOG.info("%s: taking %s", path, inside.name)
     return read_file(inside, average)
+
+
+def check_address(source: str, architecture: str) -> None:
+    """Raise `InputError` for the address of a published checkpoint whose arrays would fit, but in another network."""
+    known = next((known for known in KNOWN.values() if known.source == source), None)
+    if known is not None and known.architecture != architecture:
+        raise InputError(f"weights {source!r} are of {known.architecture}: the model is {architecture}.")
 
 
 def check_digest(path: Path, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""Weights at an address: on the Hugging Face hub, or in torch's cache."""
+"""Weights at an address: on the Hugging Face hub, in torch's cache, or in an installed package."""
 
 import os
 import re
@@ -10,6 +10,7 @@ import huggingface_hub.errors
 
 from castream_jax.errors import InputError
 from castream_jax.weights.bounds import exists, short
+from castream_jax.weights.packages import PACKAGE, find_in_package
 from castream_jax.weights.shards import HUB_FILES, is_index, list_shards
 
 HUB, TORCH = "hf://", "torchhub://"
@@ -28,6 +29,8 @@ def locate(source: str) -> Path:
         return download(source)
     if source.startswith(TORCH):
         return find_in_torch_cache(source.removeprefix(TORCH))
+    if source.startswith(PACKAGE):
+        return find_in_package(source.removeprefix(PACKAGE))
     scheme, separator, rest = source.partition("://")
     if separator and scheme.isalnum():
         repository = "/".join(rest.split("/")[1:3])

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from castream_jax.errors import InputError
-from castream_jax.weights.names import Scheme, list_schemes
+from castream_jax.weights.names import list_schemes
+from castream_jax.weights.scheme import Scheme
 from castream_jax.weights.wrappers import list_names
 
 LOG = logging.getLogger(__name__)

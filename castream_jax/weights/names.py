@@ -8,83 +8,10 @@
 `castream_jax` is our own naming: the dotted path itself, in our own layout.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from castream_jax.errors import choose
 from castream_jax.models.families import FAMILIES, find_family
-
-# A rule: a pattern on our path without its leaf, the leaves it holds for, and the module's name, given the
-# numbers in the path.
-Rule = tuple[str, str, Callable[..., str]]
-
-NORM, LINEAR = "scale|bias|mean|var", "kernel|bias"
-LEAVES = {
-    "kernel": "weight",
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
-    "layer_scale": "layer_scale",
-}
-TOKEN = "cls_token"
-IGNORED = re.compile(r"(^|\.)(num_batches_tracked|n_averaged)$")
-"""Counters of training batches (momentum is fixed) and of averaged weights."""
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """One way to name the arrays of a family of networks."""
-
-    name: str
-    family: str
-    """Its key in `models.families`."""
-    rules: tuple[Rule, ...]
-    has_stream: bool = False
-    layer_scale: str = "layer_scale"
-    """The leaf that scales a ConvNeXt block's branch."""
-    root: str = ""
-    """What stands before the names of the trunk, and is missing where the trunk was saved alone."""
-
-    def key(self, path: tuple[Any, ...]) -> str | None:
-        """Return the key of one of our arrays, given its path; None for the stream where this scheme has none."""
-        *parents, leaf = map(str, path)
-        if path[0] == "stream" and not self.has_stream:
-            return None
-        if (*parents, leaf) == ("stream", "query"):
-            return TOKEN
-        for pattern, leaves, module in self.rules:
-            match = re.fullmatch(pattern.replace(".", r"\."), ".".join(parents))
-            if match and re.fullmatch(leaves, leaf):
-                name = self.layer_scale if leaf == "layer_scale" else LEAVES[leaf]
-                return f"{module(*map(int, match.groups()))}.{name}"
-        raise KeyError(f"no rule of {self.name} names {'.'.join(map(str, path))}")
-
-    def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape that this scheme gives an array of ours: OIHW for HWIO, matrices transposed."""
-        if key == TOKEN:
-            return (1, 1, *shape)
-        if key.endswith("layer_scale"):
-            return (*shape, 1, 1)
-        if len(shape) == 4:
-            height, width, features_in, features_out = shape
-            return (features_out, features_in, height, width)
-        return shape[::-1]
-
-
-class OwnScheme(Scheme):
-    """Our own names and layout."""
-
-    def key(self, path: tuple[Any, ...]) -> str:
-        """Return the dotted path."""
-        return ".".join(map(str, path))
-
-    def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape as it is."""
-        return shape
-
+from castream_jax.weights import efficientnet_lite_names
+from castream_jax.weights.scheme import LINEAR, NORM, OwnScheme, Scheme
 
 SCHEMES = (
     Scheme(
@@ -226,6 +153,7 @@ SCHEMES = (
         layer_scale="layer_scale_parameter",
         root="convnext.",
     ),
+    *efficientnet_lite_names.SCHEMES,
     *(OwnScheme("castream_jax", family.key, (), has_stream=True) for family in FAMILIES),
 )
 OWN = OwnScheme("castream_jax", "its own", (), has_stream=True)
@@ -235,11 +163,13 @@ OWN = OwnScheme("castream_jax", "its own", (), has_stream=True)
 def list_schemes(architecture: str) -> list[Scheme]:
     """Return the schemes that name an architecture's arrays; of a network of one's own, only our own naming."""
     family = find_family(architecture)
-    return [OWN] if family is None else [scheme for scheme in SCHEMES if scheme.family == family.key]
+    if family is None:
+        return [OWN]
+    return [scheme for scheme in SCHEMES if scheme.family == family.key and scheme.architecture in ("", architecture)]
 
 
 def default_scheme(architecture: str) -> str:
-    """Return the name of the scheme that weights are exported in: torchvision's, or of a network of one's own ours."""
+    """Return the name of the scheme that weights are exported in: its family's first, or of one's own network ours."""
     return list_schemes(architecture)[0].name
 
 

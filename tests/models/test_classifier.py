@@ -13,7 +13,7 @@ from castream_jax import InputError, create_model
 from castream_jax.models import layers
 from castream_jax.models.classifier import ARCHITECTURES
 from tests.goldens import assert_close
-from tests.networks import IMAGES, forward, random_images, small_convnext, small_resnet
+from tests.networks import BUILDS, IMAGES, forward, random_images, small_convnext, small_resnet
 
 PARAMETERS = {
     "resnet18": 11_689_512,
@@ -25,8 +25,13 @@ PARAMETERS = {
     "convnext_small": 50_223_688,
     "convnext_base": 88_591_464,
     "convnext_large": 197_767_336,
+    "efficientnet_lite0": 4_652_008,
+    "efficientnet_lite1": 5_416_680,
+    "efficientnet_lite2": 6_092_072,
+    "efficientnet_lite3": 8_197_096,
+    "efficientnet_lite4": 13_006_568,
 }
-"""As published with torchvision's weights."""
+"""As published with torchvision's weights; as timm counts those of EfficientNet-Lite."""
 
 STREAM_PARAMETERS = {"resnet18": 439_808, "resnet50": 6_969_152, "convnext_base": 1_739_648}
 
@@ -40,7 +45,7 @@ def count(state: nnx.State) -> int:
 
 
 def test_published_parameter_counts_are_all_here():
-    assert set(PARAMETERS) == set(ARCHITECTURES) - {"resnet18_small"}
+    assert set(PARAMETERS) == set(ARCHITECTURES) - {"resnet18_small", "efficientnet_lite0_symmetric"}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -76,12 +81,19 @@ CONVNEXT_SIZES = {
     (199, 233): [(49, 58), (24, 29), (12, 14), (6, 7)],
     (32, 63): [(8, 15), (4, 7), (2, 3), (1, 1)],
 }
+LITE_SIZES = {
+    (224, 224): [(112, 112), (56, 56), (28, 28), (14, 14), (7, 7)],
+    (199, 233): [(100, 117), (50, 59), (25, 30), (13, 15), (7, 8)],
+    (1, 2): [(1, 1)] * 5,
+}
 
 
 @pytest.mark.parametrize(
     ("name", "image", "sizes"),
     [("resnet18", *item) for item in RESNET_SIZES.items()]
-    + [("convnext_tiny", *item) for item in CONVNEXT_SIZES.items()],
+    + [("convnext_tiny", *item) for item in CONVNEXT_SIZES.items()]
+    + [("efficientnet_lite0", *item) for item in LITE_SIZES.items()]
+    + [("efficientnet_lite0_symmetric", *item) for item in LITE_SIZES.items()],
 )
 def test_feature_maps_of_odd_images(name, image, sizes):
     model = abstract(name)
@@ -166,7 +178,7 @@ def test_the_branch_of_convnext_decides_its_last_stage():
     np.testing.assert_array_equal(stage4["branch"], branch)
 
 
-@pytest.mark.parametrize("build", [small_resnet, small_convnext])
+@pytest.mark.parametrize("build", BUILDS.values())
 def test_bfloat16_is_the_backbone_s_alone(build):
     exact, rounded = build(), build(dtype="bfloat16")
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(nnx.state(rounded))} == {"float32"}
@@ -218,7 +230,7 @@ def test_images_too_small_for_convnext(image):
         small_convnext().features(random_images(1, *image))
 
 
-@pytest.mark.parametrize("create", [small_resnet, small_convnext])
+@pytest.mark.parametrize("create", BUILDS.values())
 def test_early_layers_a_few_images_at_a_time_change_nothing(monkeypatch, create):
     model, images, seen = create(), random_images(5, 64, 64), []
     early = type(model.backbone)._early_stages

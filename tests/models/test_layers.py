@@ -10,7 +10,7 @@ from flax import nnx
 from jax import lax
 
 from castream_jax.models import layers
-from castream_jax.models.kernels import convolution
+from castream_jax.models.kernels import convolution, depthwise
 from tests.goldens import assert_close
 from tests.models.plain import convolve_plainly, draw
 
@@ -20,7 +20,7 @@ def test_layer_norm_does_not_repeat_the_convolution_before_it(dtype):
     """Left to itself XLA fuses convolution and bias into each of the norm's passes."""
     x, kernel, bias = draw(1, 14, 14, 32).astype(dtype), draw(7, 7, 1, 32, seed=1), draw(1, 1, 1, 32).astype(dtype)
     norm = layers.layer_norm(32, jnp.dtype(dtype), nnx.Rngs(0))
-    normed = jax.jit(lambda x: norm(convolution.depthwise_convolve(x, kernel) + bias)).lower(x).compile()
+    normed = jax.jit(lambda x: norm(depthwise.depthwise_convolve(x, kernel) + bias)).lower(x).compile()
     assert normed.cost_analysis()["flops"] < 1.5 * 2 * kernel.size * 14 * 14
 
 
@@ -144,7 +144,7 @@ def test_products_ask_for_full_precision():
         "patches": lambda x: convolution.convolve(x, jnp.ones((2, 2, 2, 3)), 2),
         "convolution": lambda x: convolution.convolve(x, jnp.ones((3, 3, 2, 3)), 1, 1),
         "product of patches": lambda x: convolution._convolve_patches(x, jnp.ones((3, 3, 2, 3)), 1, 1),
-        "depthwise": lambda x: convolution._depthwise_grouped(x, jnp.ones((3, 3, 1, 2))),
+        "depthwise": lambda x: depthwise._depthwise_grouped(x, jnp.ones((3, 3, 1, 2)), 1, ((1, 1), (1, 1))),
         "linear": layers.linear(2, 3, jnp.dtype(jnp.float32), nnx.Rngs(0)),
     }
     for name, function in functions.items():
@@ -175,3 +175,29 @@ def test_groups_of_images_give_what_the_batch_gives(monkeypatch, count):
         assert seen[-1] <= max(limit // images[0].nbytes, 1)
         for name, values in function(images).items():
             np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_a_depthwise_conv_norm_is_the_unfolded_formula(train):
+    layer = layers.DepthwiseNorm(5, 6, 6, stride=2, rngs=nnx.Rngs(0), epsilon=1e-3, same=True)
+    layer.mean[...], layer.var[...] = draw(6, seed=3), jnp.exp(draw(6, seed=4) / 2)
+    x = draw(4, 9, 8, 6)
+    diagonal = np.zeros((5, 5, 6, 6))
+    diagonal[..., range(6), range(6)] = layer.kernel[...][:, :, 0]
+    around = np.pad(np.asarray(x), ((0, 0), (2, 2), (1, 2), (0, 0)))  # 9 and 8 pixels to 5 and 4
+    y = convolve_plainly(around, diagonal, 2, 0)
+    mean, var = (y.mean((0, 1, 2)), y.var((0, 1, 2))) if train else (np.asarray(layer.mean), np.asarray(layer.var))
+    assert_close(layer(x, train), (y - mean) / np.sqrt(var + 1e-3), relative=1e-5)
+
+
+def test_relu6():
+    """Its slope is 0 at 0, as torch's, and what is no number stays none."""
+    x = jnp.array([-1.0, 0.0, 3.0, 7.0, jnp.nan])
+    np.testing.assert_array_equal(layers.relu6(x), [0, 0, 3, 6, jnp.nan])
+    np.testing.assert_array_equal(jax.grad(lambda x: layers.relu6(x).sum())(x[:4]), [0, 0, 1, 0])
+
+
+def test_a_sum_without_activation():
+    y, x, gain, shift = draw(2, 3, 3, 4), draw(2, 3, 3, 4, seed=1), draw(4, seed=2), draw(4, seed=3)
+    found = layers.add_branches(layers.Branch(y, gain, shift), layers.Branch(x), activate=False)
+    assert_close(found, np.asarray(y) * np.asarray(gain) + np.asarray(shift) + np.asarray(x), relative=1e-6)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.networks import IMAGES, small_convnext, small_resnet
+from tests.networks import BUILDS, IMAGES
 
-BUILDS = {"resnet": small_resnet, "convnext": small_convnext}
 TARGETS = {
     "resnet": ("stage4", "stage3", "stage2", "stage1"),
     "convnext": ("branch", "stage4", "downsample2", "downsample1"),
+    "efficientnet_lite": ("head", "stage7", "stage6", "stage5", "stage4", "stage3", "stage2", "stage1"),
 }
 
 

@@ -177,7 +177,7 @@ def test_the_table_is_of_networks_that_exist():
     for name, entry in known.KNOWN.items():
         assert entry.name == name
         assert entry.architecture in ARCHITECTURES
-        assert entry.source.startswith(("hf://timm/", "torchhub://"))
+        assert entry.source.startswith(("hf://timm/", "torchhub://", "pypi://"))
         assert entry.preprocessing.shorter_side >= 224
 
 

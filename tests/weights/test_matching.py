@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from castream_jax import InputError, export_weights, load_torch_weights, load_weights
 from castream_jax.weights.matching import split
 from castream_jax.weights.names import SCHEMES
-from tests.networks import small_convnext, small_resnet
+from tests.networks import BUILDS, small_resnet
 from tests.weights.archives import save
 
-BUILD = {"resnet": small_resnet, "convnext": small_convnext}
+SMALL = [scheme for scheme in SCHEMES if scheme.architecture in ("", "efficientnet_lite0")]
+"""Those of the small networks."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "network.", "net.")
 
 
 @functools.cache
 def network(family: str, pooling: str = "gap"):
-    return BUILD[family](pooling)
+    return BUILDS[family](pooling)
 
 
 @functools.cache
@@ -47,7 +48,7 @@ def rename(weights, prefix: str = "", **names: str) -> dict[str, np.ndarray]:
 
 @settings(deadline=None, max_examples=30)
 @given(
-    scheme=st.sampled_from(SCHEMES),
+    scheme=st.sampled_from(SMALL),
     prefixes=st.lists(st.sampled_from(PREFIXES), max_size=5),
     wrappers=st.lists(st.sampled_from(["model", "state_dict", "model_state_dict", "net", "network"]), max_size=3),
     is_legacy=st.booleans(),

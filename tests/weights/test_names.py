@@ -8,7 +8,8 @@ from flax import nnx
 from castream_jax import InputError, create_model
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights.matching import recognise
-from castream_jax.weights.names import IGNORED, find_scheme, list_schemes
+from castream_jax.weights.names import find_scheme, list_schemes
+from castream_jax.weights.scheme import IGNORED
 from tests import goldens
 
 GOLDEN = [
@@ -44,7 +45,7 @@ def test_no_two_arrays_share_a_key(name):
         assert len(set(named)) == len(named)
 
 
-@pytest.mark.parametrize("name", ["resnet50", "convnext_tiny"])
+@pytest.mark.parametrize("name", ["resnet50", "convnext_tiny", "efficientnet_lite2"])
 def test_a_scheme_is_recognised_by_its_keys(name):
     for scheme in list_schemes(name):
         keys = {scheme.key(path) for path in arrays(name) if path[0] == "backbone"}

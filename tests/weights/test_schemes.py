@@ -13,7 +13,7 @@ from flax import nnx
 from castream_jax import InputError, create_model, export_weights, load_torch_weights
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.weights.names import find_scheme, list_schemes
-from tests.networks import small_convnext, small_resnet
+from tests.networks import BUILDS, small_convnext, small_resnet
 
 KEYS = json.loads((Path(__file__).parent / "data" / "keys.json").read_text())
 LARGE = ("resnet101", "resnet152", "convnext_small", "convnext_base", "convnext_large")
@@ -32,7 +32,7 @@ def abstract(name: str, pooling: str = "gap"):
 @pytest.mark.parametrize("published", KEYS)
 def test_names_and_shapes_are_the_publishers(published):
     scheme_name, name = published.split()
-    # timm names its ResNets as torchvision does.
+    # timm names its ResNets as torchvision does; ports of efficientnet_pytorch keep its names.
     scheme = find_scheme("torchvision" if (scheme_name, name[:6]) == ("timm", "resnet") else scheme_name, name)
     ours = {}
     for path, variable in nnx.to_flat_state(nnx.state(abstract(name))):
@@ -56,7 +56,7 @@ def test_a_random_state_dict_comes_back_bit_for_bit(name, scheme_name):
     assert all(exported[key].flags.c_contiguous for key in exported)
 
 
-@pytest.mark.parametrize("build", [small_resnet, small_convnext])
+@pytest.mark.parametrize("build", BUILDS.values())
 def test_the_scheme_is_recognised_whatever_the_order(build):
     model = build("gap")
     for scheme in list_schemes(model.name):

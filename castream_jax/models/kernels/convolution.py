@@ -6,21 +6,30 @@ precision: without it GPUs use TF32 and TPUs bfloat16.
 
 import functools
 import itertools
-import operator
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
 from castream_jax.models.kernels import winograd
 
 PRECISION = lax.Precision.HIGHEST
-CACHE_LINE = 16  # float32 values
 PATCHES_BYTES = 16 * 2**20
 SMALL, WIDE = 7, 256  # positions a side of a result, and channels
+
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+"""Zeros before and after the rows, and the columns."""
+
+
+def pad_same(height: int, width: int, size: int, stride: int) -> Padding:
+    """Return TensorFlow's padding "SAME": results at `ceil(side / stride)` places, the odd zero of a side at its end.
+
+    Source: tf.nn, "padding"; MobileNets and EfficientNets were trained with it.
+    """
+    missing = [max((-(-side // stride) - 1) * stride + size - side, 0) for side in (height, width)]
+    return (missing[0] // 2, -(-missing[0] // 2)), (missing[1] // 2, -(-missing[1] // 2))
 
 
 def per_channel(values: Float[Array, "C"]) -> Float[Array, "1 1 1 C"]:
@@ -29,9 +38,11 @@ def per_channel(values: Float[Array, "C"]) -> Float[Array, "1 1 1 C"]:
 
 
 def convolve(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C D"], stride: int = 1, padding: int = 0
+    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C D"], stride: int = 1, padding: int | Padding = 0
 ) -> Float[Array, "B H2 W2 D"]:
-    """Convolve with torch's symmetric padding; 1x1 and patch kernels become one matrix product."""
+    """Convolve, padded by so many zeros on every side or by pairs; 1x1 and patch kernels become one matrix product."""
+    if not isinstance(padding, int):
+        x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), 0  # XLA makes it the convolution's own
     height, width, channels, _ = kernel.shape
     kernel = kernel.astype(x.dtype)
     if height == width == 1 and padding == 0:
@@ -80,76 +91,6 @@ def _convolve_patches(x: Array, kernel: Array, stride: int, padding: int) -> Arr
     taps = [x[:, i : i + stride * h2 : stride, j : j + stride * w2 : stride] for i, j in places]
     patches = jnp.concatenate(taps, axis=-1)  # [B H2 W2 k*k*C]
     return lax.dot_general(patches, kernel.reshape(-1, features), (((3,), (0,)), ((), ())), precision=PRECISION)
-
-
-def depthwise_convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k 1 C"]) -> Float[Array, "B H W C"]:
-    """Convolve every channel with its own odd-sized kernel, zero padded to the same size.
-
-    XLA's CPU backend has no fast grouped convolution: there one product for each tap of the kernel is about
-    30 times faster.
-    """
-    return lax.platform_dependent(x, kernel, cpu=_depthwise_by_taps, default=_depthwise_grouped)
-
-
-def _depthwise_grouped(x: Array, kernel: Array) -> Array:
-    pad = kernel.shape[0] // 2
-    return lax.conv_general_dilated(
-        x,
-        kernel.astype(x.dtype),
-        (1, 1),
-        [(pad, pad)] * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1],
-        precision=PRECISION,
-    )
-
-
-def _depthwise_by_taps(x: Array, kernel: Array) -> Array:
-    return _sum_of_taps(x.astype(jnp.float32), kernel.astype(jnp.float32)).astype(x.dtype)
-
-
-@jax.custom_vjp
-def _sum_of_taps(x: Array, kernel: Array) -> Array:
-    """Call `_add_taps`, and keep XLA from fusing it into what follows, where each pass of a norm would repeat it."""
-    with set_xla_metadata(inlineable="false"):
-        return _add_taps(x, kernel)
-
-
-@jax.jit
-def _add_taps(x: Array, kernel: Array) -> Array:
-    """Add the taps' products in one pass: unlike the body of a loop, XLA vectorises it over all cores.
-
-    Widths are powers of two, so that all taps of one channel would fall into the same few sets of the cache and
-    evict each other. `CACHE_LINE` more channels, never read, spread them: 3 to 10 times faster from 512 channels.
-    """
-    size, (_, h, w, c) = kernel.shape[0], x.shape
-    pad, skew = size // 2, (0, CACHE_LINE)
-    x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), skew))
-    taps = jnp.pad(kernel[:, :, 0], ((0, 0), (0, 0), skew))  # [k k C+]
-    x, taps = lax.optimization_barrier((x, taps))  # else the padding would be undone
-    positions = itertools.product(range(size), repeat=2)
-    products = (x[:, i : i + h, j : j + w, :c] * per_channel(taps[i, j, :c]) for i, j in positions)
-    return functools.reduce(operator.add, products)
-
-
-def _sum_of_taps_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _sum_of_taps(x, kernel), (x, kernel)
-
-
-def _sum_of_taps_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
-    """Differentiate by hand: the transpose of each slice would be a padded copy of the map."""
-    x, kernel = residuals
-    size = kernel.shape[0]
-    padded = jnp.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))
-
-    def tap_gradient(tap: Array) -> Array:
-        return jnp.sum(lax.dynamic_slice(padded, (0, tap // size, tap % size, 0), x.shape) * cotangent, (0, 1, 2))
-
-    of_kernel = lax.map(tap_gradient, jnp.arange(size**2)).reshape(kernel.shape)
-    return _sum_of_taps(cotangent, kernel[::-1, ::-1]), of_kernel
-
-
-_sum_of_taps.defvjp(_sum_of_taps_forward, _sum_of_taps_backward)
 
 
 def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from castream_jax.models.kernels import convolution
 from tests.goldens import assert_close
@@ -58,35 +59,19 @@ def test_few_positions_are_one_product_on_a_cpu(side, stride, batch, channels, p
         assert ("convolution" not in lowered) == (products and platform == "cpu")
 
 
-@pytest.mark.parametrize("size", [3, 7])
-@pytest.mark.parametrize("image", [(7, 7), (13, 10), (3, 2)])
-def test_both_depthwise_convolutions_agree(size, image):
-    x, kernel = draw(2, *image, 5), draw(size, size, 1, 5, seed=1)
-    by_taps = convolution._depthwise_by_taps(x, kernel)
-    assert_close(by_taps, convolution._depthwise_grouped(x, kernel), relative=1e-6)
-    assert_close(convolution.depthwise_convolve(x, kernel), by_taps, relative=0)  # these tests run on CPU
-    diagonal = np.zeros((size, size, 5, 5))
-    diagonal[..., range(5), range(5)] = kernel[:, :, 0]
-    assert_close(by_taps, convolve_plainly(x, diagonal, 1, size // 2), relative=1e-6)
-
-
-def test_depthwise_convolution_in_bfloat16_rounds_once():
-    x, kernel = draw(2, 9, 9, 5).astype(jnp.bfloat16), draw(7, 7, 1, 5, seed=1)
-    y = convolution.depthwise_convolve(x, kernel)
-    assert y.dtype == jnp.bfloat16
-    exact = convolution._depthwise_by_taps(x.astype(jnp.float32), kernel)
-    assert_close(y.astype(jnp.float32), exact, relative=2**-8)
-
-
-@pytest.mark.parametrize("of", [0, 1])
-def test_depthwise_convolutions_have_the_same_gradients(of):
-    """Of the image and of the kernel: on CPU they are written by hand."""
-    x, kernel, cotangent = draw(2, 6, 9, 5), draw(7, 7, 1, 5, seed=1), draw(2, 6, 9, 5, seed=2)
-    by_hand, by_xla = (
-        jax.vjp(convolution, x, kernel)[1](cotangent)[of]
-        for convolution in (convolution.depthwise_convolve, convolution._depthwise_grouped)
-    )
-    assert_close(by_hand, by_xla, relative=1e-6)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("image", [(8, 11), (1, 2)])
+def test_padding_as_tensorflow_does(size, stride, image):
+    """As the definition of "SAME" says, and as XLA understands that word."""
+    x, kernel = draw(2, *image, 3), draw(size, size, 3, 4, seed=1)
+    padding = convolution.pad_same(*image, size, stride)
+    assert all(0 <= after - before <= 1 for before, after in padding)
+    found = convolution.convolve(x, kernel, stride, padding)
+    assert found.shape[1:3] == tuple(-(-side // stride) for side in image)
+    dimensions = ("NHWC", "HWIO", "NHWC")
+    expected = lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=dimensions)
+    assert_close(found, expected, relative=1e-6)
 
 
 @pytest.mark.parametrize("image", [(8, 8), (7, 9), (1, 2), (1, 1)])
@@ -100,15 +85,10 @@ def test_both_max_pools_agree(image, dtype):
     np.testing.assert_array_equal(by_shifts, convolution.max_pool(x))
 
 
-@pytest.mark.parametrize("layer", ["max_pool", "depthwise"])
-def test_both_formulations_have_the_same_gradient(layer):
+def test_both_max_pools_have_the_same_gradient():
     """Without ties, that is: a maximum of equal values may hand its gradient to any of them."""
-    x, kernel = draw(2, 7, 8, 3), draw(7, 7, 1, 3, seed=1)
-    if layer == "max_pool":
-        functions = (convolution.max_pool, convolution._max_pool_window, convolution._max_pool_by_shifts)
-    else:
-        convolutions = (convolution.depthwise_convolve, convolution._depthwise_grouped, convolution._depthwise_by_taps)
-        functions = tuple(functools.partial(convolution, kernel=kernel) for convolution in convolutions)
+    x = draw(2, 7, 8, 3)
+    functions = (convolution.max_pool, convolution._max_pool_window, convolution._max_pool_by_shifts)
     cotangent = draw(*functions[0](x).shape, seed=2)
     first, *others = (jax.jit(lambda x, f=f: jax.vjp(f, x)[1](cotangent)[0])(x) for f in functions)
     for other in others:

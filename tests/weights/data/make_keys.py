@@ -1,6 +1,6 @@
-"""Writes keys.json: the keys and shapes of torchvision's, timm's and transformers' own models.
+"""Writes keys.json: the keys and shapes of torchvision's, timm's, transformers' and efficientnet_pytorch's own models.
 
-Needs the extra `torch`, and transformers.
+Needs the extra `torch`, transformers and efficientnet_lite_pytorch.
 
 python -m tests.weights.data.make_keys
 """
@@ -9,7 +9,10 @@ import json
 from pathlib import Path
 
 from castream_jax.models.classifier import ARCHITECTURES
-from tests.torch_models import build_transformers, import_timm, import_torch, import_torchvision
+from tests.torch_models import build_lite, build_transformers, import_timm, import_torch, import_torchvision
+
+OURS = ("resnet18_small", "efficientnet_lite0_symmetric")
+"""Of no other library, or with the arrays of another one."""
 
 
 def main() -> None:
@@ -17,11 +20,14 @@ def main() -> None:
     torch, torchvision, timm = import_torch(), import_torchvision(), import_timm()
     found = {}
     for name in ARCHITECTURES:
-        if name == "resnet18_small":
+        if name in OURS:
             continue
         with torch.device("meta"):
-            models = {"torchvision": getattr(torchvision.models, name)(), "timm": timm.create_model(name)}
-            models["transformers"] = build_transformers(name, num_classes=1000)
+            if name.startswith("efficientnet"):
+                models = {"efficientnet_pytorch": build_lite(name), "timm": timm.create_model(f"tf_{name}")}
+            else:
+                models = {"torchvision": getattr(torchvision.models, name)(), "timm": timm.create_model(name)}
+                models["transformers"] = build_transformers(name, num_classes=1000)
         for scheme, model in models.items():
             found[f"{scheme} {name}"] = {
                 key: list(value.shape) for key, value in model.state_dict().items() if "num_batches" not in key
