@@ -8,6 +8,7 @@ from castream_jax.config import Experiment
 from castream_jax.errors import InputError
 from castream_jax.importing import import_object
 from castream_jax.models.classifier import Classifier
+from castream_jax.models.fresh import xavier_uniform
 from castream_jax.models.network import Network, list_missing
 from castream_jax.models.stream import Stream
 
@@ -48,7 +49,7 @@ def create_own_network(experiment: Experiment, num_classes: int) -> Network:
         return found.pooled_by(None)
     if found.stream is None:
         backbone, heads, rngs = found.backbone, experiment.model.heads, nnx.Rngs(params=experiment.seed)
-        return found.pooled_by(Stream(backbone.tap_widths, heads, nnx.initializers.xavier_uniform(), rngs))
+        return found.pooled_by(Stream(backbone.tap_widths, heads, xavier_uniform, rngs))
     return found
 
 

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.models import layers
+from castream_jax.models.fresh import truncated_normal
 from castream_jax.models.kernels.convolution import per_channel
 from castream_jax.models.kernels.depthwise import depthwise_convolve
 
@@ -37,7 +38,7 @@ class Block(nnx.Module):
     """7x7 depthwise convolution, layer normalisation, and a pointwise MLP, scaled and added to the input."""
 
     def __init__(self, features: int, dtype: jnp.dtype, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(layers.truncated_normal(rngs.params(), (7, 7, 1, features)))
+        self.kernel = nnx.Param(truncated_normal(rngs.params(), (7, 7, 1, features)))
         self.bias = nnx.Param(jnp.zeros(features))
         self.norm = layers.layer_norm(features, dtype, rngs)
         self.expand = layers.linear(features, 4 * features, dtype, rngs)

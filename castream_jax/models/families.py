@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from castream_jax.models import convnext, efficientnet_lite, layers, resnet
+from castream_jax.models import convnext, efficientnet_lite, fresh, resnet
 from castream_jax.models.backbone import Backbone
 
 
@@ -23,19 +23,19 @@ class Family:
     """Builds a backbone with fresh weights from a spec, the type that it computes in, and random numbers."""
     head_norm: bool
     """Whether the classifier normalises what is pooled."""
-    stream_init: nnx.Initializer
+    stream_init: fresh.Initializer
     """Of the stream's projections: the reference draws them as it does the family's own layers."""
 
 
 FAMILIES = (
-    Family("resnet", resnet.SPECS, resnet.ResNet, head_norm=False, stream_init=nnx.initializers.xavier_uniform()),
-    Family("convnext", convnext.SPECS, convnext.ConvNeXt, head_norm=True, stream_init=layers.truncated_normal),
+    Family("resnet", resnet.SPECS, resnet.ResNet, head_norm=False, stream_init=fresh.xavier_uniform),
+    Family("convnext", convnext.SPECS, convnext.ConvNeXt, head_norm=True, stream_init=fresh.truncated_normal),
     Family(
         "efficientnet_lite",
         efficientnet_lite.SPECS,
         efficientnet_lite.EfficientNetLite,
         head_norm=False,
-        stream_init=nnx.initializers.xavier_uniform(),
+        stream_init=fresh.xavier_uniform,
     ),
 )
 

@@ -14,6 +14,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
 from castream_jax.cpu import count_cores
+from castream_jax.models.fresh import he_normal, he_normal_depthwise, truncated_normal
 from castream_jax.models.kernels.convolution import PRECISION, Padding, convolve, pad_same, per_channel
 from castream_jax.models.kernels.depthwise import depthwise_convolve
 
@@ -21,10 +22,6 @@ BATCH_NORM_EPSILON = 1e-5  # torchvision's
 BATCH_NORM_MOMENTUM = 0.9
 CACHE_BYTES = 4 * 2**20  # of a CPU's core
 EARLY = 2  # stages of a backbone that `map_in_cache` is for
-
-he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-he_normal_depthwise = nnx.initializers.variance_scaling(2.0, "fan_in", "normal")
-truncated_normal = nnx.initializers.truncated_normal(0.02)
 
 
 def map_in_cache(function: Callable[[Array], Any], x: Float[Array, "B H W C"]) -> Any:
