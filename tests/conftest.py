@@ -7,6 +7,10 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+from tests.compiling import share_programs
+
+share_programs()
+
 import jax
 import pytest
 from absl import flags
@@ -17,10 +21,6 @@ from tests.browser import chromium_page as chromium_page
 from tests.demo_data import SIZES
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-# One directory for each worker: JAX does not write its entries atomically.
-CACHE = Path(__file__).parent.parent / ".cache" / "jax" / os.environ.get("PYTEST_XDIST_WORKER", "main")
-jax.config.update("jax_compilation_cache_dir", str(CACHE))
 install_import_hook("castream_jax", "beartype.beartype")  # installs at once; the package is not imported yet
 
 
