@@ -24,6 +24,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 install_import_hook("castream_jax", "beartype.beartype")  # installs at once; the package is not imported yet
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Compile in a hurry, but what is compared with the reference as a user's programs are."""
+    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimised") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def parsed_flags():
     """Grain's workers want parsed flags."""
