@@ -1,23 +1,23 @@
-"""How tests compile, which is most of what they do: each program once for all of their processes."""
+"""How tests compile, which is most of what they do: in a hurry, and each program once for all of their processes."""
 
-import os
 import uuid
 from pathlib import Path
 
-CACHE = Path(__file__).parent.parent / ".cache" / "jax"
+import jax
+from jax._src import lru_cache
+from jax._src.interpreters import partial_eval
+
+
+def compile_in_a_hurry(hurry: bool) -> None:
+    """Leave out what makes programs fast, or not: it is half of a compilation, and most programs run once."""
+    jax.config.update("jax_disable_most_optimizations", hurry)
 
 
 def share_programs() -> None:
-    """Keep what JAX compiles where all workers, and the processes that tests start, find it."""
-    # Variables, not `jax.config`: processes inherit them, and JAX is imported after they are set.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"  # thousands take a moment each
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    """Let processes that write compiled programs at the same time never read half of one; trace with less effort.
 
-    from jax._src import lru_cache
-    from jax._src.interpreters import partial_eval
-
-    # What is private of JAX is left alone where it is no longer there.
+    What is private of JAX is left alone where it is no longer there.
+    """
     if hasattr(lru_cache.LRUCache, "put"):
         lru_cache.LRUCache.put = put
     if hasattr(partial_eval.DynamicJaxprTracer, "_origin_msg"):
@@ -26,8 +26,8 @@ def share_programs() -> None:
         partial_eval.DynamicJaxprTracer._origin_msg = lambda _: ""
 
 
-def put(cache, key: str, value: bytes) -> None:
-    """Keep a program all at once, in place of JAX's way: other processes never read half of one."""
+def put(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
+    """Keep a program all at once, in place of JAX's way."""
     path = Path(cache.path) / f"{key}-cache"
     temporary = path.with_name(f".{uuid.uuid4().hex}")
     temporary.write_bytes(value)

@@ -6,10 +6,8 @@ from pathlib import Path
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
-
-from tests.compiling import share_programs
-
-share_programs()
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / ".cache" / "jax")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"  # thousands of programs take a moment each
 
 import jax
 import pytest
@@ -18,8 +16,10 @@ from jaxtyping import install_import_hook
 
 from tests.browser import chromium as chromium
 from tests.browser import chromium_page as chromium_page
+from tests.compiling import compile_in_a_hurry, share_programs
 from tests.demo_data import SIZES
 
+share_programs()
 jax.config.update("jax_numpy_rank_promotion", "raise")
 install_import_hook("castream_jax", "beartype.beartype")  # installs at once; the package is not imported yet
 
@@ -27,7 +27,7 @@ install_import_hook("castream_jax", "beartype.beartype")  # installs at once; th
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Compile in a hurry, but what is compared with the reference as a user's programs are."""
-    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimised") is None)
+    compile_in_a_hurry(item.get_closest_marker("optimised") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
