@@ -4,10 +4,9 @@ import dataclasses
 import os
 from pathlib import Path
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8 --xla_cpu_use_fusion_emitters=false"
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_cpu_use_fusion_emitters=false"  # `tests.compiling.FLAGS`
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / ".cache" / "jax")
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"  # thousands of programs take a moment each
 
 import jax
 import pytest

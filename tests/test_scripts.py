@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 SMALL = [
     "--config",
     "configs/demo.py",
-    "--config.data.image_size=48",
+    "--config.data.image_size=32",
     "--config.backbone.epochs=1",
     "--config.stream.epochs=1",
     "--config.evaluation.num_images=8",
