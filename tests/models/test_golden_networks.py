@@ -15,7 +15,7 @@ from tests import goldens
 from tests.asking import explain
 from tests.goldens import assert_close
 
-pytestmark = pytest.mark.optimised
+pytestmark = [pytest.mark.optimised, pytest.mark.slow]
 
 NAMES = ("resnet18", "resnet50", "convnext_tiny")
 PREFIXES = ("", "ns_", "odd_")
