@@ -27,6 +27,7 @@ def run(script: str, *arguments: str, data: Path) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 def test_train_then_evaluate(demo_directory, tmp_path):
     trained = run("train.py", *SMALL, "--workdir", str(tmp_path), data=demo_directory)
     assert trained.returncode == 0, trained.stderr

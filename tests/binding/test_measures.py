@@ -88,6 +88,7 @@ def golden_of(name: str, file: str, kind: str, key: str) -> np.ndarray:
 
 
 @pytest.mark.optimised
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "file", "kind"), [case for case in GOLDEN if case[1:] not in IMPOSED])
 def test_golden_recognition(name, file, kind):
     find, golden = functools.partial(stacked, name, file, kind), functools.partial(golden_of, name, file, kind)
@@ -100,6 +101,7 @@ def test_golden_recognition(name, file, kind):
 
 
 @pytest.mark.optimised
+@pytest.mark.slow
 @pytest.mark.parametrize(("measure", "short"), [("insertion", "ins"), ("deletion", "del")])
 @pytest.mark.parametrize(("name", "file", "kind"), GOLDEN)
 def test_golden_curves(name, file, kind, measure, short):
