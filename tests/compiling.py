@@ -7,15 +7,31 @@ import jax
 from jax._src import lru_cache
 from jax._src.interpreters import partial_eval
 
-FLAGS = "--xla_backend_optimization_level=0"
-"""LLVM's optimisations are half of a compilation. XLA's own stay; scripts, as a user runs them, keep both."""
-CACHE = Path(__file__).parent.parent / ".cache" / "jax"
+CACHE = Path(__file__).parent.parent / ".cache"
+FLAGS = "--xla_cpu_use_fusion_emitters=false"
+"""What takes XLA most of the time that is left without its optimisations."""
+IN_A_HURRY = {"XLA_FLAGS": FLAGS, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+"""The environment of a process that compiles so, where a test is not about what a user's own would find."""
 
 
-def hurry() -> None:
-    """Set JAX up so. What is private of it is left alone where it is no longer there."""
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # thousands take a moment each
-    jax.config.update("jax_compilation_cache_dir", str(CACHE))
+def share_programs_of_runs(place: Path) -> None:
+    """Let runs whose work directories lie in a directory find what those of other tests have compiled."""
+    (CACHE / "runs").mkdir(parents=True, exist_ok=True)
+    (place / ".jax_cache").symlink_to(CACHE / "runs")
+
+
+def compile_in_a_hurry(hurry: bool) -> None:
+    """Leave out what makes programs fast, or not: it is half of a compilation, and most programs run once."""
+    jax.config.update("jax_disable_most_optimizations", hurry)
+
+
+def share_programs() -> None:
+    """Keep compiled programs for all processes, none of which reads half of one; trace with less effort, too.
+
+    What is private of JAX is left alone where it is no longer there.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(CACHE / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # thousands of programs take a moment each
     if hasattr(lru_cache.LRUCache, "put"):
         lru_cache.LRUCache.put = put
     if hasattr(partial_eval.DynamicJaxprTracer, "_origin_msg"):
@@ -25,7 +41,7 @@ def hurry() -> None:
 
 
 def put(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
-    """Keep a program all at once, in place of JAX's way: other processes never read half of one."""
+    """Keep a program all at once, in place of JAX's way."""
     path = Path(cache.path) / f"{key}-cache"
     temporary = path.with_name(f".{uuid.uuid4().hex}")
     temporary.write_bytes(value)

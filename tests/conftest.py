@@ -4,7 +4,13 @@ import dataclasses
 import os
 from pathlib import Path
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8",
+        "--xla_cpu_use_fusion_emitters=false",  # as `tests.compiling.FLAGS`
+    ]
+)
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
@@ -14,14 +20,18 @@ from jaxtyping import install_import_hook
 
 from tests.browser import chromium as chromium
 from tests.browser import chromium_page as chromium_page
+from tests.compiling import compile_in_a_hurry, share_programs
 from tests.demo_data import SIZES
 
+share_programs()
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-# One directory for each worker: JAX does not write its entries atomically.
-CACHE = Path(__file__).parent.parent / ".cache" / "jax" / os.environ.get("PYTEST_XDIST_WORKER", "main")
-jax.config.update("jax_compilation_cache_dir", str(CACHE))
 install_import_hook("castream_jax", "beartype.beartype")  # installs at once; the package is not imported yet
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Compile in a hurry, but what is compared with the reference as a user's programs are."""
+    compile_in_a_hurry(item.get_closest_marker("optimised") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -79,7 +79,7 @@ RUN = (
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",
      NOT_PREPARED),
     (r"python evaluate\.py .*--config\.weights=.*", FEW, f"{NO_WEIGHTS}|{NO_CHECKPOINT}|is of another network"),
-    (r"python explain\.py .*", "--nocompile_cache", ""),
+    (r"python explain\.py .*", SMALL, ""),
     (r"castream figures .*--config demo", SMALL, ""),
     (r"castream figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
     (r"python tools/export_weights\.py --config configs/demo\.py .*", SMALL, ""),

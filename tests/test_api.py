@@ -59,6 +59,8 @@ def test_attribute_is_explain(method):
     assert_close(found, expected_maps()[method], absolute=1e-4)
 
 
+@pytest.mark.optimised
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "key"), [("grad_cam", "gradcam"), ("grad_cam_pp", "gradcampp")])
 def test_golden_maps(method, key):
     golden = goldens.read("resnet18_stream_cam_metrics")

@@ -115,6 +115,7 @@ def test_every_command_has_a_rule():
     assert len(COMMANDS) > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "rule"), RUNNABLE, ids=name)
 def test_a_command(command, rule, demo, capsys):
     _, added, error = rule
@@ -169,6 +170,7 @@ def test_shell_blocks_are_shell():
 PYTHON = list(dict.fromkeys(block.page for block in BLOCKS if block.language == "python"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PYTHON)
 def test_python_blocks(page, demo, monkeypatch):
     """A page's blocks run one after the other; they find `ca`, `model`, `images`, `labels`, `maps` and `state_dict`."""

@@ -128,6 +128,7 @@ def trained(folder) -> tuple[Path, Shown]:
     return folder / "run", shown
 
 
+@pytest.mark.slow
 def test_colab_tpu(trained, folder):
     workdir, shown = trained
     assert "computes on 1 x cpu" in shown.text
@@ -138,6 +139,7 @@ def test_colab_tpu(trained, folder):
     assert (workdir / "summary.json").read_text() == (folder / "drive" / "run" / "summary.json").read_text()
 
 
+@pytest.mark.slow
 def test_reproduce_the_table(trained, folder):
     workdir, _ = trained
     before = (workdir / "evaluation" / "castream" / "rows.parquet").read_bytes()
@@ -150,6 +152,7 @@ def test_reproduce_the_table(trained, folder):
     assert (workdir / "evaluation" / "castream" / "rows.parquet").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_explain_your_own(trained, folder):
     workdir, _ = trained
     gallery = folder / "gallery.html"

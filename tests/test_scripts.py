@@ -8,26 +8,32 @@ from pathlib import Path
 
 import pytest
 
+from tests.compiling import IN_A_HURRY, share_programs_of_runs
+
 ROOT = Path(__file__).parent.parent
 SMALL = [
     "--config",
     "configs/demo.py",
-    "--config.data.image_size=48",
+    "--config.data.image_size=32",
     "--config.backbone.epochs=1",
     "--config.stream.epochs=1",
     "--config.evaluation.num_images=8",
     "--config.evaluation.batch_size=8",
+    "--config.evaluation.attributions=('score_cam','attention')",
 ]
 
 
 def run(script: str, *arguments: str, data: Path) -> subprocess.CompletedProcess:
-    environment = os.environ | {"TFDS_DATA_DIR": str(data), "XLA_FLAGS": ""}
+    environment = os.environ | IN_A_HURRY | {"TFDS_DATA_DIR": str(data)}
     return subprocess.run(
         [sys.executable, script, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
 
 
+@pytest.mark.slow
 def test_train_then_evaluate(demo_directory, tmp_path):
+    share_programs_of_runs(tmp_path)
+    tmp_path = tmp_path / "run"
     trained = run("train.py", *SMALL, "--workdir", str(tmp_path), data=demo_directory)
     assert trained.returncode == 0, trained.stderr
     for word in ("loss", "accuracy", "images/s"):

@@ -38,6 +38,8 @@ def labels_of(file: str) -> jax.Array:
     return jnp.asarray(goldens.read(file)["label"], jnp.int32)
 
 
+@pytest.mark.optimised
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "name", "pooling"), GOLDEN)
 def test_golden_maps(file, name, pooling):
     golden, (head, feature_map) = goldens.read(file), golden_head(name, pooling)
@@ -74,6 +76,8 @@ def min_max(maps: np.ndarray) -> np.ndarray:
     return (maps - low) / np.where(high > low, high - low, 1)
 
 
+@pytest.mark.optimised
+@pytest.mark.slow
 def test_under_gap_three_cams_coincide():
     """The gradient of one linear layer behind GAP is the same at every position."""
     file, (head, feature_map) = "resnet18_gap", golden_head("resnet18", "gap")
@@ -82,6 +86,8 @@ def test_under_gap_three_cams_coincide():
         assert_close(found, expected, absolute=1e-4)
 
 
+@pytest.mark.optimised
+@pytest.mark.slow
 def test_under_ca_they_separate():
     file, (head, feature_map) = "resnet18_stream_cam_metrics", golden_head("resnet18", "ca")
     found, maps = grad_cam(head, feature_map, labels_of(file)), plain_maps(file, "resnet18", "ca")

@@ -94,7 +94,13 @@ def test_maps_are_the_weighted_sums():
     np.testing.assert_array_equal(maps[:, 2], np.zeros((2, 4, 3)))  # the image whose channels are all dead
 
 
-def test_golden_maps_of_ca_and_gap_from_the_same_passes():
+SOME = 32
+"""Of golden weights every 32nd is computed, to save time; `test_batch` computes all of them."""
+
+
+@pytest.mark.optimised
+@pytest.mark.slow
+def test_golden_weights_of_ca_and_gap_from_the_same_passes():
     """The baseline shares the stream network's trunk, so two images serve three golden maps."""
     ca, gap = goldens.read("resnet18_stream_cam_metrics"), goldens.read("resnet18_gap")
     graphdef, state = nnx.split(goldens.network("resnet18"))
@@ -106,17 +112,34 @@ def test_golden_maps_of_ca_and_gap_from_the_same_passes():
         parts = nnx.merge(graphdef, state).poolings()
         members = [parts["ca"], parts["gap"]]
         columns = joint_columns(members, labels[..., None])  # [B S]
-        return weigh(joint_scores(members), feature_map, images, columns, MEAN, STD, 32).weights.values
+        scores = joint_scores(members)
+        return weigh(scores, feature_map[..., ::SOME], images, columns, MEAN, STD, chunk=32).weights.values
 
     weights = find(state)
-    assert_close(weights[..., 0], ca["scorecam_weights"], absolute=1e-4)
-    assert_close(weighted_map(feature_map, weights[..., 0]), ca["scorecam"], absolute=1e-4)
-    assert_close(weights[:1, :, 1], gap["scorecam_weights"], absolute=1e-4)
-    assert_close(weighted_map(feature_map[:1], weights[:1, :, 1]), gap["scorecam"], absolute=1e-4)
+    assert_close(weights[..., 0], ca["scorecam_weights"][..., ::SOME], absolute=1e-4)
+    assert_close(weights[:1, :, 1], gap["scorecam_weights"][..., ::SOME], absolute=1e-4)
 
 
-def test_golden_weights_and_map_of_convnext():
-    """Every eighth of the 768 weights, to save time; the map from all of the golden weights."""
+@pytest.mark.optimised
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "name", "target"),
+    [
+        ("resnet18_stream_cam_metrics", "resnet18", "stage4"),
+        ("resnet18_gap", "resnet18", "stage4"),
+        ("convnext_tiny_stream_cam_metrics", "convnext_tiny", "branch"),
+    ],
+)
+def test_golden_maps_of_golden_weights(file, name, target):
+    golden = goldens.read(file)
+    weights = jnp.asarray(golden["scorecam_weights"])
+    found = weighted_map(goldens.forward(name)["features"][target][: len(weights)], weights)
+    assert_close(found, golden["scorecam"], absolute=1e-4)
+
+
+@pytest.mark.optimised
+@pytest.mark.slow
+def test_golden_weights_of_convnext():
     golden = goldens.read("convnext_tiny_stream_cam_metrics")
     graphdef, state = nnx.split(goldens.network("convnext_tiny"))
     feature_map = goldens.forward("convnext_tiny")["features"]["branch"][:1]
@@ -125,13 +148,13 @@ def test_golden_weights_and_map_of_convnext():
     @jax.jit
     def find(state: nnx.State) -> jax.Array:
         scores = joint_scores([nnx.merge(graphdef, state)])
-        return weigh(scores, feature_map[..., ::8], goldens.images()[:1], labels, MEAN, STD, chunk=32).weights.values
+        return weigh(scores, feature_map[..., ::SOME], goldens.images()[:1], labels, MEAN, STD, 32).weights.values
 
-    assert_close(find(state)[..., 0], golden["scorecam_weights"][:, ::8], absolute=1e-4)
-    found = weighted_map(feature_map, jnp.asarray(golden["scorecam_weights"]))
-    assert_close(found, golden["scorecam"], absolute=1e-4)
+    assert_close(find(state)[..., 0], golden["scorecam_weights"][:, ::SOME], absolute=1e-4)
 
 
+@pytest.mark.optimised
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target", "file"),
     [("resnet18", "stage4", "resnet18_stream"), ("convnext_tiny", "branch", "convnext_tiny_stream")],

@@ -148,6 +148,7 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
         attributions=("grad_cam", "layer_cam:LAYER_CAM"),
         metrics=("AD", "AI", "D", "road:ROAD"),
         maps=str(tmp_path / "theirs"),
+        num_images=8,
     )
     evaluation = evaluate(experiment, tmp_path / "run")
     report, directory = write_evaluation(evaluation, experiment, tmp_path / "run")
@@ -161,7 +162,7 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
     assert "Remove and debias" in page
     # Features and p once, o, the curve's inner points and five of ROAD for each map, and the colour once a device.
     maps, inner = 3 + 4, 32 * 32 // (8 * 32) - 1
-    made = 10 * (2 + maps * (1 + inner + 5)) + report["accuracy_num_images"]
+    made = 8 * (2 + maps * (1 + inner + 5)) + report["accuracy_num_images"]
     colours = report["passes"]["made"] - made
     assert 0 < colours <= 16
     assert f"at most {2 + maps * (1 + inner + 5):,} forward passes each" in estimate(experiment, shown=0)

@@ -51,6 +51,20 @@ def evaluation(trained):
     return evaluate(*trained)
 
 
+@pytest.fixture(scope="module")
+def light(trained):
+    """Return (experiment, workdir) with two methods that ask little, where methods do not matter."""
+    experiment, workdir = trained
+    config = dataclasses.replace(experiment.evaluation, attributions=("grad_cam", "attention"))
+    return dataclasses.replace(experiment, evaluation=config), workdir
+
+
+@pytest.fixture(scope="module")
+def light_evaluation(light):
+    """Return what an evaluation of those finds."""
+    return evaluate(*light)
+
+
 def test_one_row_for_each_image_and_map(evaluation):
     rows = evaluation.rows.to_pylist()
     assert len(rows) == 10 * len(KEYS)
@@ -189,8 +203,9 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(accuracy, "IMAGES", 1)
 
 
-def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(trained, tmp_path, monkeypatch):
-    experiment, workdir = trained
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(light, tmp_path, monkeypatch):
+    experiment, workdir = light
     small_parts(monkeypatch)
     for name in ("whole", "killed"):
         shutil.copytree(workdir / "checkpoints", tmp_path / name / "checkpoints")
@@ -229,21 +244,23 @@ def kill_after_one(monkeypatch, kind: type, experiment, workdir):
             evaluate(experiment, workdir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["parquet", "json"])
-def test_a_damaged_part_is_computed_again(trained, evaluation, tmp_path, monkeypatch, caplog, suffix):
-    experiment, workdir = trained
+def test_a_damaged_part_is_computed_again(light, light_evaluation, tmp_path, monkeypatch, caplog, suffix):
+    experiment, workdir = light
     small_parts(monkeypatch)
     shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
     kill_after_one(monkeypatch, parts.RowParts, experiment, tmp_path)
     for damaged in (tmp_path / "evaluation" / "castream").glob(f"parts-*/*.{suffix}"):
         damaged.write_bytes(damaged.read_bytes()[:-9])
-    assert evaluate(experiment, tmp_path).rows.equals(evaluation.rows)
+    assert evaluate(experiment, tmp_path).rows.equals(light_evaluation.rows)
     assert "cannot be read" in caplog.text
 
 
-def test_a_part_of_other_data_is_not_taken_up(trained, tmp_path, monkeypatch, caplog):
+@pytest.mark.slow
+def test_a_part_of_other_data_is_not_taken_up(light, tmp_path, monkeypatch, caplog):
     """The same names, classes and numbers; other pictures."""
-    experiment, workdir = trained
+    experiment, workdir = light
     small_parts(monkeypatch)
     shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
     source = open_source("castream_demo", "test", experiment.data.directory)
@@ -277,9 +294,10 @@ def turned_copy(experiment, root, turned, **changes):
     return dataclasses.replace(experiment, data=data)
 
 
-def test_oriented_pictures_are_counted_and_hashed(trained, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_oriented_pictures_are_counted_and_hashed(light, tmp_path, monkeypatch):
     """Upright, they are what they were; stored, other images; and the report says so, after a kill too."""
-    experiment, workdir = trained
+    experiment, workdir = light
     small_parts(monkeypatch)
     shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
     found = {}
@@ -319,8 +337,8 @@ def test_training_says_what_it_met(trained, tmp_path, caplog):
         assert f"{split}: of 10 pictures, 6 with an EXIF orientation turned upright" in caplog.text
 
 
-def test_two_evaluations_at_once_are_refused(trained, tmp_path):
-    experiment, workdir = trained
+def test_two_evaluations_at_once_are_refused(light, tmp_path):
+    experiment, workdir = light
     shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
     place = tmp_path / "evaluation" / "castream"
     with alone_in(place, "evaluating"), pytest.raises(InputError, match="another process is evaluating in"):
@@ -331,16 +349,17 @@ def whole_place(tmp_path):
     return tmp_path / "whole" / "evaluation" / "castream"
 
 
-def test_devices_and_processes_find_the_same_rows(trained, evaluation, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_devices_and_processes_find_the_same_rows(light, light_evaluation, tmp_path, monkeypatch):
     """One device; and two processes, one after the other, that meet at the end."""
-    experiment, workdir = trained
+    experiment, workdir = light
     small_parts(monkeypatch)
     assert jax.device_count() == 8
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     shutil.copytree(workdir / "checkpoints", tmp_path / "one" / "checkpoints")
     with monkeypatch.context() as patch:
         patch.setattr(resolved, "create_local_mesh", lambda: mesh)
-        assert_rows_close(evaluate(experiment, tmp_path / "one").rows, evaluation.rows)
+        assert_rows_close(evaluate(experiment, tmp_path / "one").rows, light_evaluation.rows)
     model = load_trained(experiment, workdir, 10)
     with monkeypatch.context() as patch:
         patch.setattr(jax, "process_count", lambda: 2)
@@ -352,7 +371,7 @@ def test_devices_and_processes_find_the_same_rows(trained, evaluation, tmp_path,
             patch.setattr(jax, "process_index", lambda process=process: process)
             found = evaluate(experiment, tmp_path / "two")
             assert (found is None) == (process == 1)
-    assert_rows_close(found.rows, evaluation.rows)
+    assert_rows_close(found.rows, light_evaluation.rows)
 
 
 def assert_rows_close(found, expected):
@@ -378,6 +397,7 @@ def test_what_was_saved_is_counted(evaluation):
     assert passes["made"] == 10 * each - passes["dead_channels"] + constants + split
 
 
+@pytest.mark.slow
 def test_pruning_is_reported_with_its_bound(pruned):
     experiment, _, evaluation = pruned
     for row in evaluation.rows.to_pylist():
@@ -398,6 +418,7 @@ def pruned(trained):
     return experiment, workdir, evaluate(experiment, workdir)
 
 
+@pytest.mark.slow
 def test_one_device_leaves_out_what_eight_do(pruned, tmp_path, monkeypatch):
     experiment, workdir, evaluation = pruned
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -15,6 +15,8 @@ from tests import goldens
 from tests.asking import explain
 from tests.goldens import assert_close
 
+pytestmark = [pytest.mark.optimised, pytest.mark.slow]
+
 NAMES = ("resnet18", "resnet50", "convnext_tiny")
 PREFIXES = ("", "ns_", "odd_")
 TOLERANCE = 1e-4

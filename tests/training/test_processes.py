@@ -16,17 +16,18 @@ from safetensors.numpy import save_file
 
 from castream_jax.models.classifier import create_model
 from castream_jax.weights.convert import export_weights
+from tests.compiling import FLAGS, IN_A_HURRY, share_programs_of_runs
 
 ROOT = Path(__file__).parent.parent.parent
-STEPS = 21
+STEPS = 6
 
 
 def start(arguments: list[str], data: Path, devices: int = 1, script: str = "train.py") -> subprocess.Popen:
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{FLAGS} --xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         [sys.executable, script, *arguments],
         cwd=ROOT,
-        env=os.environ | {"TFDS_DATA_DIR": str(data), "XLA_FLAGS": flags},
+        env=os.environ | IN_A_HURRY | {"TFDS_DATA_DIR": str(data), "XLA_FLAGS": flags},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -49,11 +50,12 @@ def free_port() -> int:
 def runs(demo_directory, tmp_path_factory):
     """Return the work directories of three runs of `STEPS` steps of the stream."""
     place = tmp_path_factory.mktemp("runs")
+    share_programs_of_runs(place)
     save_file(export_weights(create_model("resnet18_small", "gap", num_classes=10, seed=3)), place / "gap.safetensors")
     arguments = [
         "--config=configs/demo.py",
         f"--config.weights={place / 'gap.safetensors'}",
-        "--config.data.image_size=48",
+        "--config.data.image_size=32",
         "--config.backbone.epochs=0",
         f"--config.stream.epochs={STEPS // 3}",
         "--config.stream.batch_size=32",  # 3 batches in an epoch of 96 images
@@ -102,11 +104,12 @@ def test_frozen_arrays_keep_every_bit(name, runs):
 @pytest.mark.slow
 def test_two_processes_find_the_same_rows_and_one_writes_the_report(runs, demo_directory, tmp_path):
     """80 images are two parts, one for each process; the first was made by a process that was killed."""
+    share_programs_of_runs(tmp_path)
     for name in ("one", "two"):
         shutil.copytree(runs["one"] / "checkpoints", tmp_path / name / "checkpoints")
     arguments = [
         "--config=configs/demo.py",
-        "--config.data.image_size=48",
+        "--config.data.image_size=32",
         "--config.evaluation.split=train",
         "--config.evaluation.num_images=80",
         "--config.evaluation.num_figures=2",

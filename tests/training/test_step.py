@@ -1,6 +1,7 @@
 """The training step: what it changes, what it never touches, and that devices do not matter."""
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -36,7 +37,12 @@ def batch_of(size: int, pixels: int = 32) -> dict[str, np.ndarray]:
 
 
 def train(stage: str, steps: int, mesh: jax.sharding.Mesh, pooling: str = "ca", settings: StageConfig = STAGE):
-    """Return (first and last state, frozen before and after, losses, the step function)."""
+    """Return (first and last state, frozen before and after, losses, the step function); tests share them."""
+    return train_once(stage, steps, mesh, pooling, settings)
+
+
+@functools.cache
+def train_once(stage: str, steps: int, mesh: jax.sharding.Mesh, pooling: str, settings: StageConfig):
     model = create_model("resnet18_small", pooling, num_classes=10)
     graphdef, params, statistics, frozen = nnx.split(model, *FILTERS[stage])
     optimizer = create_optimizer(settings, 100)
