@@ -2,8 +2,9 @@
 
     python tools/export_weights.py --config configs/demo.py --workdir runs/demo --output demo.safetensors
 
-A CA network has torchvision's names, and the reference's for its stream; --pooling=gap leaves the stream out, and
---names=timm, --names=facebookresearch (ConvNeXt, GAP) or --names=transformers (GAP) renames. `ca.load_weights` reads
+A CA network has torchvision's names (EfficientNet-Lite those of efficientnet_pytorch), and the reference's for its
+stream; --pooling=gap leaves the stream out, and --names=timm, --names=facebookresearch (ConvNeXt, GAP) or
+--names=transformers (GAP) renames. `ca.load_weights` reads
 the file back to the bit, and from its header the network's preprocessing, normalisation and class names.
 """
 
@@ -21,7 +22,7 @@ from castream_jax.experiment.loading import load_trained
 from castream_jax.models.description import describe_network
 from castream_jax.weights.convert import export_weights
 from castream_jax.weights.formats import DESCRIPTION
-from castream_jax.weights.names import find_scheme
+from castream_jax.weights.names import default_scheme, find_scheme
 
 
 def main(experiment: Experiment, workdir: Path, output: str, names: str, pooling: str) -> None:
@@ -30,12 +31,12 @@ def main(experiment: Experiment, workdir: Path, output: str, names: str, pooling
         raise InputError(f"--output is {output!r}: expected a file that ends with .safetensors.")
     if Path(output).exists():
         raise InputError(f"--output {output} exists already: choose another name, or remove it first.")
-    find_scheme(names or "torchvision", experiment.model.name)
+    scheme = find_scheme(names or default_scheme(experiment.model.name), experiment.model.name).name
     source = open_split(experiment.data, experiment.evaluation.split)
     model = load_trained(experiment, workdir, source.num_classes)
     networks = model.poolings()
     chosen = networks[choose("--pooling", pooling or model.pooling, networks)]
-    weights = export_weights(chosen, names or "torchvision")
+    weights = export_weights(chosen, scheme)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     save_file(weights, output, metadata={DESCRIPTION: json.dumps(describe_network(chosen))})
     print(f"{output}: {len(weights)} arrays of {chosen.name} with pooling {chosen.pooling}", file=sys.stderr)
@@ -46,6 +47,7 @@ if __name__ == "__main__":
         main,
         "Writes the weights of a trained network as .safetensors, for PyTorch.",
         output="the file to write",
-        names="the naming scheme: torchvision (default), timm, facebookresearch, transformers, castream_jax",
+        names="the naming scheme: torchvision, efficientnet_pytorch (one of them is the default), timm, facebookresearch, "
+        "transformers, castream_jax",
         pooling="gap or ca (default: the network's own)",
     )

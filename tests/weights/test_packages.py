@@ -101,7 +101,7 @@ def test_real_weights_bring_what_they_were_published_with(name):
 def test_real_weights_give_recorded_logits(name):
     logits = np.asarray(forward(load_real(name), jnp.asarray(draw(name)))[1][0])
     found = {int(label): float(logits[label]) for label in RECORDED[name]}
-    assert found == pytest.approx(RECORDED[name], abs=TOLERANCE * np.abs(logits).max())
+    assert found == pytest.approx(RECORDED[name], abs=TOLERANCE * float(np.abs(logits).max()))
     assert int(logits.argmax()) == next(iter(RECORDED[name]))
 
 
