@@ -22,7 +22,7 @@ from castream_jax.data.prepare.image_copy import plan_copy, plan_folder_copy
 from castream_jax.data.prepare.preparation import Plan, carry_out
 from castream_jax.data.prepare.record_shards import ORIGIN
 from castream_jax.data.prepare.tfrecords import plan_conversion
-from castream_jax.data.prepared import OWN_ARCHIVES, OWN_BUILDERS, data_directory, find_builder
+from castream_jax.data.sources.prepared import OWN_ARCHIVES, OWN_BUILDERS, data_directory, find_builder
 from castream_jax.errors import InputError
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from castream_jax.binding.arrays import check_images, check_pixels
+from castream_jax.data.imagenet_names import put_in_words
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError
@@ -61,7 +62,7 @@ def explain(
     """
     if isinstance(class_names, str):
         raise InputError(f"class_names are {class_names!r}: expected the {model.num_classes} names in a list.")
-    names = tuple(map(str, class_names)) or model.class_names or tuple(map(str, range(model.num_classes)))
+    names = tuple(map(str, class_names)) or put_in_words(model.class_names) or tuple(map(str, range(model.num_classes)))
     if len(names) != model.num_classes:
         raise InputError(f"class_names are {len(names)}: {model.name} has {model.num_classes} classes.")
     explainer = Explainer(model, _listed(methods), target, chunk)

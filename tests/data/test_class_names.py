@@ -19,7 +19,7 @@ from castream_jax.data.class_names import (
     order_folders,
     read_class_list,
 )
-from castream_jax.data.image_folder import open_folder
+from castream_jax.data.sources.image_folder import open_folder
 from castream_jax.data.source import Source, open_source, open_split
 from castream_jax.errors import InputError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from castream_jax.data.prepare.preparation import Plan
-from castream_jax.data.prepared import OWN_BUILDERS, command, find_builder
+from castream_jax.data.sources.prepared import OWN_BUILDERS, command, find_builder
 from castream_jax.errors import InputError
 
 OWN_SIZES = {"castream_demo": 35_000_000}
