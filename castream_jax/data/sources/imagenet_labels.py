@@ -61,7 +61,7 @@ def label_pictures(names: Sequence[str], folder: Path, label_list: Path | None) 
     if unknown:
         raise InputError(
             f"{folder} has {len(unknown):,} pictures whose class nothing says, first {sorted(unknown)[0]!r}: expected "
-            f"ILSVRC2012_val_00000001.JPEG and on, or val.txt in {folder.parent}, with a file and its label in each line."
+            f"ILSVRC2012_val_00000001.JPEG and on, or val.txt in {folder.parent}, a file and its label in each line."
         )
     return [said.get(Path(name).stem, labels.get(find_official(name) or "", -1)) for name in names]
 
@@ -98,13 +98,13 @@ def check_ground_truth(file: Path) -> None:
         )
 
 
-def read_solution(file: Path) -> dict[str, Float[np.ndarray, "n 4"]]:
+def read_solution(file: Path) -> dict[str, Float[np.ndarray, "_ 4"]]:
     """Return the boxes of a `LOC_val_solution.csv`, by name without suffix: (ymin, xmin, ymax, xmax) in pixels.
 
     Raises:
       InputError: it cannot be read, a line is malformed, or it contradicts ImageNet's own list.
     """
-    problems, found = Problems(file), dict[str, Float[np.ndarray, "n 4"]]()
+    problems, found = Problems(file), dict[str, Float[np.ndarray, "_ 4"]]()
     for line, row in enumerate(csv.reader(io.StringIO(_read_text(file))), start=1):
         if not row or row[0] == "ImageId":
             continue

@@ -89,7 +89,8 @@ def open_listings(listings: Sequence[Listing], wanted: Wanted, split: str) -> Op
     boxes = None
     if BOXES in listing.columns:
         values = listing.table.column(listing.columns[BOXES], BOXES)
-        boxes = Boxes(read_boxes([values[row] for row in rows], [lines[row] for row in rows], wrong))
+        found = read_boxes([values[row] for row in rows], [lines[row] for row in rows], wrong)
+        boxes = Boxes(found) if any(map(len, found)) else None  # a column that is empty says nothing
     _check_files(listing.root, [(names[row], lines[row]) for row in rows], wrong)
     for each in problems:
         each.check(EXPECTED)

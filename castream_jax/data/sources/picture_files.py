@@ -27,7 +27,7 @@ PATIENCE = 2.0
 class Boxes:
     """The boxes of each picture, perhaps none."""
 
-    of_each: Sequence[Float[np.ndarray, "n 4"]]
+    of_each: Sequence[Float[np.ndarray, "_ 4"]]
     """(ymin, xmin, ymax, xmax)."""
     in_pixels: bool = False
     """Of the stored picture; else shares of its sides."""

@@ -13,7 +13,7 @@ MALFORMED = "boxes that are not 'x0 y0 x1 y1', several apart by ';'"
 OUTSIDE = "boxes outside of their picture, or without area: shares of its sides are expected, 0 to 1, x0 below x1"
 
 
-def read_boxes(values: list[Any], lines: list[int], problems: Problems) -> list[Float[np.ndarray, "n 4"]]:
+def read_boxes(values: list[Any], lines: list[int], problems: Problems) -> list[Float[np.ndarray, "_ 4"]]:
     """Return the boxes of each row, (ymin, xmin, ymax, xmax) as shares; what is wrong is noted.
 
     Args:

@@ -82,8 +82,9 @@ def read_table(file: Path) -> Table:
     rows = _read_objects(text, problems) if file.suffix == ".jsonl" else _read_lines(text, file, problems)
     lines, columns = list[int](), dict[str, list[Any]]()
     for line, row in rows:
-        for name in row.keys() - columns.keys():
-            columns[name] = [None] * len(lines)
+        for name in row:
+            if name not in columns:
+                columns[name] = [None] * len(lines)
         lines.append(line)
         for name, values in columns.items():
             values.append(row.get(name))

@@ -111,7 +111,7 @@ def test_a_directory_that_cannot_be_made_is_named(image_root, tmp_path, capsys):
         (["My Pets", "--images=x"], "'My Pets' cannot be the name"),
         (["image_folder", "--images=x"], "'image_folder' cannot be the name"),
         (["mit67", "--images=x"], "'mit67' cannot be the name"),
-        (["imagenete"], "Did you mean 'imagenette'?"),
+        (["imagenete"], "Did you mean 'imagenette' or 'imagenet"),
     ],
 )
 def test_mistakes_are_named(capsys, argv, said):

@@ -99,7 +99,7 @@ def test_what_is_not_read_is_named(image_root, caplog):
 @pytest.mark.parametrize(
     ("change", "split", "said"),
     [
-        (lambda root: None, "validation", "no split 'validation': its sub-folders are its splits (test, train, val)"),
+        (lambda root: None, "dev", "no split 'dev': its sub-folders are its splits (test, train, val)"),
         (lambda root: None, "test", "no classes"),
         (lambda root: shutil.rmtree(root), "train", "does not exist: expected"),
         (lambda root: (root / "train" / "emu").mkdir(), "train", "'val' lacks emu"),
