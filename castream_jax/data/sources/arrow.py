@@ -32,10 +32,19 @@ LARGEST = 100_000_000
 
 
 @dataclass(frozen=True)
+class ArrowFiles:
+    """The files of a split."""
+
+    paths: tuple[Path, ...]
+    times: tuple[int, ...]
+    """When each was written, so that one that was written anew is read anew."""
+
+
+@dataclass(frozen=True)
 class ArrowRecords:
     """The rows of a split, by index, in an order that mixes the classes and is always the same."""
 
-    files: tuple[Path, ...]
+    files: ArrowFiles
     image: str
     """The column of the pictures."""
     labels: np.ndarray
@@ -63,21 +72,21 @@ class ArrowRecords:
 
     def locate(self, index: int) -> str:
         """Return the folder and the row, for messages."""
-        return f"{self.files[0].parent}, row {int(self.order[index])}"
+        return f"{self.files.paths[0].parent}, row {int(self.order[index])}"
 
     def list_files(self) -> list[tuple[str, int]]:
         """Return name and bytes of every file; -1 for one that is not there."""
-        return [(file.name, file.stat().st_size if file.exists() else -1) for file in self.files]
+        return [(file.name, file.stat().st_size if file.exists() else -1) for file in self.files.paths]
 
 
 @functools.lru_cache(maxsize=8)
-def read_batches(files: tuple[Path, ...]) -> tuple[tuple[Any, ...], np.ndarray]:
+def read_batches(files: ArrowFiles) -> tuple[tuple[Any, ...], np.ndarray]:
     """Return the batches of files, mapped into memory, and where in all rows each ends; once in each process."""
-    batches = [batch for file in files for batch in pa.ipc.open_stream(pa.memory_map(str(file))) if len(batch)]
+    batches = [batch for file in files.paths for batch in pa.ipc.open_stream(pa.memory_map(str(file))) if len(batch)]
     return tuple(batches), np.cumsum([len(batch) for batch in batches], dtype=np.int64)
 
 
-def _find(files: tuple[Path, ...], row: int) -> tuple[Any, int]:
+def _find(files: ArrowFiles, row: int) -> tuple[Any, int]:
     batches, ends = read_batches(files)
     number = int(np.searchsorted(ends, row, side="right"))
     return batches[number], row - (int(ends[number - 1]) if number else 0)
@@ -121,7 +130,7 @@ def _open(wanted: Wanted, split: str) -> Opened:
 
 
 def _read_labels(
-    folder: Path, files: tuple[Path, ...], column: str, names: list[str] | None, classes: str
+    folder: Path, files: ArrowFiles, column: str, names: list[str] | None, classes: str
 ) -> tuple[tuple[str, ...], np.ndarray]:
     values = _read_column(files, column)
     if names is not None:
@@ -133,9 +142,12 @@ def _read_labels(
     return class_names, np.array(labels, np.int64)
 
 
-def _read_column(files: tuple[Path, ...], name: str) -> list[Any]:
-    batches, _ = read_batches(files)
-    return [value for batch in batches for value in batch.column(name).to_pylist()]
+def _read_column(files: ArrowFiles, name: str) -> list[Any]:
+    try:
+        return [value for batch in read_batches(files)[0] for value in batch.column(name).to_pylist()]
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        folder = files.paths[0].parent
+        raise InputError(f"{folder} cannot be read ({error}): expected the Arrow files that {STATE} names.") from None
 
 
 def _choose(features: dict[str, Any], name: str, fits: Callable[[str], bool], folder: Path) -> str:
@@ -153,7 +165,7 @@ def _refuse(features: dict[str, Any], name: str, folder: Path) -> str:
     )
 
 
-def _describe(folder: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
+def _describe(folder: Path) -> tuple[ArrowFiles, dict[str, Any]]:
     """Return the files of a split and what is said of its columns."""
     state, features = _read_json(folder / STATE), _read_json(folder / INFO).get("features")
     names = [str(entry.get("filename")) for entry in state.get("_data_files", ()) if isinstance(entry, dict)]
@@ -161,7 +173,11 @@ def _describe(folder: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
         raise InputError(f"{folder} is no dataset that `save_to_disk` saved, or by an old version: save it anew.")
     if wrong := [name for name in names if os.path.basename(name) != name]:
         raise InputError(f"{folder / STATE} names {wrong[0]!r}: expected a file in this folder.")
-    return tuple(folder / name for name in names), features
+    paths = tuple(folder / name for name in names)
+    try:
+        return ArrowFiles(paths, tuple(os.stat(path).st_mtime_ns for path in paths)), features
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error}): expected the Arrow files that {STATE} names.") from None
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -28,7 +28,11 @@ from castream_jax.errors import InputError
 NAMES = ("imagenet", "imagenet2012")
 INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")
 """Where train and val are, below the folder that is named."""
-TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+VAL_LIST, SOLUTION = "val.txt", "LOC_val_solution.csv"
+TRUTH = tuple(
+    f"{place}ILSVRC2012_validation_ground_truth.txt" for place in ("", "data/", "ILSVRC2012_devkit_t12/data/")
+)
+"""Where a devkit's labels may lie."""
 PEEKED = 20
 """Files of a folder that tell whether all are ImageNet's validation pictures."""
 
@@ -44,11 +48,15 @@ def find_splits(root: Path) -> dict[str, Path]:
     return {"val": root} if root.is_dir() and is_flat(root) else {}
 
 
-def is_flat(folder: Path) -> bool:
-    """Return whether a folder holds ImageNet's validation pictures, or a list of labels lies with them."""
+def is_official(folder: Path) -> bool:
+    """Return whether a folder holds ImageNet's validation pictures by their own names."""
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in itertools.islice(entries, PEEKED)]
-    return any(map(VALIDATION.fullmatch, names)) or (not has_classes(folder) and bool(find_beside(folder, "val.txt")))
+        return any(VALIDATION.fullmatch(entry.name) for entry in itertools.islice(entries, PEEKED))
+
+
+def is_flat(folder: Path) -> bool:
+    """Return whether a folder holds validation pictures, whose classes their names tell or a list beside it."""
+    return is_official(folder) or (not list_folders(folder) and find_beside(folder, VAL_LIST) is not None)
 
 
 def has_classes(folder: Path) -> bool:
@@ -57,11 +65,10 @@ def has_classes(folder: Path) -> bool:
     return bool(folders) and set(folders) <= set(imagenet_classes())
 
 
-def find_beside(folder: Path, name: str) -> Path | None:
-    """Return a file of a name in a folder, or in those above it that an archive or a devkit makes; None: not there."""
-    above = [folder, *folder.absolute().parents[:4]]
-    places = [*above, *(place / inside for place in above for inside in ("data", "ILSVRC2012_devkit_t12/data"))]
-    return next((place / name for place in places if (place / name).is_file()), None)
+def find_beside(folder: Path, *files: str, above: int = 1) -> Path | None:
+    """Return a file in a folder or in one of those `above` it; None: not there."""
+    places = [folder, *folder.absolute().parents[:above]]
+    return next((place / file for place in places for file in files if (place / file).is_file()), None)
 
 
 def open_flat(folder: Path) -> PictureFiles:
@@ -75,11 +82,11 @@ def open_flat(folder: Path) -> PictureFiles:
     passed_over.report(str(folder))
     if not names:
         raise InputError(f"{folder} has no pictures.")
-    labels = label_pictures(names, folder, find_beside(folder, "val.txt"))
-    if truth := find_beside(folder, TRUTH):
+    labels = label_pictures(names, folder, find_beside(folder, VAL_LIST))
+    if truth := find_beside(folder, *TRUTH):
         check_ground_truth(truth)
     boxes = None
-    if solution := find_beside(folder, "LOC_val_solution.csv"):
+    if solution := find_beside(folder, SOLUTION, above=4):
         known = read_solution(solution)
         if without := [name for name in names if Path(name).stem not in known]:
             raise InputError(
@@ -114,7 +121,7 @@ def _is_named(wanted: Wanted) -> bool:
 def _is_there(wanted: Wanted) -> bool:
     """Return whether a folder is ImageNet by more than the names of its sub-folders."""
     splits = find_splits(wanted.path) if wanted.path.is_dir() else {}
-    return any(is_flat(folder) or folder.parent.name == "CLS-LOC" for folder in splits.values())
+    return any(is_official(folder) or folder.parent.name == "CLS-LOC" for folder in splits.values())
 
 
 IMAGENET_BY_NAME = SourceKind(

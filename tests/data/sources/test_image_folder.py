@@ -7,8 +7,8 @@ import grain.python as grain
 import numpy as np
 import pytest
 
-from castream_jax.data.sources.image_folder import open_folder
 from castream_jax.data.source import open_source
+from castream_jax.data.sources.image_folder import open_folder
 from castream_jax.errors import InputError
 
 NAMES = ["cat/a.jpg", "cat/b.JPEG", "cat/deep/c.png", "dog/x.webp", "dog/y.jpeg", "élan/z.bmp"]
