@@ -65,9 +65,28 @@ class Samples:
     """What the headers of a split's tars say."""
 
     files: tuple[Path, ...]
+    endings: dict[str, str]
+    """What follows the keys of pictures and labels, where it is said."""
+    problems: Problems
     names: list[str] = field(default_factory=list)
     places: list[tuple[int, int, int]] = field(default_factory=list)
     labels: list[str | None] = field(default_factory=list)
+
+    def add(self, number: int, tar: BinaryIO, key: str, members: dict[str, tuple[int, int]]) -> None:
+        """Add a sample of file `number`, which is open, or note what is wrong with it."""
+        place, where = len(self.names), f"{self.files[number].name}: {key}"
+        pictures = [ending for ending in members if f".{ending.rpartition('.')[2]}" in picture_suffixes()]
+        pictures = [self.endings[IMAGE]] if self.endings.get(IMAGE) in members else pictures
+        endings = [self.endings[LABEL]] if LABEL in self.endings else list(LABELS)
+        ending = next((ending for ending in endings if ending in members), None)
+        if len(pictures) != 1:
+            self.problems.note("without a picture, or with several (data.columns='image=ENDING')", place, where)
+        elif ending is None:
+            self.problems.note("without a label (data.columns='label=ENDING')", place, where)
+        else:
+            self.names.append(key)
+            self.places.append((number, *members[pictures[0]]))
+            self.labels.append(_read_label(tar, *members[ending], ending))
 
 
 def find_splits(root: Path) -> dict[str, tuple[Path, ...]]:
@@ -90,11 +109,13 @@ def read_samples(files: tuple[Path, ...], columns: dict[str, str]) -> Samples:
     Raises:
       InputError: a file is no plain tar, or a sample has no picture, several, or no label; names all such.
     """
-    samples, problems = Samples(files), Problems(files[0].parent, unit="sample")
+    samples = Samples(files, columns, Problems(files[0].parent, unit="sample"))
     for number, file in enumerate(tqdm(files, "members of tars", unit="tar", leave=False, delay=PATIENCE)):
-        for key, members in _read_keys(file).items():
-            _add(samples, number, key, members, columns, problems)
-    problems.check("Expected in each a picture, as KEY.jpg, and its label, KEY.cls or KEY.json with `label`.")
+        keys = _read_keys(file)
+        with file.open("rb") as tar:
+            for key, members in keys.items():
+                samples.add(number, tar, key, members)
+    samples.problems.check("Expected in each a picture, as KEY.jpg, and its label, KEY.cls or KEY.json with `label`.")
     repeated = len(set(samples.names)) < len(samples.names)
     if repeated:
         stems = [files[file].stem for file, _, _ in samples.places]
@@ -115,33 +136,6 @@ def _read_keys(file: Path) -> dict[str, dict[str, tuple[int, int]]]:
     except (tarfile.TarError, OSError, EOFError) as error:
         raise InputError(f"{file} is no whole tar, or a compressed one ({error}): expected a plain .tar.") from error
     return keys
-
-
-def _add(
-    samples: Samples,
-    number: int,
-    key: str,
-    members: dict[str, tuple[int, int]],
-    columns: dict[str, str],
-    problems: Problems,
-) -> None:
-    """Add a sample of a tar, or note what is wrong with it."""
-    tar, place = samples.files[number], len(samples.names)
-    pictures = [ending for ending in members if f".{ending.rpartition('.')[2]}" in picture_suffixes()]
-    pictures = [columns[IMAGE]] if columns.get(IMAGE) in members else pictures
-    endings = [columns[LABEL]] if LABEL in columns else list(LABELS)
-    ending = next((ending for ending in endings if ending in members), None)
-    if len(pictures) != 1:
-        problems.note("without a picture, or with several (data.columns='image=ENDING')", place, f"{tar.name}: {key}")
-    elif ending is None:
-        problems.note("without a label (data.columns='label=ENDING')", place, f"{tar.name}: {key}")
-    else:
-        start, size = members[ending]
-        with tar.open("rb") as file:
-            label = _read_label(file, start, size, ending)
-        samples.names.append(key)
-        samples.places.append((number, *members[pictures[0]]))
-        samples.labels.append(label)
 
 
 def _read_label(file: BinaryIO, start: int, size: int, ending: str) -> str | None:
