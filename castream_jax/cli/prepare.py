@@ -15,10 +15,10 @@ from pathlib import Path
 
 from castream_jax.cli.arguments import Parser
 from castream_jax.cli.ending import ends_in_a_message
-from castream_jax.cli.next_steps import word_next
 from castream_jax.data.builders import mit67
 from castream_jax.data.prepare.generation import plan_generation
 from castream_jax.data.prepare.image_copy import plan_copy, plan_folder_copy
+from castream_jax.data.prepare.next_steps import word_next
 from castream_jax.data.prepare.preparation import Plan, carry_out
 from castream_jax.data.prepare.record_shards import ORIGIN
 from castream_jax.data.prepare.tfrecords import plan_conversion

@@ -71,7 +71,9 @@ def count_needs(builder: tfds.core.DatasetBuilder, name: str, directory: str) ->
     """
     if name in OWN_SIZES:
         return OWN_SIZES[name], ""
-    archives = {info.checksum: info.size for info in (builder.url_infos or {}).values()}  # mirrors have the same checksum
+    archives = {
+        info.checksum: info.size for info in (builder.url_infos or {}).values()
+    }  # mirrors have the same checksum
     is_manual = bool(builder.MANUAL_DOWNLOAD_INSTRUCTIONS)
     if builder.info.dataset_size:
         dataset, counted = builder.info.dataset_size, "the dataset"

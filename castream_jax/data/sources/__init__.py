@@ -12,6 +12,8 @@ from castream_jax.errors import InputError
 BY_NAME = (NAMED_FOLDER, IMAGENET_BY_NAME)
 BY_PATH = (LISTING_FILE, TAR_SHARDS, ARROW_FOLDER, METADATA_FOLDER, IMAGENET_BY_FOLDER, IMAGE_FOLDER)
 KINDS = (*BY_NAME, *BY_PATH, PREPARED)
+PATHS = ("/", "./", "../", "~")
+"""What begins a name that can only be a path."""
 
 
 def find_kind(wanted: Wanted) -> SourceKind:
@@ -20,10 +22,10 @@ def find_kind(wanted: Wanted) -> SourceKind:
     Raises:
       InputError: a path where nothing is, or a setting that this kind does not read.
     """
-    is_path = wanted.name.startswith(("/", "./", "../", "~")) or not is_known(wanted.name)
-    kinds = (*BY_NAME, *(BY_PATH if is_path else ()), PREPARED)
-    kind = next(kind for kind in kinds if kind.claims(wanted))
-    if kind is PREPARED and wanted.name.startswith(("/", "./", "../", "~")):
+    is_path = wanted.name.startswith(PATHS)
+    by_path = BY_PATH if is_path or not is_known(wanted.name, wanted.directory) else ()
+    kind = next(kind for kind in (*BY_NAME, *by_path, PREPARED) if kind.claims(wanted))
+    if kind is PREPARED and is_path:
         forms = "; ".join(kind.form for kind in BY_PATH)
         raise InputError(f"data.name is {wanted.name!r}: there is no such folder or file. Expected one of: {forms}.")
     if wanted.columns and not kind.reads_columns:

@@ -197,11 +197,12 @@ def _read_class_names(wanted: Wanted, split: str) -> tuple[str, ...]:
     return tuple(label.names)
 
 
-def is_known(name: str) -> bool:
-    """Return whether a name is that of a dataset of TFDS or of ours, whatever folders are called so."""
+def is_known(name: str, directory: str) -> bool:
+    """Return whether a dataset of a name is TFDS's, ours or prepared in `directory`, whatever folder is called so."""
     base = name.split("/")[0].split(":")[0]
-    known = (*OWN_BUILDERS, *OWN_ARCHIVES, *OTHER_NAMES)
-    return base in known or base in tfds.list_builders(with_community_datasets=False)
+    if base in (*OWN_BUILDERS, *OWN_ARCHIVES, *OTHER_NAMES) or list_versions(Path(data_directory(directory)) / base):
+        return True
+    return base in tfds.list_builders(with_community_datasets=False)
 
 
 PREPARED = SourceKind(

@@ -8,11 +8,11 @@ import pytest
 import tensorflow_datasets as tfds
 
 from castream_jax.cli.command import parse_flags
-from castream_jax.cli.next_steps import MADE_FOR, word_next, word_splits
 from castream_jax.cli.prepare import main, parse
 from castream_jax.config import Experiment
 from castream_jax.data.prepare import generation
 from castream_jax.data.prepare import preparation as plan
+from castream_jax.data.prepare.next_steps import MADE_FOR, word_next, word_splits
 from castream_jax.data.source import open_source, open_split
 from castream_jax.errors import InputError
 from castream_jax.storage.locking import alone_in

@@ -232,3 +232,12 @@ def test_a_path_where_nothing_is(folder):
     assert "there is no such folder or file" in fails(folder / "nowhere")
     assert "cannot be read" in fails(folder / "nowhere.csv")
     assert "data.name is itself a path" in fails(folder, directory="x")
+
+
+def test_a_prepared_dataset_comes_before_a_folder_of_its_name(folder, demo_directory, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert len(open_it("pictures")) == 4
+    (tmp_path / "data" / "pictures").mkdir(parents=True)
+    (tmp_path / "data" / "pictures" / "1.0.0").symlink_to(demo_directory / "castream_demo" / "1.0.0")
+    assert open_it("pictures", "train", directory=str(tmp_path / "data")).num_classes == 10
+    assert len(open_it("./pictures")) == 4
