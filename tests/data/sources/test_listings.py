@@ -6,6 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from castream_jax.config import DataConfig
 from castream_jax.data import notices
@@ -13,6 +15,7 @@ from castream_jax.data.bad_records import read_picture, says_where_objects_are
 from castream_jax.data.imagenet_names import imagenet_classes
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import open_split
+from castream_jax.data.sources.row_boxes import parse_boxes
 from castream_jax.errors import InputError
 from tests.data.conftest import encode_picture
 
@@ -241,3 +244,18 @@ def test_a_prepared_dataset_comes_before_a_folder_of_its_name(folder, demo_direc
     (tmp_path / "data" / "pictures" / "1.0.0").symlink_to(demo_directory / "castream_demo" / "1.0.0")
     assert open_it("pictures", "train", directory=str(tmp_path / "data")).num_classes == 10
     assert len(open_it("./pictures")) == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 5000 + " 1" * 5000, "0 0 1 1;" * 5000 + "x", " " * 5000 + "0 0 1", "0.1 " * 5000]
+)
+def test_long_texts_are_refused_at_once(text):
+    with pytest.raises(ValueError, match="are no boxes"):
+        parse_boxes(text)
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), max_size=4))
+def test_boxes_are_read_as_they_are_written(boxes):
+    expected = np.array(boxes).reshape(-1, 4)
+    for value in (boxes, ";".join(" ".join(map(repr, box)) for box in boxes), None if not boxes else boxes):
+        np.testing.assert_array_equal(parse_boxes(value), expected)
