@@ -30,8 +30,13 @@ class DataConfig:
     """The dataset, and how its images are read."""
 
     name: str = "imagenet2012"
+    """As TFDS knows it, or `castream prepare` made it; or the path of a folder of pictures, of a listing of them
+    (`metadata.csv` in a folder, `FILE.csv`), of tars or of a saved dataset."""
     directory: str = ""
-    """Where TFDS keeps datasets; empty: TFDS's own default."""
+    """Where TFDS keeps datasets; empty: TFDS's own default. Of `image_folder` and `imagenet2012` the folder of the
+    pictures, of a listing what its paths are in."""
+    columns: str = ""
+    """Columns of a listing that are not called as expected: "file_name=path, label=class, boxes=bbox, split=part"."""
     boxes: str = ""
     """For evaluation: a folder of PASCAL VOC files that say where objects are, as ImageNet's come:
     `<class>/<picture>.xml` in it, or `<picture>.xml` where no other picture or file has that name; empty: what the
@@ -41,7 +46,8 @@ class DataConfig:
     train_split: str = "train"
     validation_split: str = "validation"
     classes: str = ""
-    """A text file with the name of a class in each line, in the order of the labels; empty: what the dataset says."""
+    """A text file with the name of a class in each line, in the order of the labels, or "imagenet" for its 1,000;
+    empty: what the dataset says."""
     image_size: int = 0
     """The side of the square that the network sees, in pixels; 0: as the weights were trained, 224 if not known."""
     mean: tuple[float, ...] = ()

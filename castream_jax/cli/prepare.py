@@ -1,4 +1,4 @@
-"""Gets a dataset ready, once, and says which flags use it.
+"""Gets a dataset ready, once, and says which commands use it.
 
   castream prepare NAME [--manual=DIR]     a TFDS dataset, castream_demo, or mit67
   castream prepare NAME --images=ROOT      pictures in ROOT/<split>/<class>/, as a dataset called NAME
@@ -10,7 +10,6 @@ It may be interrupted at any time; the same command goes on. See docs/data.md.
 
 import argparse
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -19,10 +18,11 @@ from castream_jax.cli.ending import ends_in_a_message
 from castream_jax.data.builders import mit67
 from castream_jax.data.prepare.generation import plan_generation
 from castream_jax.data.prepare.image_copy import plan_copy, plan_folder_copy
+from castream_jax.data.prepare.next_steps import word_next
 from castream_jax.data.prepare.preparation import Plan, carry_out
 from castream_jax.data.prepare.record_shards import ORIGIN
 from castream_jax.data.prepare.tfrecords import plan_conversion
-from castream_jax.data.prepared import OWN_ARCHIVES, OWN_BUILDERS, data_directory, find_builder
+from castream_jax.data.sources.prepared import OTHER_NAMES, OWN_ARCHIVES, OWN_BUILDERS
 from castream_jax.errors import InputError
 
 
@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
             check_origin(plan)
             print(f"{plan.name} is ready already: {plan.path}")
         else:
-            carry_out(plan)
+            carry_out(plan, options.skip_disk_check)
             print(f"ready: {plan.path}")
-        print(f"use it with: {word_flags(plan.name, options.directory)}")
+        print("use it with:", *word_next(plan.name, options.directory), sep="\n  ")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -50,7 +50,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--images", metavar="ROOT", default="", help="copy an image folder")
     parser.add_argument("--classes", metavar="FILE", default="", help="the classes of --images by label, one a line")
     parser.add_argument("--tfrecords", metavar="DIR", default="", help="convert TFRecords: the folder of one version")
+    parser.add_argument("--skip_disk_check", action="store_true", help="begin though the disk seems too small")
     options = parser.parse_args(argv[1:])
+    if not (options.images or options.tfrecords):
+        options.name = OTHER_NAMES.get(options.name, options.name)
     given = [flag for flag in ("manual", "images", "tfrecords") if getattr(options, flag)]
     if len(given) > 1:
         raise InputError(f"--{given[0]} and --{given[1]} are two ways to make {options.name}: give one of them.")
@@ -85,14 +88,3 @@ def check_origin(plan: Plan) -> None:
             f"{plan.path} is there already, made from {origin or 'something else'} and not from {plan.origin}: choose "
             "another name or directory, or delete it."
         )
-
-
-def word_flags(name: str, directory: str) -> str:
-    """Return the command that trains on a dataset, but for its config."""
-    splits = list(find_builder(name, directory).info.splits)
-    where = Path(data_directory(directory)).absolute()
-    flags = [f"--config.data.name={name}", f"--config.data.directory={where}"]
-    if "validation" not in splits:
-        other = next((split for split in ("val", "valid", "test") if split in splits), splits[0])
-        flags += [f"--config.data.validation_split={other}", f"--config.evaluation.split={other}"]
-    return shlex.join(["castream", "train", *flags])

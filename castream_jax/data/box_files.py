@@ -5,16 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from castream_jax.data.splits import KIND
 from castream_jax.errors import InputError
 
 SUFFIX = ".xml"
-SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "val", "valid"),
-    "test": ("test", "testing"),
-}
-"""Folders that say of which split their files are."""
-KIND = {name: kind for kind, names in SPLITS.items() for name in names}
 
 
 @dataclass(frozen=True)

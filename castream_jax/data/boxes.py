@@ -15,9 +15,9 @@ from jaxtyping import Float
 
 from castream_jax.data.box_files import SUFFIX, BoxFiles, list_box_files, parts_of
 from castream_jax.data.class_names import check_label, word_names
-from castream_jax.data.image_folder import ImageFolder
 from castream_jax.data.notices import say_once
 from castream_jax.data.object_masks import FIRST, TRUTH, first_records
+from castream_jax.data.sources.picture_files import PictureFiles
 from castream_jax.data.voc import LARGEST, Annotation, read_annotation
 from castream_jax.errors import InputError
 from castream_jax.storage.regular_files import read_regular
@@ -100,14 +100,14 @@ def add_boxes(records: Any, directory: Path, split: str, names: Names, takes_all
     """
     files = list_box_files(directory, split, frozenset(own for own, *_ in names))
     matches = None
-    if isinstance(records, ImageFolder):
+    if isinstance(records, PictureFiles):
         matches = match_all(records, files, names)
     boxed = BoxedRecords(records, files, matches, names, takes_all)
     found = find_first(boxed)
     return boxed if takes_all else replace(boxed, takes_all=not name_classes(found, names, directory))
 
 
-def match_all(records: ImageFolder, files: BoxFiles, names: Names) -> dict[str, str]:
+def match_all(records: PictureFiles, files: BoxFiles, names: Names) -> dict[str, str]:
     """Return the file of each picture of an image folder, and say how many have none."""
     pictures = [name.decode() for name in records.names]
     matches = files.match(zip(pictures, (names[label][0] for label in records.labels), strict=True))

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from castream_jax.data.imagenet_names import IMAGENET, identify, imagenet_classes
 from castream_jax.data.notices import say_once
 from castream_jax.errors import InputError, escape
 from castream_jax.storage.regular_files import read_regular
@@ -44,11 +45,15 @@ def read_names(file: Path, setting: str) -> tuple[str, ...]:
 
 
 def read_class_list(classes: str) -> tuple[str, ...]:
-    """Return the classes that the file of `data.classes` lists, by label; its path may begin with `~`.
+    """Return the classes that `data.classes` means, by label: those of a file, or with "imagenet" ImageNet's.
+
+    The file's path may begin with `~`.
 
     Raises:
       InputError: as for `read_names`, or a name is there twice.
     """
+    if classes == IMAGENET:
+        return imagenet_classes()
     return check_apart(read_names(Path(os.path.expanduser(classes)), f"data.classes={classes}"), classes)
 
 
@@ -114,6 +119,8 @@ def name_labels(own: Sequence[str], listed: Sequence[str], classes: str) -> tupl
     Raises:
       InputError: they are not as many, or the list has one of the dataset's own names at another label.
     """
+    if identify(own) == identify(listed):
+        return tuple(listed)
     if len(own) != len(listed):
         raise InputError(
             f"data.classes={classes} lists {len(listed):,} classes: the dataset has {len(own):,}, from {own[0]!r} to "
@@ -147,7 +154,7 @@ def check_label(record: Mapping[str, Any], num_classes: int) -> int:
 def check_class_names(known: Sequence[str], found: Sequence[str], where: str) -> None:
     """Compare the classes that a network knows by name with those of a dataset, label by label.
 
-    Warn if they only go by other names.
+    Warn if they only go by other names; ImageNet's classes in words and by their identifiers are the same names.
 
     Args:
       known: the network's names, by label; empty: not known.
@@ -157,7 +164,8 @@ def check_class_names(known: Sequence[str], found: Sequence[str], where: str) ->
     Raises:
       InputError: they are not as many, or a name stands at another label.
     """
-    if not known or tuple(known) == tuple(found):
+    known, found = identify(known), identify(found)
+    if not known or known == found:
         return
     if len(known) != len(found):
         raise InputError(f"{where} knows {len(known):,} classes by name: the dataset has {len(found):,}.")

@@ -2,20 +2,20 @@
 
 import hashlib
 import json
-import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex
 
 from castream_jax.config import DataConfig
 from castream_jax.data.boxes import BoxedRecords, add_boxes
 from castream_jax.data.class_names import check_label, name_labels, read_class_list
-from castream_jax.data.image_folder import open_folder
+from castream_jax.data.imagenet_names import put_in_words
 from castream_jax.data.pictures.decoding import AS_SEEN, Decoding
-from castream_jax.data.prepared import OWN_BUILDERS, command, find_builder, open_records
-from castream_jax.errors import InputError
-from castream_jax.storage.locking import alone_in
+from castream_jax.data.sources import find_kind
+from castream_jax.data.sources.kind import Wanted
+from castream_jax.data.sources.picture_files import PictureFiles
+from castream_jax.data.splits import PartOfRecords, parse_split, take_part
 
 SAMPLED = 64
 """Records whose content tells one dataset from another with files of the same names and sizes."""
@@ -29,8 +29,18 @@ class Source:
     split: str
     records: Any
     class_names: tuple[str, ...]
+    """By label; ImageNet's in words."""
     decoding: Decoding = AS_SEEN
     """How its pictures are to be decoded."""
+    kind: str = ""
+    """What stands for its name wherever it lies, where that is a path; empty: its name."""
+    class_ids: tuple[str, ...] = ()
+    """The classes as the dataset names them; empty: as `class_names`."""
+
+    @property
+    def names_on_disk(self) -> tuple[str, ...]:
+        """The classes as the dataset names them, by which runs know them again."""
+        return self.class_ids or self.class_names
 
     @property
     def num_classes(self) -> int:
@@ -56,9 +66,13 @@ class Source:
 
         It is the same wherever the dataset lies.
         """
-        files = self.records.list_files() if hasattr(self.records, "list_files") else []
-        boxes = self.records.digest_boxes() if isinstance(self.records, BoxedRecords) else ""
-        said = [self.name, self.split, len(self), self.class_names, files, boxes]
+        whole = self.records.records if isinstance(self.records, PartOfRecords) else self.records
+        boxes = whole.digest_boxes() if isinstance(whole, BoxedRecords) else ""
+        whole = whole.records if isinstance(whole, BoxedRecords) else whole
+        files = whole.list_files() if hasattr(whole, "list_files") else []
+        said = [self.kind or self.name, self.split, len(self), self.names_on_disk, files, boxes]
+        if isinstance(whole, PictureFiles) and whole.is_listed:
+            said.append(whole.digest_listing())
         found = hashlib.sha256(json.dumps(said).encode())
         for index in range(0, len(self), max(len(self) // SAMPLED, 1)):
             try:
@@ -81,53 +95,59 @@ def open_source(
     """Open a split of a dataset; our own demo is made first if it is not there yet.
 
     Args:
-      name: `image_folder`, or a dataset that lies in `directory` as TFDS lays it out, as in `imagenette/320px-v2`.
-      split: one of its splits.
+      name: a dataset that lies in `directory` as TFDS lays it out, as `imagenette/320px-v2`; the path of one of the
+        other kinds (`sources.KINDS`); or `image_folder`.
+      split: one of its splits, or a part of it (`splits.parse_split`).
       directory: the folder of `image_folder`; else where datasets are kept, empty for TFDS's default
         (`TFDS_DATA_DIR`, or the home directory).
       boxes: a folder of PASCAL VOC files, from which records get their `bbox`; empty: none.
       boxes_of: whose boxes count: of objects of the picture's class, or of all.
-      classes: a file that lists the classes, one in each line, by label. An image folder's get their labels from it; to
-        another dataset's it only gives names. Empty: the dataset's own (`image_folder.open_folder`).
+      classes: a file that lists the classes, one in each line, by label. Folders and listings get their labels from it;
+        to another dataset's it only gives names. "imagenet": its 1,000. Empty: the dataset's own.
       decoding: how its pictures are to be decoded.
 
     Raises:
       InputError: an unknown dataset or split, a dataset that is not prepared or has no labels, no boxes where said, a
         list of classes that does not fit.
     """
-    records, own = _open(name, split, directory, classes)
-    listed = read_class_list(classes) if classes else ()
-    class_names = name_labels(own, listed, classes) if listed else own
-    if boxes:
-        names = [(mine, given) for mine, given in zip(own, class_names, strict=True)]
-        records = add_boxes(records, Path(os.path.expanduser(boxes)), split, names, boxes_of == "all")
-    return Source(name, split, records, class_names, decoding)
+    return _open(Wanted(name, directory, classes), split, boxes, boxes_of, decoding)
 
 
 def open_split(data: DataConfig, split: str, with_boxes: bool = False) -> Source:
     """Open a split of an experiment's dataset; `InputError` as `open_source` raises it."""
-    boxes = data.boxes if with_boxes else ""
-    return open_source(data.name, split, data.directory, boxes, data.boxes_of, data.classes, Decoding.of(data))
+    return _open(describe(data), split, data.boxes if with_boxes else "", data.boxes_of, Decoding.of(data))
 
 
-def _open(name: str, split: str, directory: str, classes: str) -> tuple[Any, tuple[str, ...]]:
-    """Return the records of a split and the dataset's own names of the classes."""
-    if name == "image_folder":
-        if not directory:
-            raise InputError("image_folder needs data.directory: the folder that holds <split>/<class>/<picture>.")
-        folder = open_folder(Path(directory).expanduser(), split, classes)
-        return folder, folder.class_names
-    builder = find_builder(name, directory)
-    if not builder.data_path.exists():
-        if name not in OWN_BUILDERS:
-            raise InputError(
-                f"dataset {name!r} is not prepared in {builder.data_path.parent}. Prepare it once: "
-                f"{command(name, directory)}"
-            )
-        with alone_in(Path(builder.data_path.parent), "making it", wait=True):
-            if not builder.data_path.exists():  # another process may have been first
-                print(f"making dataset {name} in {builder.data_path} (once, about half a minute)", flush=True)
-                logging.getLogger("absl").setLevel(logging.WARNING)
-                builder.download_and_prepare(file_format="array_record")
-        builder = find_builder(name, directory)
-    return open_records(builder, split)
+def describe(data: DataConfig) -> Wanted:
+    """Return which dataset an experiment is about."""
+    return Wanted(data.name, data.directory, data.classes, data.columns)
+
+
+def find_class_names(data: DataConfig, split: str) -> tuple[str, ...]:
+    """Return the names of a dataset's classes by label, in words; it need not be on the disk if that is possible.
+
+    Raises:
+      InputError: no such dataset, or one without classes.
+    """
+    wanted = describe(data)
+    kind = find_kind(wanted)
+    if kind.read_class_names is None:
+        return open_split(data, split).class_names
+    return put_in_words(_name(kind.read_class_names(wanted, split), wanted.classes))
+
+
+def _open(wanted: Wanted, text: str, boxes: str, boxes_of: str, decoding: Decoding) -> Source:
+    kind, part = find_kind(wanted), parse_split(text)
+    opened = kind.open(wanted, part.name)
+    part = replace(part, name=opened.split)
+    records, own = opened.records, opened.class_names
+    named = _name(own, wanted.classes)
+    class_names = put_in_words(named)
+    if boxes:
+        names = [tuple(dict.fromkeys(each)) for each in zip(own, named, class_names, strict=True)]
+        records = add_boxes(records, Path(os.path.expanduser(boxes)), opened.split, names, boxes_of == "all")
+    return Source(wanted.name, str(part), take_part(records, part), class_names, decoding, kind.name, named)
+
+
+def _name(own: tuple[str, ...], classes: str) -> tuple[str, ...]:
+    return name_labels(own, read_class_list(classes), classes) if classes else own

@@ -5,13 +5,10 @@ import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import tensorflow_datasets as tfds
-
 from castream_jax.config import Experiment
-from castream_jax.data.class_names import name_labels, read_class_list, read_names
-from castream_jax.data.prepared import find_builder
-from castream_jax.data.readable_names import read_imagenet_names
-from castream_jax.data.source import open_split
+from castream_jax.data.class_names import read_names
+from castream_jax.data.imagenet_names import list_synonyms, put_in_words
+from castream_jax.data.source import find_class_names as find_dataset_classes
 from castream_jax.errors import InputError
 from castream_jax.experiment.loading import count_classes, read_class_names
 
@@ -30,21 +27,11 @@ def find_class_names(experiment: Experiment, file: str = "", workdir: Path | Non
     if file:
         return read_names(Path(file).expanduser(), f"--class_names={file}")
     if workdir and (own := read_class_names(experiment, workdir)):
-        return own
-    data = experiment.data
+        return put_in_words(own)
     try:
-        if data.name == "image_folder":
-            if data.classes:
-                return read_class_list(data.classes)
-            return open_split(data, experiment.evaluation.split).class_names
-        features = find_builder(data.name, data.directory).info.features
+        return find_dataset_classes(experiment.data, experiment.evaluation.split)
     except InputError as error:
         raise InputError(f"{error} Or name the classes of the network with --class_names=FILE.") from error
-    label = dict(features.items()).get("label")
-    if not isinstance(label, tfds.features.ClassLabel):
-        raise InputError(f"dataset {data.name!r} has no class labels: give the classes with --class_names=FILE.")
-    names = tuple(label.names)
-    return name_labels(names, read_class_list(data.classes), data.classes) if data.classes else names
 
 
 @contextlib.contextmanager
@@ -73,29 +60,33 @@ def parse_classes(text: str, class_names: Sequence[str]) -> tuple[int, ...]:
       InputError: a class that is not there, with the nearest names; a name that several classes have.
     """
     pieces = text.split(",")
+    known = {name for class_name in class_names for name in (class_name, *list_synonyms(class_name))}
     labels: list[int] = []
     start = 0
     while start < len(pieces):
         joined = {stop: ",".join(pieces[start:stop]).strip() for stop in range(len(pieces), start, -1)}
-        stop = next((stop for stop, name in joined.items() if name in class_names), start + 1)
+        stop = next((stop for stop, name in joined.items() if name in known), start + 1)
         labels.append(find_label(joined[stop], class_names))
         start = stop
     return tuple(dict.fromkeys(labels))
 
 
 def find_label(name: str | int, class_names: Sequence[str]) -> int:
-    """Return the label of a class given by name, by label, or by its number in WordNet where names are its words.
+    """Return the label of a class given by name or by label; a name comes first where it is a number.
 
-    A name comes first where it is a number.
+    An ImageNet class goes by each of its words, and by its identifier.
 
     Raises:
       InputError: as for `parse_classes`.
     """
-    words = read_imagenet_names().get(str(name), name)
-    name = words if words in class_names else name
     labels = [label for label, known in enumerate(class_names) if known == name]
+    labels = labels or [label for label, known in enumerate(class_names) if name in list_synonyms(known)]
     if len(labels) > 1:
-        raise InputError(f"class {name!r} is ambiguous: give one of the labels {', '.join(map(str, labels))} instead.")
+        others = [class_names[label] for label in labels if class_names[label] != name]
+        named = f" ({', '.join(others)})" if others else ""
+        raise InputError(
+            f"class {name!r} is ambiguous: give one of the labels {', '.join(map(str, labels))} instead{named}."
+        )
     if labels:
         return labels[0]
     text = str(name)

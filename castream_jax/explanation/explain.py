@@ -11,9 +11,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from castream_jax.binding.arrays import check_images, check_pixels
+from castream_jax.data.imagenet_names import put_in_words
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.data.pictures.preprocess import Resize
-from castream_jax.data.readable_names import word_classes
 from castream_jax.errors import InputError
 from castream_jax.explanation.classes import find_label
 from castream_jax.explanation.explainer import BAR, Explained, Explainer
@@ -63,8 +63,7 @@ def explain(
     """
     if isinstance(class_names, str):
         raise InputError(f"class_names are {class_names!r}: expected the {model.num_classes} names in a list.")
-    names = tuple(map(str, class_names)) or model.class_names or tuple(map(str, range(model.num_classes)))
-    names = word_classes(names)
+    names = tuple(map(str, class_names)) or put_in_words(model.class_names) or tuple(map(str, range(model.num_classes)))
     if len(names) != model.num_classes:
         raise InputError(f"class_names are {len(names)}: {model.name} has {model.num_classes} classes.")
     explainer = Explainer(model, _listed(methods), target, chunk)

@@ -15,7 +15,6 @@ from tqdm import tqdm
 from castream_jax.config import Experiment
 from castream_jax.data.class_names import check_class_names
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
-from castream_jax.data.readable_names import word_classes
 from castream_jax.errors import InputError, RunError
 from castream_jax.experiment.loading import load_trained
 from castream_jax.experiment.preprocessing import network_resize
@@ -62,8 +61,7 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
     outputs = [request.output / name for name in name_outputs(paths)]
     check_output(request.output, paths)
     names = find_class_names(experiment, request.class_names, workdir)
-    words = word_classes(names)
-    classes = parse_classes(request.classes, words) if request.classes else None
+    classes = parse_classes(request.classes, names) if request.classes else None
     with naming(experiment, workdir, request.class_names, len(names)):
         model = load_trained(experiment, workdir, len(names))
     check_class_names(model.class_names, names, f"the network in {workdir}")
@@ -92,13 +90,13 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
                 del picture  # before the next one is read
                 explained.append(explainer.explain(view, classes, bar.update))
                 if len(explained) == 1:  # from now on the folder is known as ours
-                    write_gallery(index, experiment, explained, words, skipped)
-                Explanation(experiment.model.name, (explained[-1],), words).save(output.with_name(f"{output.name}.png"))
+                    write_gallery(index, experiment, explained, names, skipped)
+                Explanation(experiment.model.name, (explained[-1],), names).save(output.with_name(f"{output.name}.png"))
                 if request.npz:
-                    write_maps(output.with_name(f"{output.name}.npz"), explained[-1], words)
+                    write_maps(output.with_name(f"{output.name}.npz"), explained[-1], names)
         finally:  # of an interrupted run too
             if explained:
-                write_gallery(index, experiment, explained, words, skipped)
+                write_gallery(index, experiment, explained, names, skipped)
     if said := counts.describe(decoding):
         log.info("%s", said)
     if not explained:

@@ -8,7 +8,7 @@ Images are named by their ids or places in a split, or as picture files, or are 
 
 import glob
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from castream_jax.data.bad_records import read_picture as read_record
 from castream_jax.data.bad_records import record_id
 from castream_jax.data.class_names import check_class_names
 from castream_jax.data.pictures.decoding import Decoding
-from castream_jax.data.source import Source, open_source
+from castream_jax.data.source import Source, open_split
 from castream_jax.drawing.grid import HeatMaps, lay_grid
 from castream_jax.drawing.sheet import PAGE_WIDTH
 from castream_jax.errors import InputError, choose
@@ -87,8 +87,8 @@ def draw_figure(
     if classes or not all(map(is_picture, images)):
         default = ("mit67", "test") if is_scenes else (experiment.data.name, experiment.evaluation.split)
         name, data = dataset or default[0], experiment.data
-        listed = data.classes if name == data.name else ""
-        source = open_source(name, split or default[1], data.directory, classes=listed, decoding=decoding)
+        chosen_data = data if name == data.name else replace(data, name=name, classes="", columns="")
+        source = open_split(chosen_data, split or default[1])
     is_own = source is not None and source.name == experiment.data.name and not is_scenes
     subjects = list(find_subjects(images, Scope(source, decoding, classes, int(count or FIRST), is_own)))
     names = find_class_names(experiment, class_names, workdir)

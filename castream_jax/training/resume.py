@@ -61,7 +61,7 @@ def describe_run(experiment: Experiment, stage: str, step: int, source: Source) 
 
 def describe_dataset(source: Source) -> dict[str, Any]:
     """Return what tells a dataset from another of the same name: its order of records depends on their number."""
-    classes = hashlib.sha256("\n".join(source.class_names).encode()).hexdigest()
+    classes = hashlib.sha256("\n".join(source.names_on_disk).encode()).hexdigest()
     return {"images": len(source), "classes": len(source.class_names), "class names (sha256)": classes}
 
 

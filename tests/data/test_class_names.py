@@ -19,8 +19,8 @@ from castream_jax.data.class_names import (
     order_folders,
     read_class_list,
 )
-from castream_jax.data.image_folder import open_folder
 from castream_jax.data.source import Source, open_source, open_split
+from castream_jax.data.sources.image_folder import open_folder
 from castream_jax.errors import InputError
 
 NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=8, unique=True)

@@ -4,12 +4,13 @@ import functools
 import importlib.util
 import logging
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from castream_jax.data.prepare.preparation import Plan
-from castream_jax.data.prepared import OWN_BUILDERS, command, find_builder
+from castream_jax.data.prepare.preparation import Plan, as_gigabytes
+from castream_jax.data.sources.prepared import OWN_BUILDERS, command, data_directory, find_builder
 from castream_jax.errors import InputError
 
 OWN_SIZES = {"castream_demo": 35_000_000}
@@ -40,11 +41,13 @@ def plan_generation(name: str, manual: str, directory: str) -> Plan:
                 "on another machine that shares the directory:\n"
                 f"  pip install 'castream-jax[prepare]'\n  {command(name, directory, *flags)}"
             )
-        check_manual_files(builder, name, manual)
-    return Plan(name, path, "", stated_size(builder, name), functools.partial(generate, builder, manual))
+        check_manual_files(builder, name, manual, directory)
+    make = functools.partial(generate, builder, manual)
+    needs, counted = count_needs(builder, name, data_directory(directory))
+    return Plan(name, path, "", needs, make, counted)
 
 
-def check_manual_files(builder: tfds.core.DatasetBuilder, name: str, manual: str) -> None:
+def check_manual_files(builder: tfds.core.DatasetBuilder, name: str, manual: str, directory: str) -> None:
     """Raise `InputError` if a dataset wants files from the user and they are not there."""
     wanted = MANUAL_FILES.get(builder.name, ())
     if not wanted and not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
@@ -53,23 +56,47 @@ def check_manual_files(builder: tfds.core.DatasetBuilder, name: str, manual: str
     if not manual or missing or not Path(manual).expanduser().is_dir():
         where = f"--manual={manual} lacks {', '.join(missing)}" if manual else "--manual=DIR is missing"
         instructions = " ".join((builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split())
+        again = command(name, directory, "--manual=DIR")
+        files = f" with {' and '.join(wanted)}" if wanted else ""
         raise InputError(
-            f"{name} is made from files that you download yourself, and {where}. TFDS says: {instructions}"
+            f"{name} is made from files that you download yourself, and {where}. Expected: {again}, where DIR is the "
+            f"folder{files}. TFDS says: {instructions}"
         )
 
 
-def stated_size(builder: tfds.core.DatasetBuilder, name: str) -> int | None:
-    """Return the bytes that downloads and dataset take, as TFDS states them; None where it does not."""
+def count_needs(builder: tfds.core.DatasetBuilder, name: str, directory: str) -> tuple[int | None, str]:
+    """Return the bytes of disk that a dataset is still to fill, None where TFDS does not state them, and what they are.
+
+    What the user downloaded stays where it is, and takes nothing; what an earlier try has downloaded is there already.
+    """
     if name in OWN_SIZES:
-        return OWN_SIZES[name]
-    if builder.info.dataset_size and builder.info.download_size is not None:
-        return builder.info.dataset_size + builder.info.download_size
-    if not builder.url_infos or builder.builder_configs:
-        return None  # the downloads of all variants together would be far too much
-    # TFDS keeps datasets' sizes online but those of downloads with its code. A dataset of pictures is about as large as
-    # its archives, which come on top unless the user has them already. Mirrors have the same checksum.
-    archives = sum({info.checksum: info.size for info in builder.url_infos.values()}.values())
-    return archives if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else 2 * archives
+        return OWN_SIZES[name], ""
+    archives = {
+        info.checksum: info.size for info in (builder.url_infos or {}).values()
+    }  # mirrors have the same checksum
+    is_manual = bool(builder.MANUAL_DOWNLOAD_INSTRUCTIONS)
+    if builder.info.dataset_size:
+        dataset, counted = builder.info.dataset_size, "the dataset"
+        downloads = builder.info.download_size or 0
+    elif archives and not builder.builder_configs:
+        # TFDS keeps datasets' sizes online but those of downloads with its code: a dataset of pictures is about as
+        # large as its archives.
+        dataset, counted = sum(archives.values()), "the dataset, about as large as its archives"
+        downloads = dataset
+    else:
+        return None, ""  # the downloads of all variants together would be far too much
+    if is_manual:
+        return dataset, f"{counted}; what you downloaded stays where it is"
+    there = count_downloaded(Path(directory) / "downloads", list(archives.values()))
+    missing = max(downloads - there, 0)
+    return dataset + missing, f"{counted}, and {as_gigabytes(missing)} to download" if missing else counted
+
+
+def count_downloaded(folder: Path, sizes: list[int]) -> int:
+    """Return the bytes of archives of these sizes that are in a folder of downloads, under whatever names."""
+    files = [path for path in folder.glob("**/*") if path.is_file()] if folder.is_dir() else []
+    there = Counter(path.stat().st_size for path in files)
+    return sum(size * min(count, there[size]) for size, count in Counter(sizes).items())
 
 
 def generate(builder: tfds.core.DatasetBuilder, manual: str) -> None:

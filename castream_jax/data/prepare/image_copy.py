@@ -11,7 +11,6 @@ from typing import Any, Protocol, SupportsIndex, runtime_checkable
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from castream_jax.data.image_folder import ImageFolder, list_folders, open_folder
 from castream_jax.data.prepare.preparation import Plan
 from castream_jax.data.prepare.record_shards import (
     FILENAME_TEMPLATE,
@@ -22,7 +21,9 @@ from castream_jax.data.prepare.record_shards import (
     write_dataset,
     write_info,
 )
-from castream_jax.data.prepared import data_directory
+from castream_jax.data.sources.image_folder import list_folders, list_splits, open_folder
+from castream_jax.data.sources.picture_files import PictureFiles
+from castream_jax.data.sources.prepared import data_directory
 from castream_jax.errors import InputError
 
 VERSION = "1.0.0"
@@ -59,11 +60,13 @@ def plan_folder_copy(name: str, root: Path, directory: str, classes: str = "") -
     return plan_copy(name, f"image folder {root.absolute()}", lambda: open_folders(root.absolute(), classes), directory)
 
 
-def open_folders(root: Path, classes: str = "") -> dict[str, ImageFolder]:
+def open_folders(root: Path, classes: str = "") -> dict[str, PictureFiles]:
     """Return the pictures of every split of an image folder."""
     if not root.is_dir():
         raise InputError(f"--images={root} is no folder: expected one that holds <split>/<class>/<picture>.")
-    splits = {split: open_folder(root, split, classes) for split in list_folders(root) if list_folders(root / split)}
+    splits = {
+        split: open_folder(root, split, classes) for split, place in list_splits(root).items() if list_folders(place)
+    }
     if not splits:
         raise InputError(f"--images={root} has no splits with classes: expected <split>/<class>/<picture>.")
     return splits

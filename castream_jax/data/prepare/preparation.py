@@ -23,21 +23,28 @@ class Plan:
     """Bytes of disk that are still to be filled; None where nobody states them."""
     make: Callable[[], None]
     """Makes it; interrupted at any point and called again, it goes on or starts afresh."""
+    counted: str = ""
+    """What takes these bytes, where they are an estimate; in words."""
 
 
-def carry_out(plan: Plan) -> None:
+def carry_out(plan: Plan, skip_disk_check: bool = False) -> None:
     """Make a dataset, after saying where it goes and how much disk it takes.
+
+    Args:
+      plan: the dataset.
+      skip_disk_check: begin though it does not seem to fit, as where the disk compresses.
 
     Raises:
       InputError: it does not fit, another process is making it, or a file cannot be read or written.
     """
     free = shutil.disk_usage(nearest_folder(plan.path)).free
     needs = "its makers do not state its size" if plan.needs is None else f"needs {as_gigabytes(plan.needs)} of disk"
-    print(f"making {plan.name} in {plan.path}\n{needs}; {as_gigabytes(free)} are free", flush=True)
-    if plan.needs is not None and plan.needs > free:
+    counted = f" ({plan.counted})" if plan.counted else ""
+    print(f"making {plan.name} in {plan.path}\n{needs}{counted}; {as_gigabytes(free)} are free", flush=True)
+    if plan.needs is not None and plan.needs > free and not skip_disk_check:
         raise InputError(
-            f"{plan.name} needs {as_gigabytes(plan.needs)} of disk, and {plan.path} has {as_gigabytes(free)} free: "
-            "make room, or name another place with --directory=DIR."
+            f"{plan.name} needs {as_gigabytes(plan.needs)} of disk{counted}, and {plan.path} has {as_gigabytes(free)} "
+            "free: make room, or name another place with --directory=DIR. --skip_disk_check begins all the same."
         )
     with alone_in(plan.path.parent, "preparing a dataset"):
         try:

@@ -25,7 +25,7 @@ from castream_jax.data.prepare.record_shards import (
     write_dataset,
     write_info,
 )
-from castream_jax.data.prepared import data_directory
+from castream_jax.data.sources.prepared import data_directory
 from castream_jax.errors import InputError
 
 INFO = "dataset_info.json"

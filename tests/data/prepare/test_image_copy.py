@@ -30,8 +30,8 @@ def test_images_classes_and_ids_are_the_same(image_root, tmp_path, small_shards,
     said = capsys.readouterr().out
     assert "of disk" in said
     assert (
-        f"castream train --config.data.name=pets --config.data.directory={tmp_path / 'data'} "
-        "--config.data.validation_split=val --config.evaluation.split=val"
+        f"castream train --config demo --config.data.name=pets --config.data.directory={tmp_path / 'data'} "
+        "--config.evaluation.split=val --workdir=runs/pets"
     ) in said
     for split in ("train", "val"):
         folder = open_source("image_folder", split, str(image_root))

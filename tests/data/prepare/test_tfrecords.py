@@ -12,8 +12,8 @@ from array_record.python.array_record_module import ArrayRecordReader
 from castream_jax.cli.prepare import main
 from castream_jax.data.prepare import record_shards as shards
 from castream_jax.data.prepare.crc32c import masked_crc32c
-from castream_jax.data.prepared import OWN_BUILDERS
 from castream_jax.data.source import open_source
+from castream_jax.data.sources.prepared import OWN_BUILDERS
 from tests.demo_data import SIZES
 
 

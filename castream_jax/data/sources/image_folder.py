@@ -1,53 +1,24 @@
-"""Reads pictures as they lie in folders: `<root>/<split>/<class>/<picture>`."""
+"""Reads pictures as they lie in folders: `<root>/<split>/<class>/<picture>`, or `<root>/<class>/<picture>`."""
 
-import hashlib
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, SupportsIndex
-
-import numpy as np
 
 from castream_jax.data.class_names import LIST, find_list, order_folders, read_class_list, word_names
 from castream_jax.data.listing import PassedOver, find_loops, is_loop, list_pictures
 from castream_jax.data.notices import say_once
-from castream_jax.data.pictures.decoding import MAX_BYTES
+from castream_jax.data.pictures.picture_formats import picture_suffixes
+from castream_jax.data.sources.kind import Opened, SourceKind, Wanted
+from castream_jax.data.sources.picture_files import PictureFiles, arrange_files
+from castream_jax.data.splits import ALL, KIND, match_split
 from castream_jax.errors import InputError
-from castream_jax.storage.regular_files import read_regular
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class ImageFolder:
-    """The pictures of one split, by index, in an order that mixes the classes and is always the same."""
-
-    directory: Path
-    class_names: tuple[str, ...]
-    names: np.ndarray
-    """`class/name` of every picture, as fixed-width bytes [N]: one block of memory, cheap to send to workers."""
-    labels: np.ndarray
-    """Int [N]."""
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
-        name = self.names[index].decode()
-        return {"image": read_regular(self.directory / name, MAX_BYTES), "label": int(self.labels[index]), "id": name}
-
-    def locate(self, index: int) -> str:
-        """Return a picture's file, for messages."""
-        return str(self.directory / self.names[index].decode())
-
-    def list_files(self) -> list[tuple[str, int]]:
-        """Return name and bytes of every picture; -1 for one that is not there."""
-        paths = [(name.decode(), self.directory / name.decode()) for name in self.names]
-        return [(name, path.stat().st_size if path.exists() else -1) for name, path in paths]
+NAME = "image_folder"
 
 
-def open_folder(root: Path, split: str, classes: str = "") -> ImageFolder:
+def open_folder(root: Path, split: str, classes: str = "") -> PictureFiles:
     """List the pictures of a split, once.
 
     Each visible sub-folder of `root` is a split, each visible sub-folder of a split is a class; a class's pictures may
@@ -66,31 +37,58 @@ def open_folder(root: Path, split: str, classes: str = "") -> ImageFolder:
     """
     if not os.path.isdir(root):
         raise InputError(f"image folder {str(root)!r} does not exist: expected {root}/{split}/<class>/<picture>.")
-    splits = list_folders(root)
+    splits = list_splits(root)
     if split not in splits:
         raise InputError(
             f"image folder {root} has no split {split!r}: its sub-folders are its splits "
             f"({', '.join(splits) or 'there are none'}); expected {root}/{split}/<class>/<picture>."
         )
-    folders = list_folders(root / split)
+    place = splits[split]
+    folders = list_folders(place)
     if not folders:
-        raise InputError(f"{root / split} has no classes: expected one sub-folder for each, with its pictures.")
+        raise InputError(f"{place} has no classes: expected one sub-folder for each, with its pictures.")
     listed = read_class_list(classes) if classes else find_list(root)
     if listed:
-        _check_listed(root / split, folders, listed)
+        _check_listed(place, folders, listed)
     else:
         for other in splits:
             _check_same_classes(root, split, folders, other)
     class_names = listed or order_folders(folders, root)
-    passed_over = PassedOver(loops=find_loops(root / split))
-    found = {name: list_pictures(root / split / name, passed_over) for name in folders}
-    passed_over.report(str(root / split))
-    _check_pictures(root, split, {name: len(found.get(name, ())) for name in class_names}, bool(listed))
-    names = [_encode(f"{name}/{picture}", root / split) for name in class_names for picture in found.get(name, ())]
-    labels = [label for label, name in enumerate(class_names) for _ in found.get(name, ())]
-    # By a digest of the name: the first pictures are a fair sample of all, wherever the folder lies.
-    order = sorted(range(len(names)), key=lambda index: hashlib.md5(names[index]).digest())
-    return ImageFolder(root / split, class_names, np.array(names)[order], np.array(labels)[order])
+    passed_over = PassedOver(loops=find_loops(place))
+    found = {name: list_pictures(place / name, passed_over) for name in folders}
+    passed_over.report(str(place))
+    _check_pictures(place, {name: len(found.get(name, ())) for name in class_names}, bool(listed))
+    pictures = [
+        (f"{name}/{picture}", label) for label, name in enumerate(class_names) for picture in found.get(name, ())
+    ]
+    return arrange_files(place, class_names, pictures)
+
+
+def list_splits(root: Path) -> dict[str, Path]:
+    """Return the folders of an image folder's splits, by name.
+
+    They are the visible sub-folders, unless these hold pictures and nothing below: then they are classes, and `root` is
+    the only split, named as itself if that is a split's name, else `all`.
+    """
+    folders = list_folders(root)
+    has_deeper = any(list_folders(root / name) for name in folders)
+    if (
+        not has_deeper
+        and folders
+        and not any(name.lower() in KIND for name in folders)
+        and _has_pictures(root, folders)
+    ):
+        name = root.absolute().name
+        return {name if name.lower() in KIND else ALL: root}
+    return {name: root / name for name in folders}
+
+
+def _has_pictures(root: Path, folders: list[str]) -> bool:
+    return any(
+        os.path.splitext(entry.name)[1].lower() in picture_suffixes()
+        for name in folders
+        for entry in os.scandir(root / name)
+    )
 
 
 def list_folders(directory: Path) -> list[str]:
@@ -125,26 +123,44 @@ def _check_listed(split: Path, folders: list[str], listed: tuple[str, ...]) -> N
         )
 
 
-def _check_pictures(root: Path, split: str, counts: dict[str, int], is_listed: bool) -> None:
+def _check_pictures(place: Path, counts: dict[str, int], is_listed: bool) -> None:
     """Raise `InputError` for a class without pictures; where a list says that the class is there, only say so."""
     without = [name for name, count in counts.items() if not count]
     if without and not is_listed:
         raise InputError(
-            f"{root / split / without[0]} has no pictures: add some, or remove the class everywhere, or list all "
-            f"classes by label, one in each line, in {root / LIST} or a file that data.classes names."
+            f"{place / without[0]} has no pictures: add some, or remove the class everywhere, or list all "
+            f"classes by label, one in each line, in {LIST} at the folder's root or a file that data.classes names."
         )
     if len(without) == len(counts):
-        raise InputError(f"{root / split} has no pictures of any of its {len(counts)} classes.")
+        raise InputError(f"{place} has no pictures of any of its {len(counts)} classes.")
     if without:
         say_once(
             log,
-            f"{root / split} has no pictures of {len(without)} of the {len(counts)} classes of the list: "
+            f"{place} has no pictures of {len(without)} of the {len(counts)} classes of the list: "
             f"{word_names(without)}.",
         )
 
 
-def _encode(name: str, directory: Path) -> bytes:
-    try:
-        return name.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"a file's name is not valid UTF-8: {name!r} in {directory}. Rename it.") from None
+def _open(wanted: Wanted, split: str) -> Opened:
+    if wanted.name == NAME and not wanted.directory:
+        raise InputError(f"{NAME} needs data.directory: the folder that holds <split>/<class>/<picture>.")
+    root = Path(os.path.expanduser(wanted.directory)) if wanted.name == NAME else wanted.path
+    if os.path.isdir(root):
+        split = match_split(split, list_splits(root)) or split
+    files = open_folder(root, split, wanted.classes)
+    return Opened(files, files.class_names, split)
+
+
+NAMED_FOLDER = SourceKind(
+    "",
+    f"{NAME}, with data.directory",
+    lambda wanted: wanted.name == NAME,
+    _open,
+    takes_directory=True,
+)
+IMAGE_FOLDER = SourceKind(
+    NAME,
+    "a folder of <split>/<class>/<picture>",
+    lambda wanted: wanted.path.is_dir(),
+    _open,
+)

@@ -1,7 +1,10 @@
 """Opens datasets that lie on disk as TFDS lays them out: `<directory>/<name>[/<variant>]/<version>`."""
 
+import difflib
+import logging
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +13,19 @@ from typing import Any, SupportsIndex
 import tensorflow_datasets as tfds
 
 from castream_jax.data.builders.castream_demo import CastreamDemo
-from castream_jax.errors import InputError, choose, unknown
+from castream_jax.data.sources.kind import Opened, SourceKind, Wanted
+from castream_jax.data.splits import find_split
+from castream_jax.errors import InputError, unknown
+from castream_jax.storage.locking import alone_in
 
 OWN_BUILDERS = {"castream_demo": CastreamDemo}
 """Datasets that are made on first use, without a download."""
 
 OWN_ARCHIVES = ("mit67",)
 """Datasets that TFDS does not know and `prepare` makes from a download."""
+
+OTHER_NAMES = {"imagenet": "imagenet2012"}
+"""What people call datasets, and what TFDS does."""
 
 PREPARE = "castream prepare"
 
@@ -53,8 +62,8 @@ class ArrayRecords:
         return [(file.name, file.stat().st_size if file.exists() else -1) for file in self.files]
 
 
-def open_records(builder: tfds.core.DatasetBuilder, split: str) -> tuple[ArrayRecords, tuple[str, ...]]:
-    """Return the records of a split, `image` still encoded, and the names of the classes.
+def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Opened:
+    """Return a split of a dataset.
 
     Raises:
       InputError: an unknown split, a dataset that is no ArrayRecord or not for classification.
@@ -66,7 +75,7 @@ def open_records(builder: tfds.core.DatasetBuilder, split: str) -> tuple[ArrayRe
             f"TensorFlow reads. Convert it once, into another directory: "
             f"{command(info.name, 'DIR', f'--tfrecords={builder.data_path}')}"
         )
-    choose(f"split of {info.name}", split, info.splits)
+    split = find_split(split, list(info.splits), info.name)
     features = info.features
     if not {"image", "label"} <= set(features) or not isinstance(features["label"], tfds.features.ClassLabel):
         raise InputError(
@@ -76,7 +85,8 @@ def open_records(builder: tfds.core.DatasetBuilder, split: str) -> tuple[ArrayRe
     encoded = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     records = builder.as_data_source(split, decoders={key: tfds.decode.SkipDecoding() for key in encoded})
     files = tuple(Path(file) for file in info.splits[split].filepaths)
-    return ArrayRecords(records, files, tuple(info.splits[split].shard_lengths)), tuple(features["label"].names)
+    lengths = tuple(info.splits[split].shard_lengths)
+    return Opened(ArrayRecords(records, files, lengths), tuple(features["label"].names), split)
 
 
 def find_builder(name: str, directory: str) -> tfds.core.DatasetBuilder:
@@ -87,7 +97,7 @@ def find_builder(name: str, directory: str) -> tfds.core.DatasetBuilder:
     Raises:
       InputError: no dataset of this name, neither on disk nor in TFDS; a variant or version that does not exist.
     """
-    directory = data_directory(directory)
+    directory, name = data_directory(directory), OTHER_NAMES.get(name, name)
     if name in OWN_BUILDERS:
         return OWN_BUILDERS[name](data_dir=directory)
     parts = NAME.fullmatch(name)
@@ -119,19 +129,37 @@ def list_versions(directory: Path) -> list[str]:
 
 def command(name: str, directory: str, *flags: str) -> str:
     """Return the command that prepares a dataset, for messages."""
-    return " ".join([PREPARE, name, *flags, *([f"--directory={directory}"] if directory else [])])
+    return shlex.join([*PREPARE.split(), name, *flags, *([f"--directory={directory}"] if directory else [])])
+
+
+def word_unprepared(builder: tfds.core.DatasetBuilder, name: str, directory: str) -> str:
+    """Word that a dataset is not there yet, with the command that makes it."""
+    manual = ["--manual=DIR"] if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else []
+    said = f"dataset {name!r} is not prepared in {builder.data_path.parent}. Prepare it once: "
+    said += command(name, directory, *manual)
+    if manual:
+        said += ", where DIR is the folder with what you downloaded yourself"
+    if builder.name == "imagenet2012":
+        said += (
+            ". Or read its pictures as they are: --config.data.directory=ROOT, where ROOT holds train/ and val/, or "
+            "what Kaggle's archive makes"
+        )
+    return f"{said}."
 
 
 def _word_not_found(name: str, directory: str) -> str:
     if name in OWN_ARCHIVES:
         return (
             f"dataset {name!r} is not prepared in {directory}. Prepare it once: "
-            f"{command(name, directory, '--manual=DIR')}"
+            f"{command(name, directory, '--manual=DIR')}, where DIR is the folder with what you downloaded yourself."
         )
-    known = [*OWN_BUILDERS, *OWN_ARCHIVES, "image_folder", *tfds.list_builders(with_community_datasets=False)]
+    own = [path.name for path in Path(directory).iterdir()] if os.path.isdir(directory) else []
+    known = [*OWN_BUILDERS, *OWN_ARCHIVES, *own, "image_folder", *tfds.list_builders(with_community_datasets=False)]
+    near = dict.fromkeys(difflib.get_close_matches(name, known, n=4, cutoff=0.8))
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return (
-        f"{unknown('dataset', name, known).split(' Choose one of')[0]} Any TFDS dataset, castream_demo, mit67, "
-        f"image_folder, or what {PREPARE} made in {directory} will do."
+        f"unknown dataset {name!r}.{hint} Any TFDS dataset, castream_demo, mit67, what {PREPARE} made in {directory}, "
+        "image_folder, or the path of a folder of pictures or of a listing will do."
     )
 
 
@@ -144,3 +172,44 @@ def _word_not_loaded(parts: re.Match[str], error: Exception) -> str:
             return unknown(f"variant of {base}", variant, variants or ["none, it has no variants"])
     reason = str(error).splitlines()[0].rpartition('}": ')[2]  # behind the arguments of the call
     return f"dataset {parts[0]!r}: {reason}"
+
+
+def _open(wanted: Wanted, split: str) -> Opened:
+    name, directory = wanted.name, wanted.directory
+    builder = find_builder(name, directory)
+    if not builder.data_path.exists():
+        if name not in OWN_BUILDERS:
+            raise InputError(word_unprepared(builder, name, directory))
+        with alone_in(Path(builder.data_path.parent), "making it", wait=True):
+            if not builder.data_path.exists():  # another process may have been first
+                print(f"making dataset {name} in {builder.data_path} (once, about half a minute)", flush=True)
+                logging.getLogger("absl").setLevel(logging.WARNING)
+                builder.download_and_prepare(file_format="array_record")
+        builder = find_builder(name, directory)
+    return open_records(builder, split)
+
+
+def _read_class_names(wanted: Wanted, split: str) -> tuple[str, ...]:
+    del split  # all have the same
+    label = dict(find_builder(wanted.name, wanted.directory).info.features.items()).get("label")
+    if not isinstance(label, tfds.features.ClassLabel):
+        raise InputError(f"dataset {wanted.name!r} has no class labels.")
+    return tuple(label.names)
+
+
+def is_known(name: str, directory: str) -> bool:
+    """Return whether a dataset of a name is TFDS's, ours or prepared in `directory`, whatever folder is called so."""
+    base = name.split("/")[0].split(":")[0]
+    if base in (*OWN_BUILDERS, *OWN_ARCHIVES, *OTHER_NAMES) or list_versions(Path(data_directory(directory)) / base):
+        return True
+    return base in tfds.list_builders(with_community_datasets=False)
+
+
+PREPARED = SourceKind(
+    "",
+    "a TFDS dataset, or what `prepare` made",
+    lambda wanted: True,
+    _open,
+    _read_class_names,
+    takes_directory=True,
+)

@@ -7,8 +7,8 @@ import grain.python as grain
 import numpy as np
 import pytest
 
-from castream_jax.data.image_folder import open_folder
 from castream_jax.data.source import open_source
+from castream_jax.data.sources.image_folder import open_folder
 from castream_jax.errors import InputError
 
 NAMES = ["cat/a.jpg", "cat/b.JPEG", "cat/deep/c.png", "dog/x.webp", "dog/y.jpeg", "élan/z.bmp"]
@@ -99,7 +99,7 @@ def test_what_is_not_read_is_named(image_root, caplog):
 @pytest.mark.parametrize(
     ("change", "split", "said"),
     [
-        (lambda root: None, "validation", "no split 'validation': its sub-folders are its splits (test, train, val)"),
+        (lambda root: None, "dev", "no split 'dev': its sub-folders are its splits (test, train, val)"),
         (lambda root: None, "test", "no classes"),
         (lambda root: shutil.rmtree(root), "train", "does not exist: expected"),
         (lambda root: (root / "train" / "emu").mkdir(), "train", "'val' lacks emu"),
