@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.fuzz.case import Case, Maker, find_control
 from benchmarks.fuzz.mutation import ON_TEXT, Rng, mutate
 from benchmarks.fuzz.special_files import NAMES, SPECIAL
-from castream_jax.data.class_names import read_names
+from castream_jax.data.classes.class_names import read_names
 
 CLASSES = ("tench, Tinca tinca", "goldfish", "great white shark", "Été", "10", "猫", "a  b", "it's")
 TEXT = "\n".join(CLASSES) + "\n"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from castream_jax.data.object_masks import first_records, has_truth, object_mask
+from castream_jax.data.objects.object_masks import first_records, has_truth, object_mask
 from castream_jax.data.pictures.decoding import Picture, PictureCounts, decode
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import Source

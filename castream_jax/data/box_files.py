@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from castream_jax.data.splits import KIND
+from castream_jax.data.sources.splits import KIND
 from castream_jax.errors import InputError
 
 SUFFIX = ".xml"

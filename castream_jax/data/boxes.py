@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Float
 
 from castream_jax.data.box_files import SUFFIX, BoxFiles, list_box_files, parts_of
-from castream_jax.data.class_names import check_label, word_names
-from castream_jax.data.notices import say_once
-from castream_jax.data.object_masks import FIRST, TRUTH, first_records
+from castream_jax.data.classes.class_names import check_label, word_names
+from castream_jax.data.objects.object_masks import FIRST, TRUTH, first_records
+from castream_jax.data.objects.voc import LARGEST, Annotation, read_annotation
 from castream_jax.data.sources.picture_files import PictureFiles
-from castream_jax.data.voc import LARGEST, Annotation, read_annotation
 from castream_jax.errors import InputError
+from castream_jax.notices import say_once
 from castream_jax.storage.regular_files import read_regular
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from typing import Any, Literal, SupportsIndex
 
 from castream_jax.config import DataConfig
 from castream_jax.data.boxes import BoxedRecords, add_boxes
-from castream_jax.data.class_names import check_label, name_labels, read_class_list
-from castream_jax.data.imagenet_names import put_in_words
+from castream_jax.data.classes.class_names import check_label, name_labels, read_class_list
+from castream_jax.data.classes.imagenet_names import put_in_words
 from castream_jax.data.pictures.decoding import AS_SEEN, Decoding
 from castream_jax.data.sources import find_kind
 from castream_jax.data.sources.kind import Wanted
 from castream_jax.data.sources.picture_files import PictureFiles
-from castream_jax.data.splits import PartOfRecords, parse_split, take_part
+from castream_jax.data.sources.splits import PartOfRecords, parse_split, take_part
 
 SAMPLED = 64
 """Records whose content tells one dataset from another with files of the same names and sizes."""

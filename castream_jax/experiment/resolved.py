@@ -12,7 +12,7 @@ from castream_jax.binding.maps import MapKey
 from castream_jax.binding.program import Plan
 from castream_jax.compute.sharding import create_local_mesh, first_process, round_up
 from castream_jax.config import Experiment
-from castream_jax.data.class_names import check_class_names
+from castream_jax.data.classes.class_names import check_class_names
 from castream_jax.data.given_maps import GivenMaps, open_given_maps
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import Source, open_split

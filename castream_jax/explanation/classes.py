@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from castream_jax.config import Experiment
-from castream_jax.data.class_names import read_names
-from castream_jax.data.imagenet_names import list_synonyms, put_in_words
+from castream_jax.data.classes.class_names import read_names
+from castream_jax.data.classes.imagenet_names import list_synonyms, put_in_words
 from castream_jax.data.source import find_class_names as find_dataset_classes
 from castream_jax.errors import InputError
 from castream_jax.experiment.loading import count_classes, read_class_names

@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from castream_jax.binding.arrays import check_images, check_pixels
-from castream_jax.data.imagenet_names import put_in_words
+from castream_jax.data.classes.imagenet_names import put_in_words
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError

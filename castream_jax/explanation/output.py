@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from castream_jax.config import Experiment
-from castream_jax.data.class_names import check_class_names
+from castream_jax.data.classes.class_names import check_class_names
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.errors import InputError, RunError
 from castream_jax.experiment.loading import load_trained

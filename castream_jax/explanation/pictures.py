@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from castream_jax.data.listing import PassedOver, list_pictures, walk
 from castream_jax.data.pictures.decoding import MAX_BYTES, Decoding, Picture, decode
+from castream_jax.data.pictures.listing import PassedOver, list_pictures, walk
 from castream_jax.data.pictures.picture_formats import NAMES
 from castream_jax.errors import InputError, escape
 from castream_jax.storage.regular_files import read_regular

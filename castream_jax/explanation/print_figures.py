@@ -18,7 +18,7 @@ from tqdm import tqdm
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import read_picture as read_record
 from castream_jax.data.bad_records import record_id
-from castream_jax.data.class_names import check_class_names
+from castream_jax.data.classes.class_names import check_class_names
 from castream_jax.data.pictures.decoding import Decoding
 from castream_jax.data.source import Source, open_split
 from castream_jax.drawing.grid import HeatMaps, lay_grid

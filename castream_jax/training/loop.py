@@ -17,7 +17,7 @@ import jax
 from castream_jax.compute.sharding import create_mesh
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import sample_pictures
-from castream_jax.data.class_names import check_class_names
+from castream_jax.data.classes.class_names import check_class_names
 from castream_jax.data.source import open_split
 from castream_jax.experiment.loading import BACKBONE, STREAM, has_checkpoint
 from castream_jax.experiment.own_network import require_classifier

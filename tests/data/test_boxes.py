@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from castream_jax.data import notices
+from castream_jax import notices
 from castream_jax.data.bad_records import read_picture, says_where_objects_are
 from castream_jax.data.boxes import as_spoken, picture_name
-from castream_jax.data.object_masks import fill_boxes
+from castream_jax.data.objects.object_masks import fill_boxes
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import open_source
 from castream_jax.errors import InputError

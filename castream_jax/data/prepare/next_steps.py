@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from castream_jax.data.sources.prepared import data_directory, find_builder
-from castream_jax.data.splits import match_split
+from castream_jax.data.sources.splits import match_split
 
 MADE_FOR = {
     "castream_demo": (("train", "demo"),),

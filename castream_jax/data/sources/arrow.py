@@ -20,8 +20,8 @@ from castream_jax.data.sources.kind import Opened, SourceKind, Wanted, read_colu
 from castream_jax.data.sources.picture_files import mix
 from castream_jax.data.sources.row_boxes import read_boxes
 from castream_jax.data.sources.row_labels import read_labels
-from castream_jax.data.sources.tables import Problems, Table
-from castream_jax.data.splits import find_split
+from castream_jax.data.sources.row_tables import Problems, Table
+from castream_jax.data.sources.splits import find_split
 from castream_jax.errors import InputError, unknown
 from castream_jax.storage.regular_files import read_regular
 

@@ -4,14 +4,14 @@ import logging
 import os
 from pathlib import Path
 
-from castream_jax.data.class_names import LIST, find_list, order_folders, read_class_list, word_names
-from castream_jax.data.listing import PassedOver, find_loops, is_loop, list_pictures
-from castream_jax.data.notices import say_once
+from castream_jax.data.classes.class_names import LIST, find_list, order_folders, read_class_list, word_names
+from castream_jax.data.pictures.listing import PassedOver, find_loops, is_loop, list_pictures
 from castream_jax.data.pictures.picture_formats import picture_suffixes
 from castream_jax.data.sources.kind import Opened, SourceKind, Wanted
 from castream_jax.data.sources.picture_files import PictureFiles, arrange_files
-from castream_jax.data.splits import ALL, KIND, match_split
+from castream_jax.data.sources.splits import ALL, KIND, match_split
 from castream_jax.errors import InputError
+from castream_jax.notices import say_once
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import itertools
 import os
 from pathlib import Path
 
-from castream_jax.data.class_names import word_names
-from castream_jax.data.imagenet_names import IMAGENET, imagenet_classes
-from castream_jax.data.listing import PassedOver, list_pictures
+from castream_jax.data.classes.class_names import word_names
+from castream_jax.data.classes.imagenet_names import IMAGENET, imagenet_classes
+from castream_jax.data.pictures.listing import PassedOver, list_pictures
 from castream_jax.data.sources.image_folder import list_folders, open_folder
 from castream_jax.data.sources.imagenet_labels import (
     VALIDATION,
@@ -22,7 +22,7 @@ from castream_jax.data.sources.imagenet_labels import (
 )
 from castream_jax.data.sources.kind import Opened, SourceKind, Wanted
 from castream_jax.data.sources.picture_files import Boxes, PictureFiles, arrange_files
-from castream_jax.data.splits import KIND, find_split
+from castream_jax.data.sources.splits import KIND, find_split
 from castream_jax.errors import InputError
 
 NAMES = ("imagenet", "imagenet2012")

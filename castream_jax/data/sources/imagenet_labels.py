@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from castream_jax.data.imagenet_names import imagenet_classes
-from castream_jax.data.sources.tables import Problems
-from castream_jax.data.voc import OUTSIDE
+from castream_jax.data.classes.imagenet_names import imagenet_classes
+from castream_jax.data.objects.voc import OUTSIDE
+from castream_jax.data.sources.row_tables import Problems
 from castream_jax.errors import InputError
 from castream_jax.storage.regular_files import read_regular
 

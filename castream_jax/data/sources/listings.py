@@ -15,8 +15,8 @@ from castream_jax.data.sources.kind import Opened, SourceKind, Wanted, read_colu
 from castream_jax.data.sources.picture_files import PATIENCE, Boxes, arrange_files
 from castream_jax.data.sources.row_boxes import read_boxes
 from castream_jax.data.sources.row_labels import read_labels
-from castream_jax.data.sources.tables import SUFFIXES, Problems, Table, read_table
-from castream_jax.data.splits import ALL, KIND, find_split
+from castream_jax.data.sources.row_tables import SUFFIXES, Problems, Table, read_table
+from castream_jax.data.sources.splits import ALL, KIND, find_split
 from castream_jax.errors import InputError
 
 METADATA = tuple(f"metadata{suffix}" for suffix in (".csv", ".jsonl"))

@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from PIL import Image
 from tqdm import tqdm
 
+from castream_jax.data.objects.voc import OUTSIDE
 from castream_jax.data.pictures.decoding import MAX_BYTES, attempt
 from castream_jax.data.pictures.picture_formats import readable
-from castream_jax.data.voc import OUTSIDE
 from castream_jax.errors import InputError
 from castream_jax.storage.regular_files import read_regular
 

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from castream_jax.data.builders.castream_demo import CastreamDemo
 from castream_jax.data.sources.kind import Opened, SourceKind, Wanted
-from castream_jax.data.splits import find_split
+from castream_jax.data.sources.splits import find_split
 from castream_jax.errors import InputError, unknown
 from castream_jax.storage.locking import alone_in
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from castream_jax.data.object_masks import ROUNDING
-from castream_jax.data.sources.tables import Problems
+from castream_jax.data.objects.object_masks import ROUNDING
+from castream_jax.data.sources.row_tables import Problems
 
 NONE = np.zeros((0, 4))
 NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"  # each text in one way: no search for others

@@ -5,11 +5,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from castream_jax.data.class_names import find_list, read_class_list, word_names
-from castream_jax.data.imagenet_names import imagenet_classes, list_synonyms, put_in_words
-from castream_jax.data.notices import say_once
-from castream_jax.data.sources.tables import Problems, Table
+from castream_jax.data.classes.class_names import find_list, read_class_list, word_names
+from castream_jax.data.classes.imagenet_names import imagenet_classes, list_synonyms, put_in_words
+from castream_jax.data.sources.row_tables import Problems, Table
 from castream_jax.errors import InputError
+from castream_jax.notices import say_once
 
 log = logging.getLogger(__name__)
 

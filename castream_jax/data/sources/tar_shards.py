@@ -16,8 +16,8 @@ from castream_jax.data.sources.kind import Opened, SourceKind, Wanted, read_colu
 from castream_jax.data.sources.listings import name_split
 from castream_jax.data.sources.picture_files import PATIENCE, mix
 from castream_jax.data.sources.row_labels import read_labels
-from castream_jax.data.sources.tables import Problems, Table
-from castream_jax.data.splits import KIND, find_split
+from castream_jax.data.sources.row_tables import Problems, Table
+from castream_jax.data.sources.splits import KIND, find_split
 from castream_jax.errors import InputError
 
 IMAGE, LABEL = "image", "label"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from castream_jax.config import DataConfig
-from castream_jax.data.imagenet_names import imagenet_classes
+from castream_jax.data.classes.imagenet_names import imagenet_classes
 from castream_jax.data.source import open_split
 from castream_jax.data.sources.imagenet_labels import validation_classes
 from castream_jax.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from castream_jax import InputError
-from castream_jax.data.object_masks import decode_mask, fill_boxes, has_truth, object_mask
+from castream_jax.data.objects.object_masks import decode_mask, fill_boxes, has_truth, object_mask
 from castream_jax.data.pictures.decoding import decode
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import open_source

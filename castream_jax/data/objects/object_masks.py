@@ -19,12 +19,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from castream_jax.data.box_frames import UPRIGHT, fit_boxes, turn_boxes
-from castream_jax.data.notices import say_once
+from castream_jax.data.objects.box_frames import UPRIGHT, fit_boxes, turn_boxes
 from castream_jax.data.pictures.decoding import SIDEWAYS, arrange, attempt, load, turn
 from castream_jax.data.pictures.depth import values_of
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError
+from castream_jax.notices import say_once
 
 log = logging.getLogger(__name__)
 

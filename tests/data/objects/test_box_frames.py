@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from castream_jax.data.box_frames import STORED, UPRIGHT, fit_boxes, has_shape, turn_boxes
-from castream_jax.data.object_masks import fill_boxes, object_mask
+from castream_jax.data.objects.box_frames import STORED, UPRIGHT, fit_boxes, has_shape, turn_boxes
+from castream_jax.data.objects.object_masks import fill_boxes, object_mask
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError
 

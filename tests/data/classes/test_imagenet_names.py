@@ -5,8 +5,14 @@ import logging
 
 import pytest
 
-from castream_jax.data.class_names import check_class_names
-from castream_jax.data.imagenet_names import identify, imagenet_classes, imagenet_words, list_synonyms, put_in_words
+from castream_jax.data.classes.class_names import check_class_names
+from castream_jax.data.classes.imagenet_names import (
+    identify,
+    imagenet_classes,
+    imagenet_words,
+    list_synonyms,
+    put_in_words,
+)
 from castream_jax.errors import InputError
 from castream_jax.explanation.classes import parse_classes
 from castream_jax.weights.known import read_imagenet_classes

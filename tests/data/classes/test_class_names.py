@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from castream_jax import notices
 from castream_jax.cli.prepare import main
 from castream_jax.config import DataConfig
-from castream_jax.data import notices
-from castream_jax.data.class_names import (
+from castream_jax.data.classes.class_names import (
     check_class_names,
     check_label,
     name_labels,

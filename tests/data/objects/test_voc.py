@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castream_jax.data import voc
-from castream_jax.data.voc import read_annotation
+from castream_jax.data.objects import voc
+from castream_jax.data.objects.voc import read_annotation
 from castream_jax.errors import InputError
 from tests.data.annotations import describe
 

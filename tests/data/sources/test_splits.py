@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from castream_jax.data.source import open_source
-from castream_jax.data.splits import find_split, match_split, parse_split
+from castream_jax.data.sources.splits import find_split, match_split, parse_split
 from castream_jax.errors import InputError
 
 

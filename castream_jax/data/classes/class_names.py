@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from castream_jax.data.imagenet_names import IMAGENET, identify, imagenet_classes
-from castream_jax.data.notices import say_once
+from castream_jax.data.classes.imagenet_names import IMAGENET, identify, imagenet_classes
 from castream_jax.errors import InputError, escape
+from castream_jax.notices import say_once
 from castream_jax.storage.regular_files import read_regular
 
 log = logging.getLogger(__name__)
