@@ -257,5 +257,5 @@ def test_long_texts_are_refused_at_once(text):
 @given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), max_size=4))
 def test_boxes_are_read_as_they_are_written(boxes):
     expected = np.array(boxes).reshape(-1, 4)
-    for value in (boxes, ";".join(" ".join(map(repr, box)) for box in boxes), None if not boxes else boxes):
+    for value in (boxes, ";".join(" ".join(map(repr, box)) for box in boxes), boxes or None):
         np.testing.assert_array_equal(parse_boxes(value), expected)
