@@ -75,6 +75,8 @@ RUN = (
     (r"python evaluate\.py --config configs/demo\.py.*own_protocol.*", f"{SMALL} --dry_run", ""),
     (r"python evaluate\.py --config configs/demo\.py .*docs\.examples.*", SMALL_DATA, ""),
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
+    (r"python evaluate\.py --config configs/resnet50_gap\.py --config\.data\.name=\S+( .*)?", "--nocompile_cache",
+     r"there is no such folder or file|cannot be read|is not prepared in"),
     (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",
      NOT_PREPARED),

@@ -80,9 +80,13 @@ def test_the_newest_version_on_disk_stands_in_for_the_one_tfds_would_make(demo_d
         ("imagenette/321px-v2", "train", "unknown variant of imagenette '321px-v2'. Did you mean '320px-v2'?"),
         ("imagenette:9.9.9", "train", "cannot be loaded at version 9.9.9, only: 1.0.0"),
         ("cifar10/small", "train", "unknown variant of cifar10 'small'"),
-        ("image net", "train", "expected a name as in cifar10"),
-        ("huggingface:x", "train", "expected a name as in cifar10"),
+        ("image net", "train", "there is no such folder or file; expected one, or a name as in cifar10"),
+        ("huggingface:x", "train", "there is no such folder or file; expected one, or a name as in cifar10"),
         ("mit67", "train", "castream prepare mit67 --manual=DIR"),
+        ("imagenet2012", "train", "castream prepare imagenet2012 --manual=DIR --directory="),
+        ("imagenet", "train", "castream prepare imagenet --manual=DIR --directory="),
+        ("imagenet_r2", "train", "Did you mean 'imagenet_r' or 'imagenet_v2'"),
+        ("castream_demo", "train[50%:", "expected a name, or a part of one, as in val[:1000]"),
     ],
 )
 def test_mistakes_are_named(name, split, said, demo_directory):

@@ -102,7 +102,10 @@ def find_builder(name: str, directory: str) -> tfds.core.DatasetBuilder:
         return OWN_BUILDERS[name](data_dir=directory)
     parts = NAME.fullmatch(name)
     if not parts:
-        raise InputError(f"dataset {name!r}: expected a name as in cifar10, imagenette/320px-v2 or imagenet2012:5.1.0.")
+        raise InputError(
+            f"dataset {name!r}: there is no such folder or file; expected one, or a name as in cifar10, "
+            "imagenette/320px-v2 or imagenet2012:5.1.0."
+        )
     try:
         builder = tfds.builder(name, data_dir=directory)
     except tfds.core.registered.DatasetNotFoundError:

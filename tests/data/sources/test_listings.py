@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castream_jax import notices
 from castream_jax.config import DataConfig
+from castream_jax.data import notices
 from castream_jax.data.bad_records import read_picture, says_where_objects_are
 from castream_jax.data.classes.imagenet_names import imagenet_classes
 from castream_jax.data.pictures.preprocess import Resize
@@ -257,5 +257,5 @@ def test_long_texts_are_refused_at_once(text):
 @given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), max_size=4))
 def test_boxes_are_read_as_they_are_written(boxes):
     expected = np.array(boxes).reshape(-1, 4)
-    for value in (boxes, ";".join(" ".join(map(repr, box)) for box in boxes), boxes if boxes else None):
+    for value in (boxes, ";".join(" ".join(map(repr, box)) for box in boxes), boxes or None):
         np.testing.assert_array_equal(parse_boxes(value), expected)
