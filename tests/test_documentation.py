@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import dataclasses
 import importlib.util
 import logging
 import os
@@ -25,7 +26,8 @@ from castream_jax.cli import command as command_line
 from castream_jax.cli.main import COMMANDS as CASTREAM
 from castream_jax.cli.main import main
 from castream_jax.models import resnet
-from castream_jax.weights import hub
+from castream_jax.weights import files, hub
+from castream_jax.weights.known import KNOWN
 from tests.documented import BLOCKS, COMMANDS, PARSED, ROOT, RUN, SMALL, TESTED_ELSEWHERE, Command, find_rule
 from tests.networks import fill, random_images
 
@@ -140,6 +142,7 @@ def test_a_command_that_cannot_run_here(command, rule, tmp_path):
     if words[0] == "make":
         (tmp_path / "docs").touch()
         (tmp_path / "installed").touch()
+        (tmp_path / "real").touch()
         ended = subprocess.run(
             ["make", "-n", *words[1:], f"VENV={tmp_path}"], cwd=ROOT, capture_output=True, text=True, check=False
         )
@@ -181,6 +184,14 @@ def test_python_blocks(page, demo, monkeypatch):
     state_dict = ca.export_weights(model)
     save_file(state_dict, "weights.safetensors")
     monkeypatch.setattr(hub.huggingface_hub, "hf_hub_download", lambda *_: "weights.safetensors")
+    known = KNOWN["efficientnet_lite0.pypi"]
+    save_file(
+        ca.export_weights(fill(nnx.eval_shape(lambda: ca.create_model(known.architecture, "gap")))), "lite.safetensors"
+    )
+    monkeypatch.setattr(
+        files, "locate", lambda source: Path("lite.safetensors") if source == known.source else hub.locate(source)
+    )
+    monkeypatch.setitem(KNOWN, known.name, dataclasses.replace(known, sha256=""))
     images, labels = random_images(2, 32, 32), np.array([1, 2])
     maps = np.random.default_rng(0).random((2, 1, 1), np.float32)
     prepared = {"ca": ca, "model": model, "images": images, "labels": labels, "maps": maps, "state_dict": state_dict}
@@ -190,7 +201,8 @@ def test_python_blocks(page, demo, monkeypatch):
             if (block.page, block.language) == (page, "python"):
                 exec(compile(block.text, page, "exec"), prepared)
     finally:
-        Path("weights.safetensors").unlink()
+        for written in ("weights.safetensors", "lite.safetensors"):
+            Path(written).unlink()
     if "get_config" in prepared:  # a config that a page shows must be one
         command_line.config.from_dict(prepared["get_config"]().to_dict())
 

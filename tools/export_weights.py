@@ -47,7 +47,7 @@ if __name__ == "__main__":
         main,
         "Writes the weights of a trained network as .safetensors, for PyTorch.",
         output="the file to write",
-        names="the naming scheme: torchvision, efficientnet_pytorch (one of them is the default), timm, "
-        "facebookresearch, transformers, castream_jax",
+        names="the naming scheme: torchvision or efficientnet_pytorch (the default), timm, facebookresearch, "
+        "transformers, castream_jax",
         pooling="gap or ca (default: the network's own)",
     )
