@@ -243,7 +243,5 @@ def test_any_folder_said_many_times(tmp_path, monkeypatch):
 
 def test_a_picture_of_one_pixel_is_nothing_to_explain(tmp_path):
     Image.new("RGB", (1, 1), "teal").save(tmp_path / "one.png")
-    with pytest.raises(
-        InputError, match=r"cannot explain one\.png: it is a single pixel|one\.png: it is a single pixel"
-    ):
-        read_picture(tmp_path / "one.png", Decoding("upright", "white"))
+    with pytest.raises(InputError, match=r"one\.png: it is a single pixel"):
+        read_picture(tmp_path / "one.png", AS_SEEN)
