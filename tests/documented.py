@@ -106,6 +106,7 @@ PARSED = (
     (r"make \w+.*", "make installs packages"),
     (r"pip install .*", "it installs packages"),
     (r"python notebooks/\w+\.py", "it writes the notebooks anew"),
+    (r"python -m benchmarks\.photo_accuracy .*", "it needs pictures of ImageNet"),
     (r"pytest tests/\S+ -rP", "the tests run it themselves"),
     (r"python -c import torchvision; .*", "torchvision downloads weights"),
     (r"castream prepare NAME --directory=DIR", "it is the form of the commands below it"),

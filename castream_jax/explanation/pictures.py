@@ -113,14 +113,17 @@ def convert_picture(picture: Image.Image | bytes, name: str, decoding: Decoding)
       decoding: what is done about orientation and transparency.
 
     Raises:
-      InputError: no picture, or not all of one.
+      InputError: no picture, not all of one, or a single pixel, in which there is nothing to see.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a large picture of one's own
-            return decode(picture, decoding)
+            found = decode(picture, decoding)
     except InputError as error:
         raise InputError(f"cannot read {name} as a picture: {error}") from error
+    if found.image.size == (1, 1):
+        raise InputError(f"cannot explain {name}: it is a single pixel. Expected a picture of some.")
+    return found
 
 
 def name_path(path: Path) -> str:

@@ -13,14 +13,18 @@ from jaxtyping import Array, Float
 from castream_jax.errors import InputError, choose
 from castream_jax.models import layers
 from castream_jax.models.backbone import Backbone
-from castream_jax.models.families import find_family, list_architectures
+from castream_jax.models.convnext import ConvNeXtSpec
+from castream_jax.models.efficientnet_lite import EfficientNetLiteSpec
+from castream_jax.models.families import list_architectures, resolve
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
 from castream_jax.models.network import Features as Features
+from castream_jax.models.resnet import ResNetSpec
 from castream_jax.models.scores import Score, check_score, compute_scores
 from castream_jax.models.stream import Stream
 
 ARCHITECTURES = list_architectures()
 POOLINGS = ("gap", "ca")
+Spec = ResNetSpec | ConvNeXtSpec | EfficientNetLiteSpec
 DTYPES = ("float32", "bfloat16")
 
 
@@ -150,7 +154,7 @@ class Classifier(nnx.Module):
 
 
 def create_model(
-    name: str,
+    name: str | Spec,
     pooling: str = "ca",
     num_classes: int = 1000,
     heads: int = 1,
@@ -162,7 +166,8 @@ def create_model(
     """Build a network with fresh weights.
 
     Args:
-      name: one of `ARCHITECTURES`.
+      name: one of `ARCHITECTURES`, or a spec of a family: `resnet.ResNetSpec((3, 4, 6, 3), True, inner=2)`. Weights of
+        such a network are read and written as its family's are.
       pooling: "gap" or "ca".
       num_classes: the number of logits.
       heads: attention heads of the stream; must divide every tap's width. Unused for GAP.
@@ -177,14 +182,13 @@ def create_model(
 
     Source: METHOD 1.
     """
-    family = find_family(choose("model", name, ARCHITECTURES))
-    assert family is not None
+    name, family, spec = resolve(name)
     choose("pooling", pooling, POOLINGS)
     choose("dtype", dtype, DTYPES)
     if num_classes < 1:
         raise InputError(f"num_classes is {num_classes}: it must be at least 1.")
     rngs = nnx.Rngs(params=seed)
-    backbone = family.create(family.specs[name], jnp.dtype(dtype), rngs)
+    backbone = family.create(spec, jnp.dtype(dtype), rngs)
     classifier = Head(backbone.tap_widths[-1], num_classes, normalise=family.head_norm, rngs=rngs)
     stream = Stream(backbone.tap_widths, heads, family.stream_init, rngs) if pooling == "ca" else None
     return Classifier(name, backbone, stream, classifier, normalisation, score=score)

