@@ -26,7 +26,7 @@ DIGITS = 160
 def main() -> int:
     """Read the cases, print the counts and the failures, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description="Feeds each reader with files.")
-    parser.add_argument("reader", choices=["weights", "pictures", "boxes", "configs", "all"])
+    parser.add_argument("reader", choices=["weights", "pictures", "boxes", "listings", "configs", "all"])
     parser.add_argument("count", nargs="?", type=int, help="cases of each reader")
     parser.add_argument("seed", nargs="?", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for the files of the cases that fail")

@@ -56,7 +56,7 @@ def prepare(manual: Path, directory: Path) -> None:
 
 def test_records_follow_the_official_lists(manual, tmp_path, capsys):
     prepare(manual, tmp_path / "data")
-    assert "--config.data.validation_split=test --config.evaluation.split=test" in capsys.readouterr().out
+    assert "--config.data.validation_split=test --workdir=runs/mit67" in capsys.readouterr().out
     for split, names in (("train", TRAIN), ("test", TEST)):
         source = open_source("mit67", split, str(tmp_path / "data"))
         assert source.class_names == ("airport", "bar", "gameroom")

@@ -4,10 +4,11 @@ A folder of a split holds the files, `state.json`, which names them, and `datase
 columns are; the folder above, if there is one, `dataset_dict.json`, which names the splits.
 """
 
+import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -116,12 +117,13 @@ def _open(wanted: Wanted, split: str) -> Opened:
     chosen = read_columns(wanted.columns, (IMAGE, LABEL, BOXES))
     image = chosen.get(IMAGE) or _choose(features, IMAGE, lambda kind: kind == "Image", folder)
     label = chosen.get(LABEL) or _choose(features, LABEL, lambda kind: kind == "ClassLabel", folder)
+    stored = _read_names(files)
     for column in (image, label, *([chosen[BOXES]] if BOXES in chosen else [])):
-        if column not in features:
-            raise InputError(f"{folder}: {unknown('column', column, features)}")
+        if column not in features or column not in stored:
+            raise InputError(f"{folder}: {unknown('column', column, [name for name in features if name in stored])}")
     class_names, labels = _read_labels(folder, files, label, features[label].get("names"), wanted.classes)
     boxes = None
-    if (column := chosen.get(BOXES, BOXES)) in features:
+    if (column := chosen.get(BOXES, BOXES)) in stored:
         problems = Problems(folder, unit="row")
         boxes = read_boxes(_read_column(files, column), list(range(len(labels))), problems)
         problems.check("Expected boxes as shares of the picture's sides.")
@@ -143,16 +145,28 @@ def _read_labels(
 
 
 def _read_column(files: ArrowFiles, name: str) -> list[Any]:
-    try:
+    with _reading(files):
         return [value for batch in read_batches(files)[0] for value in batch.column(name).to_pylist()]
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+
+
+def _read_names(files: ArrowFiles) -> set[str]:
+    """Return the names of the columns that all files have."""
+    with _reading(files):
+        return set.intersection(*(set(batch.schema.names) for batch in read_batches(files)[0]))
+
+
+@contextlib.contextmanager
+def _reading(files: ArrowFiles) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:  # TypeError: no rows at all
         folder = files.paths[0].parent
         raise InputError(f"{folder} cannot be read ({error}): expected the Arrow files that {STATE} names.") from None
 
 
 def _choose(features: dict[str, Any], name: str, fits: Callable[[str], bool], folder: Path) -> str:
     """Return the column that goes by a name, or the only one of its kind."""
-    fitting = [column for column, feature in features.items() if isinstance(feature, dict) and fits(feature["_type"])]
+    fitting = [column for column, feature in features.items() if fits(str(feature.get("_type")))]
     if name in features or len(fitting) != 1:
         return name if name in features else _refuse(features, name, folder)
     return fitting[0]
@@ -168,14 +182,16 @@ def _refuse(features: dict[str, Any], name: str, folder: Path) -> str:
 def _describe(folder: Path) -> tuple[ArrowFiles, dict[str, Any]]:
     """Return the files of a split and what is said of its columns."""
     state, features = _read_json(folder / STATE), _read_json(folder / INFO).get("features")
-    names = [str(entry.get("filename")) for entry in state.get("_data_files", ()) if isinstance(entry, dict)]
+    names = [str(entry.get("filename")) for entry in state.get("_data_files") or () if isinstance(entry, dict)]
     if not names or not isinstance(features, dict) or state.get("_indices_data_files"):
         raise InputError(f"{folder} is no dataset that `save_to_disk` saved, or by an old version: save it anew.")
     if wrong := [name for name in names if os.path.basename(name) != name]:
         raise InputError(f"{folder / STATE} names {wrong[0]!r}: expected a file in this folder.")
     paths = tuple(folder / name for name in names)
     try:
-        return ArrowFiles(paths, tuple(os.stat(path).st_mtime_ns for path in paths)), features
+        times = tuple(os.stat(path).st_mtime_ns for path in paths)
+        described = {name: feature if isinstance(feature, dict) else {} for name, feature in features.items()}
+        return ArrowFiles(paths, times), described  # a list of things is described by a list
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error}): expected the Arrow files that {STATE} names.") from None
 
