@@ -7,9 +7,9 @@ import jax
 from jax._src import lru_cache
 from jax._src.interpreters import partial_eval
 
+from tests.compiler_flags import FLAGS
+
 CACHE = Path(__file__).parent.parent / ".cache"
-FLAGS = "--xla_cpu_use_fusion_emitters=false"
-"""What takes XLA most of the time that is left without its optimisations."""
 IN_A_HURRY = {"XLA_FLAGS": FLAGS, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 """The environment of a process that compiles so, where a test is not about what a user's own would find."""
 

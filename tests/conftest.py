@@ -4,13 +4,9 @@ import dataclasses
 import os
 from pathlib import Path
 
-os.environ["XLA_FLAGS"] = " ".join(
-    [
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_force_host_platform_device_count=8",
-        "--xla_cpu_use_fusion_emitters=false",  # as `tests.compiling.FLAGS`
-    ]
-)
+from tests.compiler_flags import FLAGS
+
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8 {FLAGS}"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax

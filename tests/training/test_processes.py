@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 
 from castream_jax.models.classifier import create_model
 from castream_jax.weights.convert import export_weights
-from tests.compiling import FLAGS, IN_A_HURRY, share_programs_of_runs
+from tests.compiler_flags import FLAGS
+from tests.compiling import IN_A_HURRY, share_programs_of_runs
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 6

@@ -1,0 +1,8 @@
+"""Flags that make XLA compile tests in less time; read before JAX is imported, which this does not do."""
+
+from importlib.metadata import version
+
+KNOWN = "0.10."
+"""The jaxlib that is known to have the flag: XLA ends a process over one that it does not know, as 0.12 does not."""
+FLAGS = "--xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith(KNOWN) else ""
+"""They leave out what takes most of the time that is left without optimisations."""
