@@ -83,10 +83,9 @@ class Block(nnx.Module):
             self.convs.append(layers.ConvNorm(size, features, features_out, stride=conv_stride, rngs=rngs))
             features = features_out
         changes_shape = stride != 1 or features != features_in
-        self.shortcut: layers.ConvNorm | None = None
+        projects = changes_shape and not spec.padded
+        self.shortcut = layers.ConvNorm(1, features_in, features, stride=stride, rngs=rngs) if projects else None
         self.padding = (stride, features - features_in) if changes_shape and spec.padded else None
-        if changes_shape and not spec.padded:
-            self.shortcut = layers.ConvNorm(1, features_in, features, stride=stride, rngs=rngs)
 
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B H2 W2 D"]:
         y = x
