@@ -88,16 +88,13 @@ print(published)
 # %%
 from castream_jax.data.source import open_split
 from castream_jax.evaluation.estimate import estimate, measure_rate
-from castream_jax.experiment.loading import build_network
-from castream_jax.experiment.preprocessing import network_resize
+from castream_jax.experiment.resolved import resolve_untrained
+from castream_jax.report.selection import most_images
 
 data, settings = run.experiment.data, run.experiment.stream
-print("Evaluation:", estimate(run.experiment))
+print("Evaluation:", estimate(run.experiment, most_images(run.experiment.evaluation.num_figures)))
 source = open_split(data, data.train_split)
-model = build_network(run.experiment, source.num_classes)
-share = max(settings.batch_size // jax.device_count(), 1)
-size = network_resize(model).size
-rate = measure_rate(model, (size, size), share) * jax.process_count()
+rate = measure_rate(resolve_untrained(run.experiment)) * jax.process_count()
 passes = settings.epochs * len(source)
 print(f"\nTraining the stream: {settings.epochs} x {len(source):,} images = {passes:,} passes,")
 print(f"{rate:,.0f} a second: {passes / rate / 3600:,.2f} hours.")

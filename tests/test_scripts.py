@@ -58,13 +58,13 @@ def test_train_then_evaluate(demo_directory, tmp_path):
         ("train.py", ["--config.stream.epoch=1"], "Did you mean 'epochs'"),
         ("train.py", ["--config.model.name=resnet18_smal"], "Did you mean 'resnet18_small'"),
         ("train.py", ["--config.data.name=castream_dem"], "Did you mean 'castream_demo'"),
-        ("evaluate.py", [], "python train.py --config configs/demo.py"),
+        ("evaluate.py", [], "train a network first. python train.py --config=demo"),
         ("evaluate.py", ["--config.evaluation.protocol=rice"], "Did you mean 'rise'"),
         ("explain.py", [], "nothing to explain"),
     ],
 )
 def test_mistakes_end_with_code_2_and_one_message(script, arguments, said, demo_directory, tmp_path):
-    ended = run(script, *arguments, "--workdir", str(tmp_path / "run"), data=demo_directory)
+    ended = run(script, "--config=demo", *arguments, "--workdir", str(tmp_path / "run"), data=demo_directory)
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr

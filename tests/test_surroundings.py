@@ -24,7 +24,7 @@ def main(experiment, workdir):
         checkpoints.save(2, trees, {})
         checkpoints.finish(2)
 
-command.run(main, "", ["save.py", "--nocompile_cache", f"--workdir={sys.argv[1]}"])
+command.run(main, "", ["save.py", "--nocompile_cache", "--config=demo", f"--workdir={sys.argv[1]}"])
 """
 
 
@@ -47,7 +47,7 @@ def run(shell: str, **environment: str) -> subprocess.CompletedProcess:
         ("$python train.py --help > /dev/full", {}, 1, b"No space left on device"),
         ("ulimit -n 32; $python train.py", {}, 1, b"may open 32 files at once"),
         ("$python train.py --config README.md", {}, 2, b"'README.md' fails: SyntaxError"),
-        ("$python train.py --config.name=$long", {"long": "x" * 5000}, 2, b"choose a shorter one"),
+        ("$python train.py --config demo --config.name=$long", {"long": "x" * 5000}, 2, b"choose a shorter one"),
         ("$python train.py --nocompile_cache", {"JAX_PLATFORMS": "nothing"}, 2, b"JAX_PLATFORMS=nothing"),
     ],
     ids=["ascii", "closed pipe", "full output", "open files", "config", "long name", "platform"],
@@ -62,7 +62,7 @@ def test_one_message(shell, environment, code, said):
 def test_control_characters_of_a_name_reach_no_terminal(tmp_path):
     folder = tmp_path / "a\x1b[2J\nerror: forged"
     folder.touch()
-    ended = run('$python train.py --workdir "$folder"', folder=str(folder))
+    ended = run('$python train.py --config demo --workdir "$folder"', folder=str(folder))
     assert ended.returncode == 2
     assert b"a\\x1b[2J\\nerror: forged is a file" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1

@@ -117,7 +117,7 @@ def test_a_config_can_make_every_choice_that_there_is():
 
 
 def test_a_command_line_can_make_choices():
-    flags = ["x", "--config.evaluation.protocol=rise", "--config.own_protocol.mask_space=normalised"]
+    flags = ["x", "--config=demo", "--config.evaluation.protocol=rise", "--config.own_protocol.mask_space=normalised"]
     own = chosen_protocol(parse_flags([*flags, "--config.own_protocol.blur_sigma=2"]).experiment)
     assert own == dataclasses.replace(RISE, name="rise-own", mask_space="normalised", blur_sigma=2.0)
 

@@ -15,7 +15,7 @@ from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.models.resnet import ResNetSpec
 from tests.goldens import assert_close
 from tests.models.plain import draw
-from tests.networks import BUILDS, IMAGES, fill, forward, random_images, small_convnext, small_resnet
+from tests.networks import BUILDS, IMAGES, ROUNDING, fill, forward, random_images, small_convnext, small_resnet
 
 PARAMETERS = {
     "resnet18": 11_689_512,
@@ -213,8 +213,9 @@ def test_the_branch_of_convnext_decides_its_last_stage():
     np.testing.assert_array_equal(stage4["branch"], branch)
 
 
-@pytest.mark.parametrize("build", BUILDS.values())
-def test_bfloat16_is_the_backbone_s_alone(build):
+@pytest.mark.parametrize("family", BUILDS)
+def test_bfloat16_is_the_backbone_s_alone(family):
+    build = BUILDS[family]
     exact, rounded = build(), build(dtype="bfloat16")
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(nnx.state(rounded))} == {"float32"}
     features, logits, attention = forward(rounded, IMAGES)
@@ -222,7 +223,7 @@ def test_bfloat16_is_the_backbone_s_alone(build):
     assert logits.dtype == attention[-1].dtype == jnp.float32
     gap = rounded.poolings()["gap"].head(features)[0]
     assert gap.dtype == jnp.float32
-    assert_close(gap, exact.poolings()["gap"].head(forward(exact, IMAGES)[0])[0], relative=0.05)
+    assert_close(gap, exact.poolings()["gap"].head(forward(exact, IMAGES)[0])[0], relative=0.05 * ROUNDING[family])
 
 
 def test_training_statistics_move_only_in_training():
@@ -265,9 +266,9 @@ def test_images_too_small_for_convnext(image):
         small_convnext().features(random_images(1, *image))
 
 
-@pytest.mark.parametrize("create", BUILDS.values())
-def test_early_layers_a_few_images_at_a_time_change_nothing(monkeypatch, create):
-    model, images, seen = create(), random_images(5, 64, 64), []
+@pytest.mark.parametrize("family", BUILDS)
+def test_early_layers_a_few_images_at_a_time_change_nothing(monkeypatch, family):
+    model, images, seen = BUILDS[family](), random_images(5, 64, 64), []
     early = type(model.backbone)._early_stages
     monkeypatch.setattr(
         type(model.backbone), "_early_stages", lambda self, x, *train: seen.append(len(x)) or early(self, x, *train)
@@ -279,4 +280,4 @@ def test_early_layers_a_few_images_at_a_time_change_nothing(monkeypatch, create)
     assert 1 in seen
     assert 5 in seen
     for name, values in found[1].items():
-        assert_close(found[0][name], values, absolute=1e-6 * float(jnp.abs(values).max()))
+        assert_close(found[0][name], values, absolute=1e-6 * ROUNDING[family] * float(jnp.abs(values).max()))

@@ -155,7 +155,7 @@ def test_a_stream_on_a_backbone_of_ones_own(nets, directory):
 def test_its_pooling_is_the_config_s(nets, caplog):
     assert not build_network(experiment("create", "gap"), 5).has_attention
     assert build_network(experiment("create", "ca"), 5).has_attention
-    with pytest.raises(InputError, match="there is no checkpoint in .*train.py"):
+    with pytest.raises(InputError, match="there is no checkpoint in .*train a network first"):
         load_trained(experiment("create", "ca"), nets / "run", 5)
     with caplog.at_level(logging.WARNING):
         assert load_trained(experiment("create", "gap"), nets / "run", 5).pooling == "gap"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from castream_jax import notices
 from castream_jax.config import DataConfig
-from castream_jax.data import notices
 from castream_jax.data.bad_records import read_picture, says_where_objects_are
 from castream_jax.data.classes.imagenet_names import imagenet_classes
 from castream_jax.data.pictures.preprocess import Resize
