@@ -81,7 +81,7 @@ RUN = (
      r"there is no such folder or file|cannot be read|is not prepared in"),
     (r"python train\.py --config configs/efficientnet_lite0_ca\.py .*replace_classifier.*", SMALL, NO_PACKAGE),
     (r"python evaluate\.py --workdir runs/new_classes", SMALL, NO_PACKAGE and "holds no run yet"),
-    (r"python evaluate\.py --workdir runs/(mine|resnet50_ca)", SMALL, "holds no run yet"),
+    (r"python evaluate\.py --workdir runs/(from_torch|resnet50_ca)", SMALL, "holds no run yet"),
     (r"python evaluate\.py --workdir runs/scratch", SMALL, ""),
     (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),
     (r"python (train|evaluate)\.py --config configs/\w+\.py( --workdir runs/\w+)?( --dry_run)?", "--nocompile_cache",

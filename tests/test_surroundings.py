@@ -71,7 +71,7 @@ def test_control_characters_of_a_name_reach_no_terminal(tmp_path):
 def test_a_save_that_fails_is_told_once_and_loses_nothing(tmp_path):
     ended = run('$python -c "$program" "$place"', program=SAVE_TWICE, place=str(tmp_path), PYTHONPATH=str(ROOT))
     assert ended.returncode == 1, ended.stderr[-2000:]
-    said = ended.stderr.decode().splitlines()
+    _, *said = ended.stderr.decode().splitlines()  # what the run is about
     assert len(said) == 1
     assert "the checkpoint after step 2 could not be saved (File too large)" in said[0]
     assert f"The last good checkpoint is {tmp_path}/stream/1" in said[0]
