@@ -20,7 +20,7 @@ MAP = "<!-- map of imports -->"
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 METHOD = (Path(__file__).parent / "method.md").read_text()
 SECTIONS = {title[0]: slugify(title, "-") for title in re.findall(r"^## (\d.*)", METHOD, re.MULTILINE)}
-COLUMN, ROW, WIDTH, HEIGHT = 124, 38, 98, 26
+COLUMN, ROW, WIDTH, HEIGHT = 138, 38, 114, 26
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
