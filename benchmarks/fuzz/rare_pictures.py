@@ -110,7 +110,7 @@ def make_others() -> dict[str, Picture]:
 def make_long() -> dict[str, Picture]:
     """Return pictures of unusual shapes."""
     found = {}
-    for width, height in ((1, 1), (2, 1), (1, 3000), (100_000, 1), (1, 60_000), (2_000, 1_500)):
+    for width, height in ((2, 1), (1, 2), (1, 3000), (100_000, 1), (1, 60_000), (2_000, 1_500)):
         pixels = np.zeros((height, width, 3), np.uint8)
         pixels[..., 0] = np.arange(width) % 251
         pixels[..., 1] = (np.arange(height) % 241)[:, None]

@@ -3,6 +3,7 @@
 import pytest
 
 from castream_jax.config import DataConfig, Experiment
+from castream_jax.data.classes.imagenet_names import put_in_words
 from castream_jax.errors import InputError
 from castream_jax.explanation.classes import find_class_names, find_label, parse_classes
 
@@ -84,7 +85,7 @@ def test_names_of_a_file(tmp_path):
 
 
 def test_a_class_of_imagenet_by_its_words_or_its_number():
-    names = ("tench", "goldfish")
+    names = put_in_words(("n01440764", "n01443537"))
     assert parse_classes("n01443537,tench,1", names) == (1, 0)
     assert find_label("n01443537", ("n01440764", "n01443537")) == 1
     with pytest.raises(InputError, match="unknown class 'n01484850'"):
