@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+
 PROCESSES = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.system"}
 NETWORK = {"socket.connect", "socket.getaddrinfo"}
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
@@ -80,12 +82,14 @@ class Watch:
             raise PermissionError(f"stopped: {event}")
 
     def _may_write(self, path: Any) -> bool:
-        """Return whether a path is in the folder for output."""
+        """Return whether a path is in the folder for output, or where JAX keeps what it compiles."""
         if isinstance(path, int):  # opened before, and judged then
             return True
         assert self._output is not None
         place = os.path.abspath(os.fsdecode(path))
-        return place == os.devnull or Path(place).is_relative_to(self._output)
+        programs = jax.config.values["jax_compilation_cache_dir"]
+        folders = [self._output, *([Path(programs)] if programs else [])]
+        return place == os.devnull or any(Path(place).is_relative_to(folder) for folder in folders)
 
 
 def _stop(*_: object) -> None:
