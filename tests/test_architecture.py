@@ -62,8 +62,8 @@ MAY_IMPORT = {
         "importing",
         "version",
     },
-    "evaluation": {"experiment", "config", "data", "data.pictures", "models", "metrics", "attribution", "binding"}
-    | {"compute", "storage", "wording", "version"},
+    "evaluation": {"experiment", "config", "data", "data.sources", "data.pictures", "models", "metrics"}
+    | {"attribution", "binding", "compute", "storage", "wording", "version"},
     "drawing": {"compute", "storage", "wording"},
     "report": {"evaluation", "drawing", "config", "data.pictures", "attribution", "metrics", "storage", "wording"}
     | {"version"},

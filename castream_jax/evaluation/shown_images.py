@@ -6,7 +6,6 @@ rows have it.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from castream_jax.binding.maps import MapKey
 from castream_jax.data.pipeline import Batch
 from castream_jax.data.source import Source
+from castream_jax.data.sources.splits import PartOfRecords
 
 Measure = Callable[[Source], Iterator[tuple[Batch, dict[str, np.ndarray]]]]
 """From a source to its batches, each with what `create_evaluate_batch` says of it."""
@@ -31,24 +31,6 @@ class ShownImages:
     """Of each method and each folder from elsewhere, in 0..1; none where there are no images."""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Some records of a source."""
-
-    source: Source
-    indices: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, place: SupportsIndex) -> dict[str, Any]:
-        return self.source[self.indices[int(place)]]
-
-    def locate(self, place: int) -> str:
-        """Return where a record lies, for messages."""
-        return self.source.locate(self.indices[place])
-
-
 def show_images(
     measure: Measure, source: Source, places: Sequence[int], indices: Sequence[int], keys: Sequence[MapKey]
 ) -> ShownImages:
@@ -62,7 +44,7 @@ def show_images(
       keys: the maps to show: those of methods, then those from elsewhere.
     """
     places = sorted(set(places))
-    chosen = replace(source, records=Chosen(source, [indices[place] for place in places]))
+    chosen = replace(source, records=PartOfRecords(source, [indices[place] for place in places]))
     shown, images, maps = [], [], list[list[np.ndarray]]()
     with tqdm(total=len(places), desc="pictures", unit="image") as bar:
         for batch, results in measure(chosen) if places else ():

@@ -105,7 +105,7 @@ def _comes_trained(experiment: Experiment) -> bool:
     """Return whether the GAP network has its weights before any training."""
     if experiment.replace_classifier or experiment.backbone.epochs:
         return False
-    return bool(experiment.weights) or (is_address(experiment.model.name))
+    return bool(experiment.weights) or is_address(experiment.model.name)
 
 
 def _restore(fresh: Classifier, directory: Path) -> Classifier:

@@ -1,7 +1,7 @@
 """Splits by name, and parts of them: `validation`, `val[:1000]`, `test[10%:20%]`."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
@@ -42,16 +42,16 @@ class Part:
 
 @dataclass(frozen=True)
 class PartOfRecords:
-    """Some records of a split, one after the other."""
+    """Some records of a split, in the order of their places in it."""
 
     records: Any
-    places: range
+    places: Sequence[int]
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
-        return self.records[self.places[index]]
+        return self.records[self.places[int(index)]]
 
     def locate(self, index: int) -> str:
         """Return where a record lies, for messages."""
