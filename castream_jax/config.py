@@ -19,6 +19,8 @@ class ModelConfig:
     the current directory or PYTHONPATH."""
     pooling: Literal["gap", "ca"] = "ca"
     heads: int = 1
+    stream_init: Literal["reference", "identity"] = "reference"
+    """How a stream starts: drawn as the reference draws it, or ours, pooling as GAP does until it is trained."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the frozen backbone computes in."""
     score: Literal["softmax", "sigmoid"] = "softmax"
@@ -91,6 +93,17 @@ class StageConfig:
     """Alpha of mixup's Beta distribution; 0: off. With cutmix too, each batch takes one of them at random."""
     cutmix: float = 0.0
     """Alpha of cutmix's Beta distribution; 0: off."""
+    cached_views: int = 0
+    """Augmented views of each image whose features are computed once and kept in the work directory, for the stream to
+    be trained on in place of new ones; 0: none. An epoch stays as many images as the split has."""
+    distillation: float = 0.0
+    """Share of the loss that asks the stream for the GAP network's answers, whatever the labels, which get the rest; 1
+    needs no labels."""
+    temperature: float = 1.0
+    """What the GAP network's logits are divided by for that: below 1, its answers are more certain than it is."""
+    keep_last_projection: bool = False
+    """Leave the last block's projection as it starts: with `model.stream_init` "identity", what is pooled stays what
+    the classifier knows, a mean of the last feature map."""
     clip_norm: float = 0.0
     """The largest global norm of the gradient; 0: no clipping."""
     accumulate: int = 1
@@ -183,6 +196,9 @@ class Experiment:
         _require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         for name in ("backbone", "stream"):
             _check_stage(name, getattr(self, name))
+        for name in ("cached_views", "distillation", "keep_last_projection"):
+            value = getattr(self.backbone, name)
+            _require(not value, f"backbone.{name}", value, "0: it is for the stream, on a trunk that stays as it is")
         data, evaluation = self.data, self.evaluation
         _require(0 <= data.image_size <= 4096, "data.image_size", data.image_size, "1 to 4096, or 0 (the weights' own)")
         _check_normalisation(data)
@@ -271,6 +287,11 @@ def _check_stage(name: str, stage: StageConfig) -> None:
     _require(stage.learning_rate > 0, f"{name}.learning_rate", stage.learning_rate, "a positive number")
     _require(0 <= stage.warmup < 1, f"{name}.warmup", stage.warmup, "a share of the steps, 0 to below 1")
     _require(0 <= stage.label_smoothing < 1, f"{name}.label_smoothing", stage.label_smoothing, "0 to below 1")
+    _require(0 <= stage.cached_views <= 10**4, f"{name}.cached_views", stage.cached_views, "0 (none) to 10000")
+    mixed = bool(stage.cached_views and (stage.mixup or stage.cutmix))
+    _require(not mixed, f"{name}.cached_views", stage.cached_views, "0 with mixup or cutmix, which mix images")
+    _require(0 <= stage.distillation <= 1, f"{name}.distillation", stage.distillation, "a share of the loss, 0 to 1")
+    _require(0 < stage.temperature <= 100, f"{name}.temperature", stage.temperature, "above 0, to 100")
     _require(0 <= stage.ema < 1, f"{name}.ema", stage.ema, "0 (off) to below 1")
     _require(stage.log_every >= 1, f"{name}.log_every", stage.log_every, "1 or more")
     _require(stage.validate_every >= 0, f"{name}.validate_every", stage.validate_every, "0 (once an epoch) or more")

@@ -123,7 +123,7 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(place, tree)
 
 
-def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Return each process's part of a batch as arrays of the whole batch, split over the devices."""
+def shard_batch(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
+    """Return each process's part of a batch, a tree of arrays, as arrays of the whole, split over the devices."""
     sharding = batched(mesh)
-    return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()}
+    return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), dict(batch))

@@ -71,12 +71,43 @@ def training_batches(
         batches = iter(dataset.to_iter_dataset(read_options()))
     try:
         for batch in batches:
-            for index in batch.pop("bad"):
-                if index != NONE:
-                    bad_records.report(int(index))
+            report_bad(batch, bad_records)
             yield batch
     finally:
         batches.close()
+
+
+def augmented_view(
+    source: Source, data: DataConfig, batch_size: int, seed: int, view: int, bad_records: BadRecords
+) -> Iterator[Batch]:
+    """Yield one augmented view of each image of a split, in stored order.
+
+    Args:
+      source, data, seed, bad_records: as of `training_batches`.
+      batch_size: images in a batch; the last one may be smaller.
+      view: which; each has its own augmentation of every image.
+
+    Yields:
+      `images` uint8 [B S S 3] and `labels` int32 [B].
+    """
+    dataset = (
+        grain.MapDataset.range(len(source))
+        .seed(seed)
+        .repeat(view + 1)
+        .random_map(functools.partial(load_augmented, source, data))
+        .slice(slice(view * len(source), (view + 1) * len(source)))
+        .batch(batch_size)
+    )
+    for batch in dataset.to_iter_dataset(read_options()):
+        report_bad(batch, bad_records)
+        yield batch
+
+
+def report_bad(batch: Batch, bad_records: BadRecords) -> None:
+    """Take out of a batch which records could not be read, and report them."""
+    for index in batch.pop("bad"):
+        if index != NONE:
+            bad_records.report(int(index))
 
 
 def load_augmented(source: Source, data: DataConfig, index: int, rng: np.random.Generator) -> Batch:

@@ -50,7 +50,14 @@ def create_network(experiment: Experiment, num_classes: int) -> Network:
     if is_address(config.name):
         return create_own_network(experiment, num_classes)
     return create_model(
-        config.name, config.pooling, num_classes, config.heads, experiment.seed, config.dtype, score=config.score
+        config.name,
+        config.pooling,
+        num_classes,
+        config.heads,
+        experiment.seed,
+        config.dtype,
+        score=config.score,
+        stream_init=config.stream_init,
     )
 
 

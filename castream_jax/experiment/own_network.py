@@ -48,8 +48,9 @@ def create_own_network(experiment: Experiment, num_classes: int) -> Network:
     if experiment.model.pooling == "gap":
         return found.pooled_by(None)
     if found.stream is None:
-        backbone, heads, rngs = found.backbone, experiment.model.heads, nnx.Rngs(params=experiment.seed)
-        return found.pooled_by(Stream(backbone.tap_widths, heads, xavier_uniform, rngs))
+        config, rngs = experiment.model, nnx.Rngs(params=experiment.seed)
+        widths = found.backbone.tap_widths
+        return found.pooled_by(Stream(widths, config.heads, xavier_uniform, rngs, config.stream_init))
     return found
 
 

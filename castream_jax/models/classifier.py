@@ -162,6 +162,7 @@ def create_model(
     dtype: str = "float32",
     normalisation: Normalisation = IMAGENET,
     score: Score = "softmax",
+    stream_init: str = "reference",
 ) -> Classifier:
     """Build a network with fresh weights.
 
@@ -176,9 +177,11 @@ def create_model(
       dtype: what the backbone computes in, "float32" or "bfloat16". Parameters and the head stay float32.
       normalisation: what the input images were normalised with; ImageNet's by default.
       score: how logits become scores: "softmax", "sigmoid", or a function of logits [B K].
+      stream_init: of the stream: "reference", drawn as the authors do, or "identity", which pools as GAP does before
+        it is trained.
 
     Raises:
-      InputError: an unknown name, pooling, dtype or score, or numbers out of range.
+      InputError: an unknown name, pooling, dtype, score or start, or numbers out of range.
 
     Source: METHOD 1.
     """
@@ -190,5 +193,5 @@ def create_model(
     rngs = nnx.Rngs(params=seed)
     backbone = family.create(spec, jnp.dtype(dtype), rngs)
     classifier = Head(backbone.tap_widths[-1], num_classes, normalise=family.head_norm, rngs=rngs)
-    stream = Stream(backbone.tap_widths, heads, family.stream_init, rngs) if pooling == "ca" else None
+    stream = Stream(backbone.tap_widths, heads, family.stream_init, rngs, stream_init) if pooling == "ca" else None
     return Classifier(name, backbone, stream, classifier, normalisation, score=score)

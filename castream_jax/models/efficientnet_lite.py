@@ -62,8 +62,8 @@ class EfficientNetLiteSpec:
     """Pad as TensorFlow does, or else half the kernel on every side, as networks that torch trained."""
     epsilon: float = 1e-3
     """Of the batch normalisations."""
-    taps: tuple[str, ...] = ("stem", "stage2", "stage3", "stage5", "head")
-    """The feature maps that a stream reads; the last is `head`."""
+    taps: tuple[str, ...] = ("stage2", "stage3", "stage5", "head")
+    """The feature maps that a stream reads; the last is `head`. The stem, whose map is the largest, has no part."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -2,6 +2,9 @@
 
 A_l     = softmax(F_l q_l / sqrt(d_l))      over positions, for each head
 q_{l+1} = W_l (F_l^T A_l) + b_l
+
+The reference draws all of it at random: the classifier knows nothing of what a fresh stream pools, and training on all
+of ImageNet makes up for it. Our own start, "identity", begins where global average pooling stands.
 """
 
 import math
@@ -13,9 +16,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, choose
 from castream_jax.models import layers
 from castream_jax.models.kernels.convolution import PRECISION
+
+STARTS = ("reference", "identity")
 
 
 def cross_attention_pool(
@@ -56,7 +61,28 @@ def _check_heads(heads: int, channels: int) -> None:
 class Stream(nnx.Module):
     """The trainable part: a class token and one cross-attention block for each tap."""
 
-    def __init__(self, widths: Sequence[int], heads: int, kernel_init: nnx.Initializer, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        widths: Sequence[int],
+        heads: int,
+        kernel_init: nnx.Initializer,
+        rngs: nnx.Rngs,
+        start: str = STARTS[0],
+    ):
+        """Draw fresh parameters.
+
+        Args:
+          widths: the channels of each tap.
+          heads: of each block's attention.
+          kernel_init: of the projections.
+          rngs: random numbers.
+          start: "reference": all are drawn. "identity": the last block's query is zero and its projection the
+            identity, so that it attends everywhere alike and pools what GAP pools; the blocks before are drawn.
+
+        Raises:
+          InputError: `heads` does not divide a width, or an unknown start.
+        """
+        choose("stream_init", start, STARTS)
         for width in widths:
             _check_heads(heads, width)
         self.heads = heads
@@ -68,6 +94,17 @@ class Stream(nnx.Module):
                 for width, after in zip(widths, following, strict=True)
             ]
         )
+        if start == "identity":
+            self._begin_as_average()
+
+    def _begin_as_average(self) -> None:
+        """Let the last block pool as GAP does, and let gradients into all that its query comes from."""
+        *before, last = self.projections
+        last.kernel[...] = jnp.eye(last.in_features)
+        if before:
+            before[-1].kernel[...] = jnp.zeros_like(before[-1].kernel)
+        else:
+            self.query[...] = jnp.zeros_like(self.query)
 
     def __call__(
         self, feature_maps: Sequence[Float[Array, "B _ _ _"]]

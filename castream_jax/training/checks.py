@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+import jax
 from jax.sharding import Mesh
 
 from castream_jax.compute.sharding import check_batch_size
@@ -66,6 +67,11 @@ def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
         settings: StageConfig = getattr(experiment, stage)
         if not settings.epochs:
             continue
+        if settings.cached_views and jax.process_count() > 1:
+            raise InputError(
+                f"{stage}.cached_views is {settings.cached_views}: one process keeps features for itself alone, and "
+                f"there are {jax.process_count()}. Set it to 0."
+            )
         parts = f", in {settings.accumulate} parts" if settings.accumulate > 1 else ""
         check_batch_size(f"{stage}.batch_size{parts}", settings.batch_size // settings.accumulate, mesh.size)
         if settings.mixup or settings.cutmix:  # pairs on one device

@@ -6,8 +6,6 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from castream_jax.compute.sharding import AHEAD, shard_batch
@@ -16,7 +14,7 @@ from castream_jax.compute.sharding import AHEAD, shard_batch
 class Feed:
     """Sends batches to the devices while steps run, and knows how long steps had to wait; a context manager."""
 
-    def __init__(self, batches: Generator[dict[str, np.ndarray]], mesh: Mesh):
+    def __init__(self, batches: Generator[dict[str, Any]], mesh: Mesh):
         self._batches, self._mesh = batches, mesh
         self._sent: queue.Queue[Any] = queue.Queue(AHEAD)
         self._stopped = threading.Event()
@@ -24,7 +22,7 @@ class Feed:
         self.waited = 0.0
         """Seconds, at most, in which no step could run for want of data."""
 
-    def next(self, running: Any | None) -> dict[str, jax.Array]:
+    def next(self, running: Any | None) -> dict[str, Any]:
         """Return the next batch.
 
         Args:

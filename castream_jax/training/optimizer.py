@@ -1,17 +1,38 @@
 """The two recipes of METHOD 5 as optax transformations. Weight decay reaches every parameter, the token too."""
 
+from typing import Any
+
+import jax
 import optax
 
 from castream_jax.config import StageConfig
 
+TRAINED, KEPT = "trained", "kept"
+
 
 def create_optimizer(stage: StageConfig, total_steps: int) -> optax.GradientTransformation:
     """Return the optimizer of a stage that takes `total_steps` steps."""
+    every = _create_for_all(stage, total_steps)
+    if not stage.keep_last_projection:
+        return every
+    return optax.partition({TRAINED: every, KEPT: optax.set_to_zero()}, label_params)
+
+
+def _create_for_all(stage: StageConfig, total_steps: int) -> optax.GradientTransformation:
+    """Return what a stage does with each parameter that it trains."""
     rate = create_schedule(stage, total_steps)
     clip = [optax.clip_by_global_norm(stage.clip_norm)] if stage.clip_norm else []
     if stage.optimizer == "sgd":  # torch's: decay is added to the gradient, momentum is not dampened
         return optax.chain(*clip, optax.add_decayed_weights(stage.weight_decay), optax.sgd(rate, stage.momentum))
     return optax.chain(*clip, optax.adamw(rate, weight_decay=stage.weight_decay))
+
+
+def label_params(params: Any) -> Any:
+    """Return a tree of `TRAINED`, and `KEPT` for the stream's last projection."""
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(params)]
+    blocks = [int(name.split("projections.")[1].split(".")[0]) for name in names if "projections." in name]
+    last = f"projections.{max(blocks)}."
+    return jax.tree.unflatten(jax.tree.structure(params), [KEPT if last in name else TRAINED for name in names])
 
 
 def create_schedule(stage: StageConfig, total_steps: int) -> optax.Schedule:

@@ -22,7 +22,10 @@ PLACE = (
     *("name", "evaluation", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
     *("data.boxes", "data.boxes_of", "data.classes"),  # the classes themselves are the dataset's
 )
-FREE = {BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", STREAM), STREAM: (*PACE, *PLACE, "weights")}
+FREE = {
+    BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", "model.stream_init", STREAM),
+    STREAM: (*PACE, *PLACE, "weights"),
+}
 """Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them.
 Where weights lie does not matter: that they are the same ones is seen from their arrays."""
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")

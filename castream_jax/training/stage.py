@@ -3,6 +3,7 @@
 import collections
 import errno
 import logging
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from castream_jax.models.description import describe_network
 from castream_jax.storage.array_trees import digest
 from castream_jax.storage.checkpoints import Checkpoints
 from castream_jax.training import summary
+from castream_jax.training.feature_cache import FeatureCache
 from castream_jax.training.feed import Feed
 from castream_jax.training.log import NotFinite, TrainingLog
 from castream_jax.training.optimizer import create_optimizer
@@ -118,12 +120,10 @@ class Stage:
 
     def run(self, checkpoints: Checkpoints, stop: StopRequest) -> None:
         """Take all steps that are left, and say what the stage was."""
-        settings, data = self.settings, self.experiment.data
+        settings = self.settings
         first_step = int(self.state.step)
         validation = self.create_validation()
-        batches = training_batches(
-            self.source, data, settings.batch_size, self.experiment.seed, first_step, self.bad_records
-        )
+        batches = self.open_batches(first_step, stop)
         accuracy: dict[str, float] = {}
         running: collections.deque[Any] = collections.deque()
         with (
@@ -174,6 +174,16 @@ class Stage:
         if not accuracy:  # an earlier run did all of that, but was stopped before its summary
             accuracy = validation.measure(model_state(self.state, self.frozen))
         self.summarise(accuracy, training_log, feed, validation)
+
+    def open_batches(self, first_step: int, stop: StopRequest) -> Generator[dict[str, Any]]:
+        """Return what the steps are computed from: new views of images, or features of some that are kept."""
+        settings, data, seed = self.settings, self.experiment.data, self.experiment.seed
+        if not settings.cached_views:
+            return training_batches(self.source, data, settings.batch_size, seed, first_step, self.bad_records)
+        model: Classifier = nnx.merge(self.graphdef, model_state(self.state, self.frozen))
+        cache = FeatureCache(self.workdir / "features", model, self.source, data, seed, self.mesh)
+        cache.fill(settings.cached_views, self.experiment.evaluation.batch_size, self.bad_records, stop)
+        return cache.batches(settings.cached_views, settings.batch_size, first_step)
 
     def create_validation(self) -> SplitAccuracy:
         """Return what measures the accuracy on the validation split, in batches that training's memory holds."""

@@ -8,26 +8,17 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array
 
 from castream_jax.compute.sharding import batched, replicated, split_images
 from castream_jax.config import StageConfig
 from castream_jax.models.classifier import Classifier, Features
-from castream_jax.models.scores import name_score
+from castream_jax.training.losses import distillation_loss, label_loss
 from castream_jax.training.mixing import mix_pairs
 from castream_jax.training.state import TrainState, update_average
 
 Metrics = dict[str, Array]
-TrainStep = Callable[[TrainState, nnx.State, dict[str, Array]], tuple[TrainState, Metrics]]
-
-
-def sigmoid_cross_entropy(logits: Float[Array, "B K"], targets: Float[Array, "B K"]) -> Float[Array, "B"]:
-    """Return each image's binary cross entropy, summed over the classes: each is right or wrong by itself."""
-    return optax.sigmoid_binary_cross_entropy(logits, targets).sum(-1)
-
-
-LOSSES = {"softmax": optax.softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
-"""By score, for each image: the negative log likelihood of the targets."""
+TrainStep = Callable[[TrainState, nnx.State, dict[str, Any]], tuple[TrainState, Metrics]]
 
 
 def create_train_step(
@@ -42,8 +33,9 @@ def create_train_step(
 
     In stage "stream" only the stream is differentiated: the backbone's features are computed before, so nothing runs
     backward there, and its batch statistics stay as they are. The state is donated.
+    A batch holds `labels`, and `images` uint8 or, where the stream is trained, `features`, computed earlier.
     The loss is that of the network's score: cross entropy under a softmax; under a sigmoid binary cross entropy with
-    the targets, summed over the classes.
+    the targets, summed over the classes; `settings.distillation` of it is how far the GAP network's answers are.
     Metrics are `loss` and `accuracy`, means over the batch, `gradient_norm`, before clipping, and `parameter_norm`,
     after the step: it is finite only if all that was trained is.
     """
@@ -57,28 +49,36 @@ def create_train_step(
         model: Classifier = nnx.merge(graphdef, params, statistics, frozen, copy=True)
         features = model.features(part["inputs"], train=True) if train_backbone else part["features"]
         logits, _ = model.head(features)
-        loss = LOSSES[name_score(model.score)](logits, part["targets"]).mean()
+        loss = label_loss(logits, part["targets"], model.score)
+        if settings.distillation:
+            taught, _ = model.poolings()["gap"].head(features)
+            distance = distillation_loss(logits, taught, settings.temperature, model.score)
+            loss = (1 - settings.distillation) * loss + settings.distillation * distance
         accuracy = jnp.where(logits.argmax(-1) == part["labels"], 1.0, 0.0).mean()
         moved = nnx.state(model, nnx.BatchStat) if train_backbone else statistics
         return loss, ({"loss": loss, "accuracy": accuracy}, moved)
 
-    def train_step(state: TrainState, frozen: nnx.State, batch: dict[str, Array]) -> tuple[TrainState, Metrics]:
+    def train_step(state: TrainState, frozen: nnx.State, batch: dict[str, Any]) -> tuple[TrainState, Metrics]:
         model: Classifier = nnx.merge(graphdef, state.params, state.statistics, frozen, copy=True)
-        inputs = model.normalisation(batch["images"])
         targets = optax.smooth_labels(jax.nn.one_hot(batch["labels"], model.num_classes), settings.label_smoothing)
-        if settings.mixup or settings.cutmix:
-            key = jax.random.fold_in(jax.random.key(seed), state.step)  # whatever the devices, or resumed or not
-            inputs, targets = mix_pairs(key, inputs, targets, settings.mixup, settings.cutmix)
+        if "features" in batch:
+            seen = {"features": batch["features"]}
+        else:
+            inputs = model.normalisation(batch["images"])
+            if settings.mixup or settings.cutmix:
+                key = jax.random.fold_in(jax.random.key(seed), state.step)  # whatever the devices, or resumed or not
+                inputs, targets = mix_pairs(key, inputs, targets, settings.mixup, settings.cutmix)
+            seen = {"inputs": inputs}
 
         def measure(statistics: nnx.State, part: dict[str, Any]) -> tuple[nnx.State, Metrics, nnx.State]:
-            if not train_backbone:
+            if "features" not in part and not train_backbone:
                 trunk = split_images(compute_features, mesh)
                 part = part | {"features": trunk((state.params, statistics, frozen), part["inputs"])}
             gradient = jax.grad(compute_loss, has_aux=True)
             gradients, (metrics, statistics) = gradient(state.params, statistics, frozen, part)
             return gradients, metrics, statistics
 
-        parts = split_parts({"inputs": inputs, "targets": targets, "labels": batch["labels"]}, settings.accumulate)
+        parts = split_parts(seen | {"targets": targets, "labels": batch["labels"]}, settings.accumulate)
         gradients, metrics, statistics = accumulate(measure, state.statistics, parts)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -98,18 +98,20 @@ def create_train_step(
     )
 
 
-def split_parts(batch: dict[str, Array], parts: int) -> dict[str, Shaped[Array, "parts b ..."]]:
-    """Return a batch cut into parts, image i in part i modulo `parts`: each device keeps its own images."""
-    return {
-        name: array.reshape(array.shape[0] // parts, parts, *array.shape[1:]).swapaxes(0, 1)
-        for name, array in batch.items()
-    }
+def split_parts(batch: dict[str, Any], parts: int) -> dict[str, Any]:
+    """Return a batch's arrays [B ...] cut into parts [parts b ...], image i in part i modulo `parts`.
+
+    So each device keeps its own images.
+    """
+    return jax.tree.map(
+        lambda array: array.reshape(array.shape[0] // parts, parts, *array.shape[1:]).swapaxes(0, 1), batch
+    )
 
 
 def accumulate(
     measure: Callable[[nnx.State, dict[str, Array]], tuple[nnx.State, Metrics, nnx.State]],
     statistics: nnx.State,
-    parts: dict[str, Array],
+    parts: dict[str, Any],
 ) -> tuple[nnx.State, Metrics, nnx.State]:
     """Return the means of gradients and metrics over parts of a batch, and the statistics after the last part.
 

@@ -117,9 +117,9 @@ CONVNEXT_SIZES = {
     (32, 63): [(8, 15), (4, 7), (2, 3), (1, 1)],
 }
 LITE_SIZES = {
-    (224, 224): [(112, 112), (56, 56), (28, 28), (14, 14), (7, 7)],
-    (199, 233): [(100, 117), (50, 59), (25, 30), (13, 15), (7, 8)],
-    (1, 2): [(1, 1)] * 5,
+    (224, 224): [(56, 56), (28, 28), (14, 14), (7, 7)],
+    (199, 233): [(50, 59), (25, 30), (13, 15), (7, 8)],
+    (1, 2): [(1, 1)] * 4,
 }
 
 
@@ -250,6 +250,7 @@ def test_training_statistics_move_only_in_training():
         ({"name": "resnet81"}, "unknown model 'resnet81'. Did you mean 'resnet18'"),
         ({"pooling": "gab"}, "unknown pooling 'gab'. Did you mean 'gap'"),
         ({"dtype": "float23"}, "unknown dtype 'float23'. Did you mean 'float32'"),
+        ({"stream_init": "identiy"}, "unknown stream_init 'identiy'. Did you mean 'identity'"),
         ({"num_classes": 0}, "num_classes is 0: it must be at least 1"),
         ({"heads": 3}, "heads is 3: .*divide the 16 channels"),
         ({"heads": 0}, "heads is 0: it must be at least 1"),

@@ -82,6 +82,6 @@ def test_stages_are_scaled_as_published():
 
 def test_the_stream_reads_the_taps_of_the_spec():
     model = nnx.eval_shape(lambda: create_model("efficientnet_lite0"))
-    assert model.backbone.taps == ("stem", "stage2", "stage3", "stage5", "head")
-    assert model.backbone.tap_widths == (32, 24, 40, 112, 1280)
-    assert [projection.in_features for projection in model.stream.projections] == [32, 24, 40, 112, 1280]
+    assert model.backbone.taps == ("stage2", "stage3", "stage5", "head")
+    assert model.backbone.tap_widths == (24, 40, 112, 1280)
+    assert [projection.in_features for projection in model.stream.projections] == [24, 40, 112, 1280]

@@ -123,6 +123,26 @@ def test_the_stream_is_the_blocks_in_a_row(heads):
     assert_close(pooled, query, relative=1e-4)
 
 
+@pytest.mark.parametrize("widths", [(6, 8, 12), (12,)])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_the_identity_pools_as_gap_does_and_learns_in_every_block(widths, heads):
+    stream = Stream(widths, heads, nnx.initializers.normal(1.0), nnx.Rngs(0), "identity")
+    rng = np.random.default_rng(1)
+    maps = [jnp.asarray(rng.normal(size=(2, 3, 4, width)), jnp.float32) for width in widths]
+    pooled, attention = stream(maps)
+    assert_close(pooled, np.asarray(maps[-1], np.float64).mean((1, 2)), relative=1e-6)
+    assert_close(attention[-1], np.full((2, heads, 3, 4), 1 / 12), relative=1e-6)
+
+    def loss(stream):
+        return jnp.sum(stream(maps)[0] ** 3)
+
+    for _ in range(len(widths)):  # each step lets the gradient one block further back
+        gradients = nnx.grad(loss)(stream)
+        params = jax.tree.map(lambda leaf, gradient: leaf - 0.01 * gradient, nnx.state(stream), gradients)
+        nnx.update(stream, params)
+    assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradients))
+
+
 def test_heads_add_no_parameters():
     def count(heads):
         stream = nnx.eval_shape(lambda: Stream((8, 16), heads, layers.truncated_normal, nnx.Rngs(0)))

@@ -17,9 +17,10 @@ from castream_jax.compute.sharding import create_mesh, replicate, replicated, sh
 from castream_jax.config import StageConfig
 from castream_jax.models.classifier import create_model
 from castream_jax.storage.array_trees import digest
+from castream_jax.training.losses import LOSSES, distillation_loss
 from castream_jax.training.optimizer import create_optimizer, create_schedule
 from castream_jax.training.state import FILTERS, create_state, update_average
-from castream_jax.training.step import LOSSES, create_train_step
+from castream_jax.training.step import create_train_step
 
 STAGE = StageConfig(epochs=1, optimizer="sgd", learning_rate=0.1)
 
@@ -55,17 +56,6 @@ def train_once(stage: str, steps: int, mesh: jax.sharding.Mesh, pooling: str, se
         state, metrics = step(state, frozen, shard_batch(batch_of(16), mesh))
         losses.append(float(metrics["loss"]))
     return before, (state, frozen), losses, step
-
-
-def test_the_losses_are_negative_log_likelihoods():
-    rng = np.random.default_rng(0)
-    logits, targets = rng.normal(size=(4, 5)), rng.random((4, 5))
-    p = 1 / (1 + np.exp(-logits))
-    by_class = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
-    np.testing.assert_allclose(LOSSES["sigmoid"](jnp.asarray(logits), jnp.asarray(targets)), by_class.sum(1), rtol=1e-5)
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    expected = -(targets * np.log(p)).sum(1)
-    np.testing.assert_allclose(LOSSES["softmax"](jnp.asarray(logits), jnp.asarray(targets)), expected, rtol=1e-5)
 
 
 def test_the_loss_is_that_of_the_score():
@@ -155,6 +145,37 @@ def test_the_loss_is_the_smoothed_cross_entropy():
     np.testing.assert_allclose(losses[0], -(targets * log_probabilities).sum(1).mean(), rtol=1e-5)
 
 
+def test_the_loss_of_distillation_asks_for_the_answers_of_gap():
+    model = create_model("resnet18_small", num_classes=10)
+    batch = batch_of(16)
+    features = model.features(model.normalisation(batch["images"]))
+    logits, taught = model.head(features)[0], model.poolings()["gap"].head(features)[0]
+    labels = LOSSES["softmax"](logits, jax.nn.one_hot(batch["labels"], 10)).mean()
+    expected = 0.25 * labels + 0.75 * distillation_loss(logits, taught, 2.0, "softmax")
+    settings = dataclasses.replace(STAGE, distillation=0.75, temperature=2.0)
+    _, _, losses, _ = train("stream", 1, create_mesh(), settings=settings)
+    np.testing.assert_allclose(losses[0], expected, rtol=1e-5)
+
+
+def test_features_computed_before_are_as_good_as_images():
+    _, (expected, _), losses, _ = train("stream", 3, one_device_mesh())
+    model = create_model("resnet18_small", num_classes=10)
+    batch = batch_of(16)
+    features = model.features(model.normalisation(batch["images"]))
+    given = {"labels": batch["labels"], "features": {tap: np.asarray(features[tap]) for tap in model.backbone.taps}}
+    graphdef, params, statistics, frozen = nnx.split(model, *FILTERS["stream"])
+    optimizer = create_optimizer(STAGE, 100)
+    state, frozen = replicate((create_state(params, statistics, optimizer), frozen), one_device_mesh())
+    step = create_train_step(graphdef, optimizer, "stream", STAGE, 0, one_device_mesh())
+    found = []
+    for _ in range(3):
+        state, metrics = step(state, frozen, shard_batch(given, one_device_mesh()))
+        found.append(float(metrics["loss"]))
+    np.testing.assert_allclose(found, losses, rtol=1e-5)
+    for own, its in zip(jax.tree.leaves(state.params), jax.tree.leaves(expected.params), strict=True):
+        np.testing.assert_allclose(own, its, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("parts", [2, 4])
 def test_a_step_in_parts_is_the_same_step(parts):
     """Images of the stream's stage do not see each other, so the parts' means are the batch's."""
@@ -239,6 +260,16 @@ def test_the_published_schedule_drops_at_each_third():
 def test_the_cosine_schedule_warms_up_and_ends_at_zero():
     schedule = create_schedule(StageConfig(epochs=1, schedule="cosine", learning_rate=2.0, warmup=0.1), 100)
     np.testing.assert_allclose([schedule(0), schedule(5), schedule(10), schedule(100)], [0, 1, 2, 0], atol=1e-6)
+
+
+def test_the_last_projection_may_stay_as_it_is():
+    settings = dataclasses.replace(STAGE, keep_last_projection=True)
+    (before, _), (state, _), _, _ = train("stream", 2, create_mesh(), settings=settings)
+    pairs = zip(jax.tree.leaves_with_path(before.params), jax.tree.leaves(state.params), strict=True)
+    same = {jax.tree_util.keystr(path, simple=True): np.array_equal(old, new) for (path, old), new in pairs}
+    kept = {name for name, is_same in same.items() if is_same}
+    assert kept == {name for name in same if "projections4" in name}
+    assert len(kept) == 2
 
 
 def test_weight_decay_reaches_the_token_and_the_biases():
