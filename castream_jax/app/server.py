@@ -118,7 +118,7 @@ def serving(viewer: Viewer, host: str) -> Iterator[Any]:
             enable_monitoring=False,
             pwa=False,
             mcp_server=False,
-            theme=gr.themes.Default(font=fonts, font_mono=["ui-monospace", "monospace"]),
+            theme=gr.themes.Default(primary_hue="blue", font=fonts, font_mono=["ui-monospace", "monospace"]),
             head=describe_script(),
         )
         try:

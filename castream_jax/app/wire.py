@@ -1,12 +1,15 @@
 """What goes to the page, as `interface.js.jinja` reads it: plain values, whose texts it shows as texts."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from castream_jax.app.viewer import Choice, Found, Opened, Viewer
 from castream_jax.app.worker import Progress
-from castream_jax.drawing.page import show_controls, to_base64
+from castream_jax.drawing.page import show_controls, to_base64, to_jpeg
 from castream_jax.explanation.explainer import LISTED, rank
 from castream_jax.explanation.gallery import encode_picture, round_probability
 from castream_jax.models.answers import NOTHING
@@ -14,11 +17,24 @@ from castream_jax.wording import NOT_A_NUMBER, is_of_class, name_attribution, na
 
 Value = dict[str, Any]
 
+THUMBNAIL = 160
+"""Pixels of an example's sides in the list."""
+
 
 def describe_opened(opened: Opened) -> Value:
     """Return the picture itself."""
     shown = opened.view.pixels if opened.view.shown is None else opened.view.shown
     return {"number": opened.number, "source": encode_picture(shown), "name": show_controls(opened.view.name)}
+
+
+def describe_examples(photographs: Sequence[Path]) -> list[Value]:
+    """Return the examples as they stand in the list."""
+    found = []
+    for path in photographs:
+        with Image.open(path) as image:
+            small = ImageOps.fit(image.convert("RGB"), (THUMBNAIL, THUMBNAIL))
+        found.append({"name": path.stem, "source": to_jpeg(small, quality=85)})
+    return found
 
 
 def describe_answers(viewer: Viewer, opened: Opened) -> Value:

@@ -1,5 +1,6 @@
 """Work that somebody waits for: beside them, one piece at a time, and they hear how far it is."""
 
+import math
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -45,7 +46,7 @@ class Worker:
         start = time.monotonic()
         future = self._threads.submit(work, shares.append)
         while not wait([future], self._every).done:
-            yield Progress(min(sum(shares), 1.0), time.monotonic() - start)
+            yield Progress(min(math.fsum(shares), 1.0), time.monotonic() - start)
         error = future.exception()
         if error is not None:
             raise word_failure(error) or error

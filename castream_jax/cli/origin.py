@@ -23,7 +23,7 @@ DEFAULT = "demo"
 def find_settings(argv: list[str], default: str = DEFAULT) -> tuple[Mapping[str, Any], str, list[str]]:
     """Return the settings that a command line starts from, where they come from, and the rest of the command line.
 
-    They are those of `--config`; without it, those of the run in `--workdir`; without both, those of the config `default`.
+    They are those of `--config`; without it, those of the run in `--workdir`; without both, the config `default`.
 
     Raises:
       InputError: no such config, a work directory without a run, settings that are changed of no experiment.
