@@ -115,12 +115,12 @@ class Interface:
             work = self._worker.do(lambda _: self.viewer.open(path, path.name))
             opened = finish(work)
         except (InputError, RunError) as error:
-            return before, *[gr.skip()] * 2, str(error), *[gr.skip()] * 2
+            return before, *[gr.skip()] * 2, {"said": str(error)}, *[gr.skip()] * 2
         return (
             opened,
             wire.describe_opened(opened),
             wire.describe_answers(self.viewer, opened),
-            "",
+            {"said": ""},  # no plain text, in which gradio would look for HTML
             wire.predicted(opened, pooling_a),
             wire.predicted(opened, pooling_b),
         )
