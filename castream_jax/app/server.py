@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -130,12 +131,15 @@ def serving(viewer: Viewer, host: str) -> Iterator[Any]:
 
 
 def serve(viewer: Viewer, host: str = HOST, port: int = PORT) -> None:
-    """Serve the app until the process is interrupted.
+    """Serve the app until the process is interrupted or told to end.
 
     Raises:
       InputError: gradio is not installed, or nothing can be served there.
     """
     check_installed()
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # uvicorn raises it again: what was uploaded must go first
     with listen(host, port) as listening:
         viewer.warm_up()
         with serving(viewer, host) as server:
