@@ -130,11 +130,14 @@ class Interface:
         label = int(event.label)
         return label, label
 
-    def fit_pooling(self, method: str, pooling: str) -> Any:
-        """Return the poolings of a method, the one that was chosen if it is among them."""
+    def change_method(
+        self, opened: Opened | None, method: str, pooling: str, label: int | None, is_shown: bool = True
+    ) -> Iterator[Any]:
+        """Yield the poolings of a method, the chosen one if it is among them, and what stands in the panel."""
         poolings = self.viewer.poolings_of(method)
         kept = pooling if pooling in poolings else poolings[0]
-        return gr.Radio(choices=list_poolings(self.viewer, method), value=kept)
+        for value in self.show(opened, method, kept, label, is_shown):
+            yield gr.Radio(choices=list_poolings(self.viewer, method), value=kept), value
 
     def show(
         self, opened: Opened | None, method: str, pooling: str, label: int | None, is_shown: bool = True
@@ -212,15 +215,16 @@ def build(viewer: Viewer, worker: Worker) -> gr.Blocks:
             answers.click(asked.take_class, None, [a.label, b.label], **NETWORK, show_progress="hidden"),
             compare.input(lambda shown: gr.Column(visible=shown), compare, b.column, **NETWORK, show_progress="hidden"),
         ]
-        # A lambda, which tests do not wrap to check its types: gradio looks whether a function is a generator.
+        # Lambdas, which tests do not wrap to check their types: gradio looks whether a function is a generator.
+        change = {"fn": lambda *chosen: (yield from asked.change_method(*chosen))} | NETWORK
         show = {"fn": lambda *chosen: (yield from asked.show(*chosen))} | NETWORK
         show_a = show | {"inputs": [opened, *a.chosen], "outputs": a.panel}
         show_b = show | {"inputs": [opened, *b.chosen, compare], "outputs": b.panel}
         for event in begun:
             event.then(**show_a, show_progress="hidden").then(**show_b, show_progress="hidden")
         for side, show_side in ((a, show_a), (b, show_b)):
-            fitted = side.method.input(asked.fit_pooling, [side.method, side.pooling], side.pooling, **NETWORK, **QUIET)
-            fitted.then(**show_side, show_progress="hidden")
+            outputs = [side.pooling, side.panel]
+            side.method.input(**change | {"inputs": show_side["inputs"], "outputs": outputs}, **QUIET)
             gr.on([side.pooling.input, side.label.input], **show_side, **QUIET)
         opacity.change(None, opacity, None, js="(value) => castream.fade(value)")
     page.queue(max_size=WAITING, api_open=False)
