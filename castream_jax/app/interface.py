@@ -92,10 +92,9 @@ class Interface:
 
     def open_file(self, file: str | None, before: Opened | None, pooling_a: str, pooling_b: str) -> tuple[Any, ...]:
         """Return what the page shows of a dropped file; what is no picture leaves it as it is, and says so."""
-        if file is None:  # the field was cleared
-            return (before, *[gr.skip()] * 5)
-        path = Path(file)
-        return self._open(path, before, pooling_a, pooling_b)
+        if file is None:
+            return (before, *[gr.skip()] * 6)
+        return *self._open(Path(file), before, pooling_a, pooling_b), None  # the field is free for the next one
 
     def open_example(
         self, before: Opened | None, pooling_a: str, pooling_b: str, event: gr.EventData
@@ -210,7 +209,7 @@ def build(viewer: Viewer, worker: Worker) -> gr.Blocks:
         shown = [opened, picture, answers, notice, a.label, b.label]
         begun = [
             page.load(asked.open_first, poolings, shown, **NETWORK, show_progress="hidden"),
-            file.upload(asked.open_file, [file, opened, *poolings], shown, **NETWORK, show_progress="hidden"),
+            file.upload(asked.open_file, [file, opened, *poolings], [*shown, file], **NETWORK, show_progress="hidden"),
             examples.click(asked.open_example, [opened, *poolings], shown, **NETWORK, show_progress="hidden"),
             answers.click(asked.take_class, None, [a.label, b.label], **NETWORK, show_progress="hidden"),
             compare.input(lambda shown: gr.Column(visible=shown), compare, b.column, **NETWORK, show_progress="hidden"),

@@ -42,6 +42,7 @@ def describe_answers(viewer: Viewer, opened: Opened) -> Value:
     probabilities = opened.probabilities
     silent = [pooling for pooling, values in probabilities.items() if not np.isfinite(values).all()]
     return {
+        "name": show_controls(opened.view.name),
         "poolings": [name_pooling(pooling) for pooling in probabilities],
         "classes": [
             {
