@@ -1,5 +1,6 @@
 # make demo   train and evaluate the demo, say where its report is
 # make photos explain photographs that scikit-image and scikit-learn ship with, by real weights from a package
+# make app    explain pictures in the browser, by the same weights
 # make test   all tests
 # make lint   style and types
 # make quick  the tests that need no golden weights, for a second interpreter
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo photos test quick lint bench docs install clean
+.PHONY: demo photos app test quick lint bench docs install clean
 
 demo: install
 	$(BIN)/python train.py --config configs/demo.py
@@ -21,7 +22,10 @@ demo: install
 photos: $(VENV)/real
 	$(BIN)/python tools/explain_photos.py
 
-test: install
+app: $(VENV)/real $(VENV)/page
+	$(BIN)/python -m castream_jax.app
+
+test: $(VENV)/page
 	$(BIN)/python -m pytest -n $(JOBS) tests
 
 quick: install
@@ -52,6 +56,11 @@ $(VENV)/docs: $(VENV)/installed
 
 $(VENV)/real: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,real]'
+	touch $@
+
+# With what the app's page is made with, which its tests need: 200 MB and half a minute that the demo does without.
+$(VENV)/page: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,app]'
 	touch $@
 
 clean:

@@ -104,6 +104,8 @@ RUN = (
 PARSED = (
     # What cannot run here, and why; flags, files and targets that it names are checked instead.
     (r"make \w+.*", "make installs packages"),
+    (r"castream app( .*)?|python -m castream_jax\.app .*", "it serves until it is interrupted; tests/app serves it"),
+    (r"python tools/photograph_app\.py", "it writes a picture of these pages"),
     (r"pip install .*", "it installs packages"),
     (r"python notebooks/\w+\.py", "it writes the notebooks anew"),
     (r"python -m benchmarks\.photo_accuracy .*", "it needs pictures of ImageNet"),

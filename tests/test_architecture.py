@@ -79,8 +79,12 @@ MAY_IMPORT = {
         "compute",
     }
     | {"drawing", "storage", "wording", "version"},
+    "app": {"explanation", "experiment", "config", "data.pictures", "models", "attribution", "binding", "drawing"}
+    | {"wording", "failures"},
     "api": {"binding", "models", "attribution", "metrics", "compute"},
     "cli": {
+        "app",
+        "binding",
         "experiment",
         "training",
         "evaluation",

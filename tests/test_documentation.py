@@ -143,6 +143,7 @@ def test_a_command_that_cannot_run_here(command, rule, tmp_path):
         (tmp_path / "docs").touch()
         (tmp_path / "installed").touch()
         (tmp_path / "real").touch()
+        (tmp_path / "page").touch()
         ended = subprocess.run(
             ["make", "-n", *words[1:], f"VENV={tmp_path}"], cwd=ROOT, capture_output=True, text=True, check=False
         )

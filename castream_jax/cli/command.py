@@ -20,7 +20,7 @@ from ml_collections import ConfigDict, config_flags
 
 from castream_jax import config
 from castream_jax.cli.ending import ends_in_a_message
-from castream_jax.cli.origin import find_settings, list_configs, retype
+from castream_jax.cli.origin import DEFAULT, find_settings, list_configs, retype
 from castream_jax.compute.sharding import start_processes
 from castream_jax.cpu import use_onednn_for_bfloat16
 from castream_jax.errors import InputError, NotTrained, printable, unknown
@@ -37,6 +37,7 @@ def run(
     switches: Mapping[str, str] = MappingProxyType({}),
     arguments: str = "",
     prepare: Callable[[config.Experiment], None] = lambda _: None,
+    default: str = DEFAULT,
     **options: str,
 ) -> None:
     """Read the flags, call `main(experiment, workdir, **options)`, and exit.
@@ -50,6 +51,7 @@ def run(
       arguments: what `--help` says of the arguments that are no flags; `main` gets them as the list `arguments`.
         Empty: there are none.
       prepare: what must be done before anything asks JAX for its devices.
+      default: the config of a command line that names none, and no work directory that holds a run.
       options: those with a text; one that is not given is "".
 
     Mistakes and what the machine lacks end in one message (`ending`).
@@ -65,9 +67,9 @@ def run(
             own += [f"\n  {f'--{name} VALUE':<23}{text}" for name, text in options.items()]
             taken = f"Arguments: {arguments}\n\n" if arguments else ""
             configs = textwrap.fill(", ".join(list_configs()), 90).replace("\n", "\n" + 25 * " ")
-            print(f"{description}\n\n{taken}{USAGE.format(configs=configs)}{''.join(own)}")
+            print(f"{description}\n\n{taken}{USAGE.format(configs=configs, default=default)}{''.join(own)}")
             return
-        line = parse_flags(argv, list(options), list(switches), takes_arguments=bool(arguments))
+        line = parse_flags(argv, list(options), list(switches), bool(arguments), default)
         if line.compile_cache:
             keep_compiled_programs(line.compile_cache)
         if line.distributed:
@@ -94,7 +96,7 @@ def announce(line: "CommandLine") -> None:
 
 USAGE = """Flags:
   --config CONFIG        the experiment: a file, or the name of one that is shipped (default: that of the run in
-                         --workdir; without that, demo):
+                         --workdir; without that, {default}):
                          {configs}
   --config.KEY=VALUE     change one of its settings, as in --config.stream.epochs=3
   --workdir DIR          where checkpoints, logs and reports go (default: runs/<the experiment's name>)
@@ -156,10 +158,14 @@ class CommandLine:
 
 
 def parse_flags(
-    argv: list[str], options: Sequence[str] = (), switches: Sequence[str] = (), takes_arguments: bool = False
+    argv: list[str],
+    options: Sequence[str] = (),
+    switches: Sequence[str] = (),
+    takes_arguments: bool = False,
+    default: str = DEFAULT,
 ) -> CommandLine:
     """Return what a command line says, or raise `InputError`."""
-    settings, origin, argv = find_settings(argv)
+    settings, origin, argv = find_settings(argv, default)
     _check_overrides(argv, settings)
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # flags may come after arguments

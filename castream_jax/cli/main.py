@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a CA-Stream on a frozen network",
     "evaluate": "measure the explanations of a trained network, GAP against CA",
     "explain": "explain pictures with a trained network",
+    "app": "explain pictures in the browser",
     "figures": "draw the paper's figures, for print",
     "protocols": "measure the same maps under every protocol",
     "compare": "compare two evaluations, image by image",

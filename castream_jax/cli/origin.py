@@ -20,10 +20,10 @@ CONFIGS = next(filter(Path.is_dir, (PACKAGE / "configs", PACKAGE.parent / "confi
 DEFAULT = "demo"
 
 
-def find_settings(argv: list[str]) -> tuple[Mapping[str, Any], str, list[str]]:
+def find_settings(argv: list[str], default: str = DEFAULT) -> tuple[Mapping[str, Any], str, list[str]]:
     """Return the settings that a command line starts from, where they come from, and the rest of the command line.
 
-    They are those of `--config`; without it, those of the run in `--workdir`; without both, the demo's.
+    They are those of `--config`; without it, those of the run in `--workdir`; without both, the config `default`.
 
     Raises:
       InputError: no such config, a work directory without a run, settings that are changed of no experiment.
@@ -38,10 +38,10 @@ def find_settings(argv: list[str]) -> tuple[Mapping[str, Any], str, list[str]]:
     if workdir or changed:
         about = f"--workdir {workdir} holds no run yet" if workdir else f"{changed[0].split('=')[0]} is given"
         raise InputError(
-            f"{about}, and no --config: name the experiment, as in --config resnet50_ca, or --config {DEFAULT} for the "
-            f"demo. Shipped are {', '.join(list_configs())}."
+            f"{about}, and no --config: name the experiment, as in --config resnet50_ca, or --config {default}, the "
+            f"default. Shipped are {', '.join(list_configs())}."
         )
-    return load_config(CONFIGS / f"{DEFAULT}.py"), DEFAULT, rest
+    return load_config(CONFIGS / f"{default}.py"), default, rest
 
 
 def recall_settings(workdir: Path) -> Mapping[str, Any] | None:

@@ -14,7 +14,7 @@ from castream_jax.errors import escape
 
 
 def load_template(file: Path) -> jinja2.Template:
-    """Return a template, which may include others of its folder; what it is given is text, and escaped.
+    """Return a template, which may include others of its folder and of this one; what it is given is text, and escaped.
 
     So are control characters (`errors.escape`), in its JSON too: a name shows all that it is made of, in its order.
 
@@ -23,7 +23,7 @@ def load_template(file: Path) -> jinja2.Template:
       jinja2.UndefinedError: later, where the template is rendered without a value that it names.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(file.parent),
+        loader=jinja2.FileSystemLoader([file.parent, Path(__file__).parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from castream_jax.config import Experiment
-from castream_jax.data.classes.class_names import read_names
+from castream_jax.data.classes.class_names import check_class_names, read_names
 from castream_jax.data.classes.imagenet_names import list_synonyms, put_in_words
 from castream_jax.data.source import find_class_names as find_dataset_classes
 from castream_jax.errors import InputError
-from castream_jax.experiment.loading import count_classes, read_class_names
+from castream_jax.experiment.loading import count_classes, load_trained, read_class_names
+from castream_jax.models.network import Network
 
 
 def find_class_names(experiment: Experiment, file: str = "", workdir: Path | None = None) -> tuple[str, ...]:
@@ -32,6 +33,18 @@ def find_class_names(experiment: Experiment, file: str = "", workdir: Path | Non
         return find_dataset_classes(experiment.data, experiment.evaluation.split)
     except InputError as error:
         raise InputError(f"{error} Or name the classes of the network with --class_names=FILE.") from error
+
+
+def load_named(experiment: Experiment, workdir: Path, class_names: Sequence[str], file: str = "") -> Network:
+    """Return the network in `workdir`, whose classes are those that `find_class_names` found.
+
+    Raises:
+      InputError: there is no checkpoint, it is of another network, or of other classes.
+    """
+    with naming(experiment, workdir, file, len(class_names)):
+        model = load_trained(experiment, workdir, len(class_names))
+    check_class_names(model.class_names, class_names, f"the network in {workdir}")
+    return model
 
 
 @contextlib.contextmanager

@@ -86,6 +86,19 @@ class Explained:
         return describe_odd(said | {"flat": not self.maps[key][k].any()})
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What one forward pass over a picture gives."""
+
+    images: Float[Array, "1 H W c"]
+    """Normalised."""
+    features: Features
+    probabilities: dict[str, Float[np.ndarray, "C"]]
+    """Of each class, by pooling, GAP first."""
+    blocks: tuple[Float[np.ndarray, "_ _"], ...]
+    """The attention of each block of the stream, min-max scaled; empty for a GAP network."""
+
+
 class Explainer:
     """Explains pictures to one network's maps; compiled once for each size of pictures and number of classes."""
 
@@ -115,6 +128,13 @@ class Explainer:
         self._advance: Callable[[float], object] = lambda share: None
         self._left = 0.0
 
+    def see(self, view: View) -> Seen:
+        """Return the answers of each pooling to a picture, and the feature maps that its maps are made from."""
+        images = self.model.normalisation(view.pixels[None]) if view.images is None else view.images
+        features, answered, blocks = look(self._graphdef, self._state, images)
+        probabilities = {name: np.asarray(answered[name], np.float32) for name in self.model.poolings()}
+        return Seen(images, features, probabilities, tuple(map(np.asarray, blocks)))
+
     def explain(
         self, view: View, classes: Sequence[int] | None, advance: Callable[[float], object] = lambda _: None
     ) -> Explained:
@@ -125,9 +145,8 @@ class Explainer:
           classes: to explain; None: the predicted ones, and the next in rank up to `EXPLAINED`.
           advance: told of each share of the work that is done.
         """
-        images = self.model.normalisation(view.pixels[None]) if view.images is None else view.images
-        features, answered, blocks = look(self._graphdef, self._state, images)
-        probabilities = {name: np.asarray(answered[name], np.float32) for name in self.model.poolings()}  # GAP first
+        seen = self.see(view)
+        images, probabilities = seen.images, seen.probabilities
         answers = {int(values.argmax()) for values in probabilities.values() if np.isfinite(values).all()}
         drawn = len(classes) if classes else max(1, len(answers))
         chosen = tuple(classes) if classes else rank(probabilities)[: max(EXPLAINED, drawn)]
@@ -135,7 +154,7 @@ class Explainer:
         chunk = self.chunk or choose_chunk(self.model, (images.shape[1], images.shape[2]))
         plan = Plan(self.target, chunk, self.methods, tell=self._tell)
         self._advance, self._left = advance, 1.0
-        found = explain_classes(self._graphdef, self._state, images, features, labels, plan)
+        found = explain_classes(self._graphdef, self._state, images, seen.features, labels, plan)
         maps, nan, all_negative = ({key: np.asarray(found[key][i]) for key in self._keys} for i in range(3))
         jax.effects_barrier()  # all that was told has been heard
         if self._left > ROUNDING:
@@ -146,7 +165,7 @@ class Explainer:
             classes=chosen,
             drawn=drawn,
             maps=maps,
-            blocks=tuple(map(np.asarray, blocks)),
+            blocks=seen.blocks,
             nan=nan,
             all_negative=all_negative,
         )

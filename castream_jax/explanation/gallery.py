@@ -46,9 +46,7 @@ def render_gallery(
     poolings = list(pictures[0].probabilities) if pictures else []
     data = {
         "pictures": [describe_picture(picture, class_names) for picture in pictures],
-        "colours": to_base64((COLOURS(np.arange(256))[:, :3] * 255).round().astype(np.uint8).tobytes()),
-        "heat": HEAT,
-        "lift": LIFT,
+        **describe_colours(),
         "same_classes": len({picture.classes for picture in pictures}) == 1,
     }
     return load_template(Path(__file__).with_name("gallery.html.jinja")).render(
@@ -66,6 +64,12 @@ def render_gallery(
         has_files=has_files,
         data=data,
     )
+
+
+def describe_colours() -> dict[str, Any]:
+    """Return the colours of maps, and how they cover a picture, as pages read them (`drawing/overlay.js.jinja`)."""
+    colours = (COLOURS(np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    return {"colours": to_base64(colours.tobytes()), "heat": HEAT, "lift": LIFT}
 
 
 def describe_view(pictures: Sequence[Explained], in_full: bool = False) -> str:

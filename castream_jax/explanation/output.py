@@ -13,12 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from castream_jax.config import Experiment
-from castream_jax.data.classes.class_names import check_class_names
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.errors import InputError, RunError
-from castream_jax.experiment.loading import load_trained
 from castream_jax.experiment.preprocessing import network_resize
-from castream_jax.explanation.classes import find_class_names, naming, parse_classes
+from castream_jax.explanation.classes import find_class_names, load_named, parse_classes
 from castream_jax.explanation.explainer import BAR, Explained, Explainer
 from castream_jax.explanation.figure import Explanation
 from castream_jax.explanation.gallery import GENERATOR, render_gallery
@@ -62,9 +60,7 @@ def explain_pictures(experiment: Experiment, workdir: Path, request: Request) ->
     check_output(request.output, paths)
     names = find_class_names(experiment, request.class_names, workdir)
     classes = parse_classes(request.classes, names) if request.classes else None
-    with naming(experiment, workdir, request.class_names, len(names)):
-        model = load_trained(experiment, workdir, len(names))
-    check_class_names(model.class_names, names, f"the network in {workdir}")
+    model = load_named(experiment, workdir, names, request.class_names)
     evaluation = experiment.evaluation
     methods = tuple(filter(None, map(str.strip, request.methods.split(",")))) or evaluation.attributions
     explainer = Explainer(model, methods, evaluation.target or None, evaluation.chunk)

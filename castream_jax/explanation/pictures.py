@@ -89,19 +89,25 @@ def list_files(path: Path, passed_over: PassedOver) -> list[Path]:
     return [path] if passed_over.is_picture(str(path)) else []
 
 
-def read_picture(path: Path, decoding: Decoding) -> Picture:
+def read_picture(path: Path, decoding: Decoding, name: str = "") -> Picture:
     """Return a file's picture as `convert_picture` does.
+
+    Args:
+      path: of the file.
+      decoding: what is done about orientation and transparency.
+      name: for the message; empty: the path.
 
     Raises:
       InputError: no such file, or no picture.
     """
+    name = name or name_path(path)
     try:
         encoded = read_regular(path, MAX_BYTES)
     except OSError as error:
-        raise InputError(f"cannot read {name_path(path)}: {error.strerror}") from error
+        raise InputError(f"cannot read {name}: {error.strerror}") from error
     except InputError as error:
-        raise InputError(f"cannot read {name_path(path)}: {error}") from error
-    return convert_picture(encoded, name_path(path), decoding)
+        raise InputError(f"cannot read {name}: {error}") from error
+    return convert_picture(encoded, name, decoding)
 
 
 def convert_picture(picture: Image.Image | bytes, name: str, decoding: Decoding) -> Picture:

@@ -18,15 +18,13 @@ from tqdm import tqdm
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import read_picture as read_record
 from castream_jax.data.bad_records import record_id
-from castream_jax.data.classes.class_names import check_class_names
 from castream_jax.data.pictures.decoding import Decoding
 from castream_jax.data.source import Source, open_split
 from castream_jax.drawing.grid import HeatMaps, lay_grid
 from castream_jax.drawing.sheet import PAGE_WIDTH
 from castream_jax.errors import InputError, choose
-from castream_jax.experiment.loading import load_trained
 from castream_jax.experiment.preprocessing import network_resize
-from castream_jax.explanation.classes import find_class_names, naming, parse_classes
+from castream_jax.explanation.classes import find_class_names, load_named, parse_classes
 from castream_jax.explanation.explainer import BAR, Explained, Explainer
 from castream_jax.explanation.figure import save_for_print
 from castream_jax.explanation.pictures import find_pictures, name_pictures, read_picture
@@ -92,9 +90,7 @@ def draw_figure(
     is_own = source is not None and source.name == experiment.data.name and not is_scenes
     subjects = list(find_subjects(images, Scope(source, decoding, classes, int(count or FIRST), is_own)))
     names = find_class_names(experiment, class_names, workdir)
-    with naming(experiment, workdir, class_names, len(names)):
-        model = load_trained(experiment, workdir, len(names))
-    check_class_names(model.class_names, names, f"the network in {workdir}")
+    model = load_named(experiment, workdir, names, class_names)
     if blocks and not model.has_attention:
         raise InputError('--blocks needs a stream: this model has pooling="gap", it must have pooling="ca".')
     default_methods = ("attention",) if is_scenes else experiment.evaluation.attributions

@@ -13,7 +13,7 @@ from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelC
 from castream_jax.errors import InputError, RunError
 from castream_jax.experiment.loading import STREAM, checkpoint_directory, load_trained
 from castream_jax.experiment.preprocessing import settle_preprocessing
-from castream_jax.explanation import output
+from castream_jax.explanation import classes, output
 from castream_jax.explanation.output import Request, explain_pictures
 from castream_jax.storage.checkpoints import Checkpoints
 from tests.networks import small_resnet
@@ -35,7 +35,7 @@ def trained(experiment: Experiment, workdir: Path, classes: int):
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(output, "load_trained", trained)
+    monkeypatch.setattr(classes, "load_trained", trained)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_file_with_another_number_of_names(photos, tmp_path, monkeypatch):
     state = nnx.state(small_resnet(num_classes=10))
     with Checkpoints(checkpoint_directory(tmp_path, STREAM), writes=True) as checkpoints:
         checkpoints.save(1, {"model": state, "training": {"step": jnp.int32(1)}}, {"config": EXPERIMENT.to_dict()})
-    monkeypatch.setattr(output, "load_trained", load_trained)
+    monkeypatch.setattr(classes, "load_trained", load_trained)
     file = tmp_path / "names.txt"
     file.write_text("cat\ndog\n")
     with pytest.raises(InputError, match=r"names\.txt has the names of 2 classes: the network in .* has 10;"):

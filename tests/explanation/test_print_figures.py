@@ -8,6 +8,7 @@ from castream_jax.cli.figures import main
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.experiment.preprocessing import settle_preprocessing
+from castream_jax.explanation import classes
 from castream_jax.explanation import print_figures as figures
 from castream_jax.explanation.print_figures import count_panels, find_records
 from tests.networks import small_resnet
@@ -24,7 +25,7 @@ def trained(experiment, workdir, classes):
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(figures, "load_trained", trained)
+    monkeypatch.setattr(classes, "load_trained", trained)
 
 
 @pytest.fixture
