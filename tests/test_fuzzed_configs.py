@@ -1,6 +1,7 @@
 """Whatever a config or a command line says, a user sees one message and never a traceback."""
 
 import contextlib
+import functools
 import io
 import re
 from collections.abc import Callable
@@ -31,12 +32,18 @@ MANY = settings(
 )
 
 
+@functools.cache
+def trace_network(name: str, pooling: str, heads: int, dtype: str) -> tuple:
+    """Return the parts of a network without numbers, which examples share."""
+    return nnx.split(nnx.eval_shape(lambda: create_model(name, pooling, 10, heads, 0, dtype)))
+
+
 def prepare_training(experiment: Experiment, _: Path) -> None:
     """Do all that comes before the first step of training, but the weights' own numbers."""
     source = open_split(experiment.data, experiment.data.train_split)
     check_trainable(experiment, source, create_mesh())
     model = experiment.model
-    network = nnx.eval_shape(lambda: create_model(model.name, model.pooling, 10, model.heads, 0, model.dtype))
+    network = nnx.merge(*trace_network(model.name, model.pooling, model.heads, model.dtype))
     network.target(experiment.evaluation.target or None)
     settle_preprocessing(network, experiment)
     network_resize(network)

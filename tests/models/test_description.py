@@ -13,6 +13,7 @@ from castream_jax.models.inputs import IMAGENET
 from tests.networks import small_resnet
 
 MODEL = small_resnet("gap", num_classes=3)
+OTHER = small_resnet("gap", num_classes=3)
 SHARES = st.tuples(*[st.floats(0.01, 1)] * 3)
 PREPROCESSINGS = st.builds(
     Preprocessing,
@@ -31,9 +32,8 @@ def test_it_comes_back_as_it_was(preprocessing, mean, std, class_names):
     MODEL.preprocessing, MODEL.normalisation = preprocessing, Normalisation(mean, std)
     MODEL.class_names = class_names or ()
     said = json.loads(json.dumps({"network": describe_network(MODEL)}))
-    other = small_resnet("gap", num_classes=3)
-    recall_network(other, said)
-    assert (other.preprocessing, other.normalisation, other.class_names) == (
+    recall_network(OTHER, said)
+    assert (OTHER.preprocessing, OTHER.normalisation, OTHER.class_names) == (
         MODEL.preprocessing,
         MODEL.normalisation,
         MODEL.class_names,
