@@ -19,7 +19,7 @@ PACE = tuple(
     f"{stage}.{setting}" for stage in (BACKBONE, STREAM) for setting in ("log_every", "validate_every", "save_every")
 )
 PLACE = (
-    *("name", "evaluation", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
+    *("name", "evaluation", "log", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
     *("data.boxes", "data.boxes_of", "data.classes"),  # the classes themselves are the dataset's
 )
 FREE = {BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", STREAM), STREAM: (*PACE, *PLACE, "weights")}
