@@ -95,6 +95,7 @@ RUN = (
     (r"castream figures .*--config demo", SMALL, ""),
     (r"castream figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
     (r"python tools/export_weights\.py --config configs/demo\.py .*", SMALL, ""),
+    (r"castream push --workdir runs/demo .*", "", ""),
     (r"castream protocols --config demo", SMALL, ""),
     (r"castream compare RUN_A RUN_B", "", ""),
     (r"castream prepare my_pictures --images=ROOT --directory=DIR", "", ""),
