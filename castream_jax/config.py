@@ -111,7 +111,9 @@ class EvaluationConfig:
 
     split: str = "validation"
     num_images: int = 0
-    """Images to explain; 0: the whole split. Accuracy is always of the whole split."""
+    """Images to explain; 0: the whole split."""
+    accuracy_of: Literal["split", "explained"] = "split"
+    """Accuracies are of the whole split, which is counted after the maps are measured, or of the explained images."""
     batch_size: int = 16
     chunk: int = 0
     """Images in one forward pass of Score-CAM and of the metrics; 0: what suits the device's memory."""
