@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from castream_jax.attribution import METHODS
     from castream_jax.errors import InputError
     from castream_jax.explanation.explain import explain
+    from castream_jax.hook import Event
     from castream_jax.metrics import METRICS
     from castream_jax.metrics.protocol import PROTOCOLS, Protocol
     from castream_jax.models.classifier import Classifier, Features, create_model
@@ -29,6 +30,7 @@ __all__ = [
     "METRICS",
     "PROTOCOLS",
     "Classifier",
+    "Event",
     "Features",
     "InputError",
     "Normalisation",
@@ -51,6 +53,7 @@ HOMES = {
     "attribution": ("METHODS",),
     "errors": ("InputError",),
     "explanation.explain": ("explain",),
+    "hook": ("Event",),
     "metrics": ("METRICS",),
     "metrics.protocol": ("PROTOCOLS", "Protocol"),
     "models.classifier": ("Classifier", "Features", "create_model"),

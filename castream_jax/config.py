@@ -124,7 +124,9 @@ class EvaluationConfig:
 
     split: str = "validation"
     num_images: int = 0
-    """Images to explain; 0: the whole split. Accuracy is always of the whole split."""
+    """Images to explain; 0: the whole split."""
+    accuracy_of: Literal["split", "explained"] = "split"
+    """Accuracies are of the whole split, which is counted after the maps are measured, or of the explained images."""
     batch_size: int = 16
     chunk: int = 0
     """Images in one forward pass of Score-CAM and of the metrics; 0: what suits the device's memory."""
@@ -167,6 +169,17 @@ class OwnProtocol:
 
 
 @dataclass(frozen=True)
+class LogConfig:
+    """Who hears of a run, beside the terminal and the files of the work directory."""
+
+    hook: str = ""
+    """A function of an event, as "my_package.logs:tell": it gets metrics as they are logged, figures and reports when
+    they are made (`hook.Event`); empty: none."""
+    num_pictures: int = 0
+    """First pictures of the validation split that TensorBoard shows with their maps, at each validation; 0: none."""
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Everything that the scripts need to know."""
 
@@ -190,6 +203,7 @@ class Experiment:
     """Stage B, the stream alone."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     own_protocol: OwnProtocol = field(default_factory=OwnProtocol)
+    log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
         _require(bool(self.name) and "\0" not in self.name, "name", repr(self.name), "a text")
@@ -211,6 +225,7 @@ class Experiment:
         _require(0 <= tolerance < 1, "evaluation.score_cam_tolerance", tolerance, "0 (leave out none) to below 1")
         _require(evaluation.num_images >= 0, "evaluation.num_images", evaluation.num_images, "0 (all) or more")
         _require(evaluation.num_figures >= 0, "evaluation.num_figures", evaluation.num_figures, "0 or more")
+        _require(0 <= self.log.num_pictures <= 64, "log.num_pictures", self.log.num_pictures, "0 (none) to 64")
         _require(bool(evaluation.attributions), "evaluation.attributions", evaluation.attributions, "at least one")
         for name in ("resize", "interpolation", "shorter_side"):
             value = getattr(self.own_protocol, name)

@@ -13,7 +13,15 @@ ITEM = "\n  "
 """What begins an item in a message that lists several things."""
 
 
-class InputError(ValueError):
+class Told:
+    """An error whose message is all that a reader needs: notebooks show it alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback."""
+        return [f"error: {self}"]
+
+
+class InputError(Told, ValueError):
     """Bad input from a user: scripts print its message without a traceback and exit with code 2."""
 
     def __init__(self, message: str):
@@ -25,7 +33,7 @@ class NotTrained(InputError):
     """There is no checkpoint yet; scripts say with which command one is made."""
 
 
-class RunError(RuntimeError):
+class RunError(Told, RuntimeError):
     """A run that cannot go on though its input is fine: scripts print the message and exit with code 1."""
 
     def __init__(self, message: str):

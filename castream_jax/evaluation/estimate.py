@@ -30,7 +30,7 @@ def estimate(experiment: Experiment, shown: int) -> str:
       InputError: no such dataset, weights, method, metric or protocol.
     """
     resolved = resolve_untrained(experiment)
-    images, accuracies = resolved.images, len(resolved.source)
+    images, accuracies = resolved.images, resolved.counted_images
     passes, for_maps = predict_cost(resolved.model, resolved.plan, resolved.size)
     rate = measure_rate(resolved) * jax.process_count()
     # What is shown is explained in whole batches, on the devices of one process.

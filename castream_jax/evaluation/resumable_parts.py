@@ -148,13 +148,13 @@ def take_fingerprint(arrays: str, resolved: Resolved, devices: int, given: str) 
 
     Args:
       arrays: the digest of the network's arrays.
-      resolved: its settings, but how many images there are to measure and to draw.
+      resolved: its settings, but how many images there are to measure, to count and to draw.
       devices: of a process; how many images each computes at once shows in the rounding.
       given: the digest of the maps from elsewhere.
     """
     experiment, plan = resolved.experiment, resolved.plan
     settings: dict[str, Any] = asdict(experiment.evaluation)
-    for name in ("num_images", "num_figures"):
+    for name in ("num_images", "num_figures", "accuracy_of"):
         del settings[name]
     said = {
         "arrays": arrays,

@@ -1,6 +1,6 @@
 """Runs an evaluation from a trained network to its rows.
 
-    parts of the accuracies and of the rows, batch by batch -> all of them
+    parts of the rows and of the accuracies, batch by batch -> all of them
 
 Many processes share the parts, and wait for each other at the end of them only.
 """
@@ -49,7 +49,7 @@ class Evaluation:
     rows: pa.Table
     class_names: tuple[str, ...]
     accuracy: Accuracy
-    """Over the whole split."""
+    """Over the whole split, or the images of the rows."""
     pictures: PictureCounts
     """What was met in the images of the rows."""
     settings: dict[str, str | int | float]
@@ -90,10 +90,10 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
             write_record(experiment, workdir)
         directory = parts_directory(place, fingerprint)
         row_parts = RowParts(directory, resolved.images, resolved.batch_size)
-        accuracy_parts = AccuracyParts(directory, len(source), resolved.batch_size)
-        count_right(accuracy_parts, resolved)
+        accuracy_parts = AccuracyParts(directory, resolved.counted_images, resolved.batch_size)
         program = Program(resolved)
         compute_rows(row_parts, program, resolved)
+        count_right(accuracy_parts, resolved)  # last: of a large split it may take longer than few maps
         wait_for_all("all parts are there")
         if not jax.process_index():
             measured = row_parts.merge()

@@ -44,6 +44,11 @@ class Resolved:
         return min(self.experiment.evaluation.num_images or len(self.source), len(self.source))
 
     @property
+    def counted_images(self) -> int:
+        """How many images of the split the accuracies are of, the first ones."""
+        return self.images if self.experiment.evaluation.accuracy_of == "explained" else len(self.source)
+
+    @property
     def batch_size(self) -> int:
         """Images in a batch, which every device has as many of."""
         return round_up(self.experiment.evaluation.batch_size, self.mesh)

@@ -75,7 +75,7 @@ class Report(Provenance, Intervals):
     """All that a report tells; numbers in percent."""
 
     accuracy: dict[str, float | None]
-    """By pooling, over the whole split."""
+    """By pooling, over the whole split or the images of the rows."""
     accuracy_num_images: int
     untrained_accuracy: NotRequired[dict[str, float | None]]
     """Of the stream before training."""

@@ -60,6 +60,12 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
     return report, directory
 
 
+def list_files(directory: Path) -> tuple[Path, ...]:
+    """Return what `write_evaluation` left in a directory: figures, the report in its forms, rows."""
+    names = ("figures/grid.png", "figures/curves.png", "report.html", "report.json", "report.md", "rows.parquet")
+    return tuple(directory / name for name in names if (directory / name).is_file())
+
+
 def describe_pictures(evaluation: Evaluation, experiment: Experiment) -> Pictures:
     """Return for the report what was met in the pictures of the rows and of the accuracies, and what was done."""
     data = experiment.data

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from jaxtyping import UInt8
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from castream_jax.hook import Hook
 from castream_jax.storage.replacement import replacing
 
 log = logging.getLogger(__name__)
@@ -25,14 +28,14 @@ class NotFinite(Exception):
 
 
 class TrainingLog:
-    """Writes one stage's progress to the terminal, `metrics.jsonl` and `tensorboard/`; a context manager.
+    """Writes one stage's progress to the terminal, `metrics.jsonl`, `tensorboard/` and a hook; a context manager.
 
     A resumed stage takes back the lines that a stopped run wrote after its last checkpoint, so that every step is
     there once. Of many processes, only the first one writes.
     """
 
-    def __init__(self, workdir: Path, stage: str, first_step: int, total_steps: int, batch_size: int):
-        self.stage, self._batch_size = stage, batch_size
+    def __init__(self, workdir: Path, stage: str, first_step: int, total_steps: int, batch_size: int, hook: Hook):
+        self.stage, self._batch_size, self._hook = stage, batch_size, hook
         self._writes = jax.process_index() == 0
         self._pending: dict[int, dict[str, jax.Array]] = {}
         self._since = time.monotonic()
@@ -97,6 +100,12 @@ class TrainingLog:
         if self._writes:
             self._bar.write(f"{self.stage} step {step}: validation accuracy {shown}")
 
+    def write_pictures(self, step: int, pictures: dict[str, UInt8[np.ndarray, "H W 3"]]) -> None:
+        """Show pictures in TensorBoard, by name."""
+        events = self._events if self._writes else None
+        for name, pixels in pictures.items() if events is not None else ():
+            events.add_image(name, pixels, step, dataformats="HWC")
+
     def has_validation(self, step: int) -> bool:
         """Return whether the validation accuracies after a step were recorded; in other processes than the first, no.
 
@@ -123,6 +132,7 @@ class TrainingLog:
         if self._events:
             for name, value in metrics.items():
                 self._events.add_scalar(name, value, step)
+        self._hook.tell("metrics", stage=self.stage, step=step, metrics=metrics)
 
     def __enter__(self) -> "TrainingLog":
         return self

@@ -23,6 +23,7 @@ from castream_jax.experiment.loading import BACKBONE, STREAM, has_checkpoint
 from castream_jax.experiment.own_network import require_classifier
 from castream_jax.experiment.preprocessing import settled
 from castream_jax.experiment.record import has_record, write_record
+from castream_jax.hook import Hook
 from castream_jax.models.classifier import Classifier
 from castream_jax.storage.locking import alone_in
 from castream_jax.training.checks import check_trainable, settle_batch_sizes
@@ -58,13 +59,14 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
             stack.enter_context(alone_in(workdir, "training"))
             if not has_record(workdir):
                 write_record(asked, workdir)
+        hook = stack.enter_context(Hook(asked, "training", workdir, speaks=jax.process_index() == 0))
         stop = stack.enter_context(StopRequest())
         if experiment.replace_classifier and not has_checkpoint(workdir):
             fit_classifier(model, experiment, source)
         if experiment.backbone.epochs:
-            gap = Stage(BACKBONE, model.poolings()["gap"], experiment, source, workdir, mesh).train(stop)
+            gap = Stage(BACKBONE, model.poolings()["gap"], experiment, source, workdir, mesh).train(stop, hook)
             model.backbone, model.classifier = gap.backbone, gap.classifier
         if experiment.model.pooling == "ca":
-            model = Stage(STREAM, model, experiment, source, workdir, mesh).train(stop)
+            model = Stage(STREAM, model, experiment, source, workdir, mesh).train(stop, hook)
         write_record(asked, workdir)  # what may change on the way, as of the last run
     return model

@@ -19,7 +19,7 @@ PACE = tuple(
     f"{stage}.{setting}" for stage in (BACKBONE, STREAM) for setting in ("log_every", "validate_every", "save_every")
 )
 PLACE = (
-    *("name", "evaluation", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
+    *("name", "evaluation", "log", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
     *("data.boxes", "data.boxes_of", "data.classes"),  # the classes themselves are the dataset's
 )
 FREE = {
@@ -28,6 +28,7 @@ FREE = {
 }
 """Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them.
 Where weights lie does not matter: that they are the same ones is seen from their arrays."""
+CONTENT = "content of some (sha256)"
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 
 
@@ -57,7 +58,7 @@ def describe_run(experiment: Experiment, stage: str, step: int, source: Source) 
         "seed": experiment.seed,
         "images_seen": step * settings.batch_size,
         "config": experiment.to_dict(),
-        "dataset": describe_dataset(source),
+        "dataset": describe_dataset(source) | describe_content(source),
         "versions": collect_versions(LIBRARIES),
     }
 
@@ -66,6 +67,22 @@ def describe_dataset(source: Source) -> dict[str, Any]:
     """Return what tells a dataset from another of the same name: its order of records depends on their number."""
     classes = hashlib.sha256("\n".join(source.names_on_disk).encode()).hexdigest()
     return {"images": len(source), "classes": len(source.class_names), "class names (sha256)": classes}
+
+
+def describe_content(source: Source) -> dict[str, str]:
+    """Return what tells the content of a dataset that is named by its path, which may be moved; of others nothing."""
+    return {CONTENT: source.content} if is_path(source.name) else {}
+
+
+def is_path(name: str) -> bool:
+    """Return whether a dataset's name says where it lies."""
+    return Path(name).expanduser().exists() or name.startswith(("/", "~", "."))
+
+
+def is_moved(saved: dict[str, Any], source: Source) -> bool:
+    """Return whether a run's dataset has the content of this one, whatever path it had."""
+    content = saved["dataset"].get(CONTENT)
+    return content is not None and describe_content(source).get(CONTENT) == content
 
 
 def check_same_run(saved: dict[str, Any], experiment: Experiment, stage: str, source: Source, directory: Path) -> None:
@@ -77,6 +94,9 @@ def check_same_run(saved: dict[str, Any], experiment: Experiment, stage: str, so
     before = decisive_settings(read_saved(saved["config"]), stage) | prefixed(saved["dataset"])
     now = decisive_settings(experiment, stage) | prefixed(describe_dataset(source))
     different = [key for key in now if before.get(key) != now[key]]
+    if "data.name" in different and is_moved(saved, source):
+        log.info("%s is now %s: the same pictures.", before["data.name"], now["data.name"])
+        different.remove("data.name")
     if different:
         changes = ", ".join(f"{key} ({before.get(key)!r} there, {now[key]!r} here)" for key in different)
         raise InputError(

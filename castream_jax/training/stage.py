@@ -20,6 +20,7 @@ from castream_jax.errors import InputError, RunError, Stopped
 from castream_jax.experiment.loading import BACKBONE, STREAM, checkpoint_directory
 from castream_jax.experiment.preprocessing import network_resize
 from castream_jax.experiment.split_accuracy import SplitAccuracy
+from castream_jax.hook import Hook
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.description import describe_network
 from castream_jax.storage.array_trees import digest
@@ -28,6 +29,7 @@ from castream_jax.training import summary
 from castream_jax.training.feature_cache import FeatureCache
 from castream_jax.training.feed import Feed
 from castream_jax.training.log import NotFinite, TrainingLog
+from castream_jax.training.map_pictures import MapPictures
 from castream_jax.training.optimizer import create_optimizer
 from castream_jax.training.resume import check_same_run, describe_run
 from castream_jax.training.state import as_trees, create_state, from_trees, model_state, split_state
@@ -66,14 +68,14 @@ class Stage:
         self.train_step = create_train_step(self.graphdef, optimizer, stage, self.settings, experiment.seed, mesh)
         self.bad_records = BadRecords(source, experiment.data.on_bad_record)
 
-    def train(self, stop: StopRequest) -> Classifier:
+    def train(self, stop: StopRequest, hook: Hook) -> Classifier:
         """Train from the newest checkpoint, or from the start, and return the trained network."""
         with Checkpoints(checkpoint_directory(self.workdir, self.stage), writes=True) as checkpoints:
             self.restore(checkpoints)
             if int(self.state.step) < self.total_steps or self.lacks_summary():
                 checkpoints.check_limits(as_trees(self.state, self.frozen))
                 try:
-                    self.run(checkpoints, stop)
+                    self.run(checkpoints, stop, hook)
                 except NotFinite as error:
                     raise RunError(
                         f"{error.name} is {error.value} at step {error.step} of stage {self.stage}: training stopped "
@@ -118,16 +120,18 @@ class Stage:
         if step < self.total_steps:
             log.info("stage %s goes on after step %d, %s", self.stage, step, checkpoints.directory / str(step))
 
-    def run(self, checkpoints: Checkpoints, stop: StopRequest) -> None:
+    def run(self, checkpoints: Checkpoints, stop: StopRequest, hook: Hook) -> None:
         """Take all steps that are left, and say what the stage was."""
         settings = self.settings
         first_step = int(self.state.step)
         validation = self.create_validation()
-        batches = self.open_batches(first_step, stop)
+        batches, pictures = self.open_batches(first_step, stop), self.create_pictures()
         accuracy: dict[str, float] = {}
         running: collections.deque[Any] = collections.deque()
         with (
-            TrainingLog(self.workdir, self.stage, first_step, self.total_steps, settings.batch_size) as training_log,
+            TrainingLog(
+                self.workdir, self.stage, first_step, self.total_steps, settings.batch_size, hook
+            ) as training_log,
             Feed(batches, self.mesh) as feed,
         ):
 
@@ -138,6 +142,8 @@ class Stage:
                 if is_first and self.experiment.weights and (doubt := validation.describe_chance(accuracy)):
                     log.warning("%s", doubt)
                 training_log.write_validation(step, accuracy)
+                if pictures:
+                    training_log.write_pictures(step, pictures.draw(model_state(self.state, self.frozen)))
 
             missed = first_step > 0 and self.is_due(first_step, settings.validate_every)
             if missed and first_process(not training_log.has_validation(first_step)):
@@ -196,6 +202,13 @@ class Stage:
             self.mesh,
             data.on_bad_record,
         )
+
+    def create_pictures(self) -> MapPictures | None:
+        """Return what draws the maps of validation pictures, where they are asked for; the first process does."""
+        data, count = self.experiment.data, self.experiment.log.num_pictures
+        if not count or jax.process_index():
+            return None
+        return MapPictures(open_split(data, data.validation_split), self.resize, count, self.graphdef)
 
     def lacks_summary(self) -> bool:
         """Return whether this is the last stage, of a run that was stopped just before it wrote its summary."""

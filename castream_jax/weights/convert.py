@@ -12,6 +12,7 @@ from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.network import Network
 from castream_jax.weights.bounds import short
+from castream_jax.weights.likeness import describe_likeness
 from castream_jax.weights.matching import LINEAR, find_outside, match
 from castream_jax.weights.names import default_scheme, find_scheme
 from castream_jax.weights.scheme import IGNORED, Scheme
@@ -60,7 +61,10 @@ def load_torch_weights(
     graphdef, state = nnx.split(model)
     flat = dict(nnx.to_flat_state(state))
     given = {key: value.shape for key, value in source.items()}
-    found = match(given, model.name, {path: variable.shape for path, variable in flat.items()})
+    try:
+        found = match(given, model.name, {path: variable.shape for path, variable in flat.items()})
+    except InputError as error:
+        raise InputError(describe_likeness(given, model.name) + str(error)) from error
     scheme, keys, notes = found.scheme, found.keys, []
     if model.stream is not None and not any(key in source for path, key in keys.items() if path[0] == "stream"):
         keys = {path: key for path, key in keys.items() if path[0] != "stream"}
@@ -153,9 +157,10 @@ def _check_fit(model: Classifier, source: Mapping[str, np.ndarray], expected: Ma
     ]
     if problems:
         rest = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
+        likeness = describe_likeness({key: array.shape for key, array in source.items()}, model.name)
         raise InputError(
-            f"these weights do not fit {model.name} with pooling {model.pooling!r} and {model.num_classes} classes "
-            f"({len(problems)} problems):\n  " + "\n  ".join([*problems[:LISTED], *rest])
+            f"{likeness}these weights do not fit {model.name} with pooling {model.pooling!r} and "
+            f"{model.num_classes} classes ({len(problems)} problems):\n  " + "\n  ".join([*problems[:LISTED], *rest])
         )
 
 

@@ -11,6 +11,7 @@ import huggingface_hub.errors
 from castream_jax.errors import InputError
 from castream_jax.weights.bounds import exists, short
 from castream_jax.weights.packages import PACKAGE, find_in_package
+from castream_jax.weights.retries import told_once
 from castream_jax.weights.shards import HUB_FILES, is_index, list_shards
 
 HUB, TORCH = "hf://", "torchhub://"
@@ -94,7 +95,8 @@ def fetch(address: str, repository: str, name: str) -> tuple[Path | None, Except
       InputError: no other file would be there either.
     """
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, name)), None
+        with told_once(address):
+            return Path(huggingface_hub.hf_hub_download(repository, name)), None
     except huggingface_hub.errors.LocalEntryNotFoundError as error:  # offline, or no connection
         if huggingface_hub.constants.HF_HUB_OFFLINE:
             return None, error

@@ -30,6 +30,7 @@ from castream_jax.report.selection import select_images
 from castream_jax.report.writing import write_evaluation
 from castream_jax.storage.locking import alone_in
 from castream_jax.training.loop import train
+from tests.demo_data import SIZES
 from tests.training.small import small_experiment
 
 EXPLAINED = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]
@@ -468,3 +469,12 @@ def test_a_dry_run_promises_no_less_than_is_made(trained, evaluation, monkeypatc
     said = estimate.estimate(trained[0], shown=36)
     total = int(re.search(r"([\d,]+) in all", said)[1].replace(",", ""))
     assert evaluation.cost.made < total < 3 * evaluation.cost.made
+
+
+def test_accuracies_may_be_of_the_explained_images_alone(light, light_evaluation, tmp_path):
+    experiment, workdir = light
+    copy = shutil.copytree(workdir, tmp_path / "copy", ignore=shutil.ignore_patterns("evaluation"))
+    config = dataclasses.replace(experiment.evaluation, accuracy_of="explained")
+    found = evaluate(dataclasses.replace(experiment, evaluation=config), copy)
+    assert (found.accuracy.images, light_evaluation.accuracy.images) == (10, SIZES["test"])
+    assert found.rows.equals(light_evaluation.rows)

@@ -4,9 +4,10 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from castream_jax.config import Experiment, StageConfig
-from castream_jax.data.source import Source
+from castream_jax.data.source import Source, open_split
 from castream_jax.errors import InputError
 from castream_jax.training.resume import check_same_run, decisive_settings, describe_run, flatten_settings
 
@@ -14,7 +15,7 @@ SOURCE = Source("pets", "train", range(100), ("cat", "dog"))
 EXPERIMENT = Experiment(name="x", weights="", backbone=StageConfig(epochs=1), stream=StageConfig(epochs=2))
 MAY_CHANGE = {
     *("name", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
-    *("data.boxes", "data.boxes_of", "data.classes"),
+    *("log.hook", "log.num_pictures", "data.boxes", "data.boxes_of", "data.classes"),
     *(f"{stage}.{key}" for stage in ("backbone", "stream") for key in ("log_every", "validate_every", "save_every")),
 }
 
@@ -62,3 +63,26 @@ def test_other_versions_are_said_and_allowed(caplog):
     saved["versions"]["jax"] = "0.1"
     check_same_run(saved, EXPERIMENT, "stream", SOURCE, Path("run"))
     assert "jax 0.1 -> " in caplog.text
+
+
+def test_a_dataset_that_was_moved_is_the_same_and_another_is_not(tmp_path):
+    def put(place: Path, colour: int) -> tuple[Experiment, Source]:
+        for name in ("cat", "dog"):
+            (place / "train" / name).mkdir(parents=True)
+            for i in range(2):
+                Image.new("RGB", (8, 8), (colour, i, 0)).save(place / "train" / name / f"{i}.png")
+        data = dataclasses.replace(EXPERIMENT.data, name=str(place))
+        return dataclasses.replace(EXPERIMENT, data=data), open_split(data, "train")
+
+    experiment, source = put(tmp_path / "here", 7)
+    saved = describe_run(experiment, "stream", 3, source)
+    check_same_run(saved, *first_and_last(put(tmp_path / "there", 7)), Path("run"))
+    with pytest.raises(InputError, match="data.name"):
+        check_same_run(saved, *first_and_last(put(tmp_path / "other", 8)), Path("run"))
+    del saved["dataset"]["content of some (sha256)"]  # of an older checkpoint
+    with pytest.raises(InputError, match="data.name"):
+        check_same_run(saved, *first_and_last(put(tmp_path / "again", 7)), Path("run"))
+
+
+def first_and_last(pair: tuple[Experiment, Source]) -> tuple[Experiment, str, Source]:
+    return pair[0], "stream", pair[1]

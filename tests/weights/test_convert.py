@@ -12,6 +12,7 @@ from flax import nnx
 
 from castream_jax import InputError, create_model, load_torch_weights
 from castream_jax.weights.convert import export_weights, to_ours
+from castream_jax.weights.likeness import find_likeness
 from castream_jax.weights.names import SCHEMES, find_scheme
 from tests import goldens
 from tests.networks import BUILDS, small_convnext, small_resnet
@@ -144,3 +145,33 @@ def test_another_number_of_classes_does_not_fit():
     other = nnx.eval_shape(lambda: create_model("resnet18_small", "ca", 6))
     with pytest.raises(InputError, match=r"fc.weight is \(5, 128\), expected \(6, 128\)"):
         load_torch_weights(other, export_weights(small_resnet()))
+
+
+@pytest.mark.parametrize(
+    ("weights", "scheme", "model", "said"),
+    [
+        (
+            "resnet18",
+            "torchvision",
+            "resnet18_small",
+            "like the weights of resnet18 (in the names of torchvision)",
+        ),
+        ("resnet18", "transformers", "efficientnet_lite0", "(in the names of transformers), and the model is eff"),
+        ("efficientnet_lite0", None, "resnet18", "of efficientnet_lite0 (in the names of efficientnet_pytorch)"),
+    ],
+)
+def test_weights_of_another_network_are_told_before_their_keys(weights, scheme, model, said):
+    arrays = export_weights(create_model(weights, "gap", num_classes=7), scheme)
+    with pytest.raises(InputError) as raised:
+        load_torch_weights(create_model(model, "gap", num_classes=5), arrays)
+    first = str(raised.value).splitlines()[0]
+    assert said in first
+    assert f"take --config.model.name={weights}" in first
+
+
+def test_weights_of_a_deeper_network_are_not_taken_for_a_shallower_one():
+    """All arrays of a ResNet-18's first blocks are in a ResNet-34."""
+    shapes = {key: array.shape for key, array in export_weights(create_model("resnet34", "gap")).items()}
+    assert find_likeness(shapes) == ("resnet34", "torchvision")
+    assert find_likeness({f"encoder.{key}": shape for key, shape in shapes.items()}) == ("resnet34", "torchvision")
+    assert find_likeness({"a.weight": (3, 3)}) is None

@@ -158,7 +158,8 @@ def _word_not_found(name: str, directory: str) -> str:
         )
     own = [path.name for path in Path(directory).iterdir()] if os.path.isdir(directory) else []
     known = [*OWN_BUILDERS, *OWN_ARCHIVES, *own, "image_folder", *tfds.list_builders(with_community_datasets=False)]
-    near = dict.fromkeys(difflib.get_close_matches(name, known, n=4, cutoff=0.8))
+    longer = sorted(each for each in known if len(name) >= 3 and each.startswith(name))[:4]
+    near = dict.fromkeys([*difflib.get_close_matches(name, known, n=4, cutoff=0.8), *longer])
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return (
         f"unknown dataset {name!r}.{hint} Any TFDS dataset, castream_demo, mit67, what {PREPARE} made in {directory}, "

@@ -19,6 +19,7 @@ from castream_jax.data.sources.row_labels import read_labels
 from castream_jax.data.sources.row_tables import Problems, Table
 from castream_jax.data.sources.splits import KIND, find_split
 from castream_jax.errors import InputError
+from castream_jax.storage.kept_listings import keep_listing, recall_listing
 
 IMAGE, LABEL = "image", "label"
 LABELS = ("cls", "json")
@@ -88,6 +89,25 @@ class Samples:
             self.places.append((number, *members[pictures[0]]))
             self.labels.append(_read_label(tar, *members[ending], ending))
 
+    def since(self, first: int) -> list[Any]:
+        """Return the samples from a place on, ready for JSON, without the number of their file."""
+        return [
+            [*each]
+            for each in zip(self.names[first:], (place[1:] for place in self.places[first:]), self.labels[first:])
+        ]
+
+    def recall(self, number: int, kept: Any) -> bool:
+        """Add what `since` said of file `number`; return whether it could be used."""
+        try:
+            found = [(str(name), (number, int(start), int(size)), label) for name, (start, size), label in kept]
+        except (TypeError, ValueError):
+            return False
+        for name, place, label in found:
+            self.names.append(name)
+            self.places.append(place)
+            self.labels.append(label)
+        return True
+
 
 def find_splits(root: Path) -> dict[str, tuple[Path, ...]]:
     """Return the tars of each split: by folder, else by a word in all their names, else all are one."""
@@ -104,17 +124,22 @@ def find_splits(root: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def read_samples(files: tuple[Path, ...], columns: dict[str, str]) -> Samples:
-    """Return the samples of tars, after one pass over their headers.
+    """Return the samples of tars, after one pass over their headers, or as they were kept by an earlier one.
 
     Raises:
       InputError: a file is no plain tar, or a sample has no picture, several, or no label; names all such.
     """
     samples = Samples(files, columns, Problems(files[0].parent, unit="sample"))
     for number, file in enumerate(tqdm(files, "members of tars", unit="tar", leave=False, delay=PATIENCE)):
-        keys = _read_keys(file)
+        choices = [columns, sorted(picture_suffixes())]
+        if samples.recall(number, recall_listing(file, choices)):
+            continue
+        keys, first = _read_keys(file), len(samples.names)
         with file.open("rb") as tar:
             for key, members in keys.items():
                 samples.add(number, tar, key, members)
+        if len(samples.names) - first == len(keys):  # else there is something to be said of it, every time
+            keep_listing(file, choices, samples.since(first))
     samples.problems.check("Expected in each a picture, as KEY.jpg, and its label, KEY.cls or KEY.json with `label`.")
     repeated = len(set(samples.names)) < len(samples.names)
     if repeated:

@@ -196,6 +196,7 @@ def test_a_directory_that_cannot_be_made_is_named(image_root, tmp_path, capsys):
         (["My Pets", "--images=x"], "'My Pets' cannot be the name"),
         (["image_folder", "--images=x"], "'image_folder' cannot be the name"),
         (["mit67", "--images=x"], "'mit67' cannot be the name"),
+        (["cifar"], "Did you mean 'cifar10' or 'cifar100'"),
         (["imagenete"], "Did you mean 'imagenette' or 'imagenet"),
     ],
 )

@@ -1,6 +1,7 @@
 """Tars of samples, as WebDataset has them."""
 
 import io
+import json
 import pickle
 import tarfile
 
@@ -9,8 +10,15 @@ import pytest
 from castream_jax.config import DataConfig
 from castream_jax.data.bad_records import read_picture
 from castream_jax.data.source import open_split
+from castream_jax.data.sources import tar_shards
 from castream_jax.errors import InputError
 from tests.data.conftest import encode_picture
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Keep nothing in the cache of whoever runs the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 def write(file, members, mode="w"):
@@ -103,3 +111,29 @@ def test_a_tar_that_was_cut_short(tmp_path):
     file.write_bytes(file.read_bytes()[:1500])
     with pytest.raises(InputError):
         open_it(tmp_path)
+
+
+def test_what_a_tar_holds_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "tars"
+    file = write(folder / "000.tar", sample("a", "0") | sample("b", "1"))
+    first = labels_of(open_it(folder))
+    with monkeypatch.context() as patch:
+        patch.setattr(tar_shards, "_read_keys", lambda _: pytest.fail("it is read again"))
+        again = open_it(folder)
+        assert labels_of(again) == first
+        assert read_picture(again, 0)[1]["image"]
+    write(file, sample("a", "1") | sample("b", "0") | sample("c", "1"))
+    assert labels_of(open_it(folder)) == {"a": 1, "b": 0, "c": 1}
+    (kept,) = (tmp_path / "cache" / "castream_jax" / "listings").glob("*.json")
+    kept.write_text("{")
+    assert len(open_it(folder)) == 3
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"said": [["a", 1]]}))
+    assert len(open_it(folder)) == 3
+
+
+def test_what_cannot_be_kept_is_read_every_time(tmp_path, monkeypatch):
+    (tmp_path / "cache").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write(tmp_path / "tars" / "000.tar", sample("a", "0") | sample("b", "1"))
+    assert labels_of(open_it(tmp_path / "tars")) == labels_of(open_it(tmp_path / "tars"))
