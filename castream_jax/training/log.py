@@ -44,13 +44,12 @@ class TrainingLog:
         self._bar = tqdm(
             total=total_steps, initial=first_step, desc=stage, unit="step", mininterval=1.0, disable=not self._writes
         )
+        self._events: SummaryWriter | None = None
         if self._writes:
             self._path = workdir / "metrics.jsonl"
             take_back_lines(self._path, stage, first_step)
             self._lines = open(self._path, "a")  # noqa: SIM115  closed by __exit__
-            self._events: SummaryWriter | None = SummaryWriter(
-                str(workdir / "tensorboard" / stage), purge_step=first_step + 1
-            )
+            self._events = SummaryWriter(str(workdir / "tensorboard" / stage), purge_step=first_step + 1)
 
     @property
     def images_per_second(self) -> float | None:
@@ -102,9 +101,9 @@ class TrainingLog:
 
     def write_pictures(self, step: int, pictures: dict[str, UInt8[np.ndarray, "H W 3"]]) -> None:
         """Show pictures in TensorBoard, by name."""
-        events = self._events if self._writes else None
-        for name, pixels in pictures.items() if events is not None else ():
-            events.add_image(name, pixels, step, dataformats="HWC")
+        if self._events is not None:
+            for name, pixels in pictures.items():
+                self._events.add_image(name, pixels, step, dataformats="HWC")
 
     def has_validation(self, step: int) -> bool:
         """Return whether the validation accuracies after a step were recorded; in other processes than the first, no.
