@@ -1,8 +1,11 @@
 """Objects that a user names as "module:name", from the current directory or wherever Python finds modules."""
 
+import hashlib
 import importlib
+import importlib.util
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from castream_jax.errors import InputError, unknown
@@ -11,6 +14,18 @@ from castream_jax.errors import InputError, unknown
 def is_address(name: str) -> bool:
     """Return whether a text is meant as "module:name"."""
     return ":" in name
+
+
+def digest_code(address: str) -> str:
+    """Return the sha256 of the file of the module that "module:name" names; empty if there is none to read.
+
+    What that module imports is not looked at.
+    """
+    module = importlib.util.find_spec(address.partition(":")[0])
+    try:
+        return hashlib.sha256(Path(module.origin).read_bytes()).hexdigest() if module and module.origin else ""
+    except OSError:
+        return ""
 
 
 def import_object(what: str, address: str) -> Any:

@@ -69,7 +69,7 @@ MAY_IMPORT = {
         "version",
     },
     "evaluation": {"experiment", "config", "data", "data.sources", "data.pictures", "models", "metrics"}
-    | {"attribution", "binding", "compute", "storage", "wording", "version"},
+    | {"attribution", "binding", "compute", "importing", "storage", "wording", "version"},
     "drawing": {"compute", "storage", "wording"},
     "report": {"evaluation", "drawing", "config", "data.pictures", "attribution", "metrics", "storage", "wording"}
     | {"version"},
