@@ -13,6 +13,7 @@ from PIL import Image
 from castream_jax.drawing.overlay import overlay
 from castream_jax.explanation.explainer import Explained
 from castream_jax.explanation.gallery import encode_picture, render_gallery
+from tests.contrasts import check_contrasts
 from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained, create_failed
 
 
@@ -120,6 +121,10 @@ def page(chromium_page, tmp_path):
     chromium_page.goto(file.as_uri())
     chromium_page.wait_for_selector("#caption strong")
     return chromium_page
+
+
+def test_every_text_stands_out(page):
+    check_contrasts(page)
 
 
 def test_a_dash_stands_for_what_is_not_finite(chromium_page, tmp_path):

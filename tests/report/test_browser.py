@@ -11,6 +11,7 @@ from PIL import Image
 
 from castream_jax.drawing.grid import draw_grid
 from castream_jax.report.html import render_html
+from tests.contrasts import check_contrasts
 from tests.evaluation.synthetic import (
     NULL_PAIRS,
     PAIRS,
@@ -167,6 +168,11 @@ def test_dark_and_light(page):
         for name, value in found.items():
             contrast = (max(paper, value) + 0.05) / (min(paper, value) + 0.05)
             assert contrast >= (3 if name == "--edge" else 4.5), name  # WCAG 2.1: controls, text
+
+
+def test_every_text_stands_out(page):
+    page.eval_on_selector_all("details", "all => all.forEach((each) => { each.open = true; })")
+    check_contrasts(page)
 
 
 def luminance(colour):
