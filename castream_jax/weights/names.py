@@ -3,12 +3,14 @@
     ours                                torchvision, and the reference's stream    timm
     backbone.stages.0.1.convs.0.kernel  layer1.1.conv1.weight                      the same
     backbone.stages.0.1.expand.kernel   features.1.1.block.3.weight                stages.0.blocks.1.mlp.fc1.weight
+    backbone.stem.convs.2.kernel        -                                          conv1.6.weight
     stream.projections.0.kernel         base.to_out.1.weight, cls_stream.0.to_out.1.weight
 
 `castream_jax` is our own naming: the dotted path itself, in our own layout.
 """
 
 from castream_jax.errors import choose
+from castream_jax.models import resnet
 from castream_jax.models.families import FAMILIES, find_family
 from castream_jax.weights import efficientnet_lite_names
 from castream_jax.weights.scheme import LINEAR, NORM, OwnScheme, Scheme
@@ -24,6 +26,10 @@ SCHEMES = (
             (r"backbone.stages.(\d+).(\d+).convs.(\d+)", NORM, lambda s, b, c: f"layer{s + 1}.{b}.bn{c + 1}"),
             (r"backbone.stages.(\d+).(\d+).shortcut", "kernel", lambda s, b: f"layer{s + 1}.{b}.downsample.0"),
             (r"backbone.stages.(\d+).(\d+).shortcut", NORM, lambda s, b: f"layer{s + 1}.{b}.downsample.1"),
+            (r"backbone.stem.convs.(\d)", "kernel", lambda i: f"conv1.{3 * i}"),
+            (r"backbone.stem.convs.(\d)", NORM, lambda i: f"conv1.{3 * i + 1}" if i < 2 else "bn1"),
+            (r"backbone.stages.(\d+).(\d+).shortcut.conv", "kernel", lambda s, b: f"layer{s + 1}.{b}.downsample.1"),
+            (r"backbone.stages.(\d+).(\d+).shortcut.conv", NORM, lambda s, b: f"layer{s + 1}.{b}.downsample.2"),
             (r"classifier.linear", LINEAR, lambda: "fc"),
             (r"stream.projections.(\d+)", LINEAR, lambda i: f"{f'l{i}' if i else 'base'}.to_out.1"),
         ),
@@ -113,6 +119,9 @@ SCHEMES = (
             (r"classifier.linear", LINEAR, lambda: "classifier.1"),
         ),
         root="resnet.",
+        excepted=tuple(
+            name for name, spec in resnet.SPECS.items() if spec.stem.deep or spec.averaged or spec.groups > 1
+        ),
     ),
     Scheme(
         "transformers",
@@ -165,7 +174,7 @@ def list_schemes(architecture: str) -> list[Scheme]:
     family = find_family(architecture)
     if family is None:
         return [OWN]
-    return [scheme for scheme in SCHEMES if scheme.family == family.key and scheme.architecture in ("", architecture)]
+    return [scheme for scheme in SCHEMES if scheme.family == family.key and scheme.is_for(architecture)]
 
 
 def default_scheme(architecture: str) -> str:

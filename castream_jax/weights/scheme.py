@@ -1,7 +1,7 @@
 """What a naming scheme is: from where an array of ours stands, its name in a state dict and its shape there."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +33,24 @@ class Scheme:
     rules: tuple[Rule, ...]
     architecture: str = ""
     """The only one that it is for: names that count the blocks of all stages depend on how many there are."""
+    excepted: tuple[str, ...] = ()
+    """Architectures of the family that the library has not."""
     has_stream: bool = False
     layer_scale: str = "layer_scale"
     """The leaf that scales a ConvNeXt block's branch."""
     root: str = ""
     """What stands before the names of the trunk, and is missing where the trunk was saved alone."""
+
+    def is_for(self, architecture: str) -> bool:
+        """Return whether it names the arrays of an architecture of its family."""
+        return self.architecture in ("", architecture) and architecture not in self.excepted
+
+    def has_names(self, paths: Iterable[tuple[Any, ...]]) -> bool:
+        """Return whether it names all of some arrays, but for the stream: of a spec of one's own it may not."""
+        try:
+            return all(self.key(path) is not None or path[0] == "stream" for path in paths)
+        except KeyError:
+            return False
 
     def key(self, path: tuple[Any, ...]) -> str | None:
         """Return the key of one of our arrays, given its path; None for the stream where this scheme has none."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from castream_jax import InputError, create_model, export_weights
+from castream_jax import InputError, create_model, export_weights, load_torch_weights
 from castream_jax.models import layers, resnet
 from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.models.resnet import ResNetSpec
@@ -25,6 +25,13 @@ PARAMETERS = {
     "resnet152": 60_192_808,
     "wide_resnet50_2": 68_883_240,
     "wide_resnet101_2": 126_886_696,
+    "resnext50_32x4d": 25_028_904,
+    "resnext101_32x8d": 88_791_336,
+    "resnext101_64x4d": 83_455_272,
+    "resnet18d": 11_708_744,
+    "resnet34d": 21_816_904,
+    "resnet50d": 25_576_264,
+    "resnet101d": 44_568_392,
     "convnext_tiny": 28_589_128,
     "convnext_small": 50_223_688,
     "convnext_base": 88_591_464,
@@ -35,7 +42,7 @@ PARAMETERS = {
     "efficientnet_lite3": 8_197_096,
     "efficientnet_lite4": 13_006_568,
 }
-"""As published with torchvision's weights; as timm counts those of EfficientNet-Lite."""
+"""As published with torchvision's weights; as timm counts those of ResNet-D and EfficientNet-Lite."""
 
 OURS = ("resnet18_small", "efficientnet_lite0_symmetric")
 CIFAR_PARAMETERS = {
@@ -77,6 +84,20 @@ def test_a_network_of_a_spec():
     assert (model.name, model.target(None)) == ("resnet", "stage2")
     assert model.backbone.tap_widths == (8, 32, 64)
     assert {"layer2.0.conv2.weight", "l2.to_out.1.weight", "fc.bias"} <= export_weights(fill(model)).keys()
+
+
+def test_a_spec_of_groups_a_deep_stem_and_averaged_shortcuts():
+    stem = resnet.Stem(size=3, stride=2, pool=False, deep=True)
+    spec = ResNetSpec((1, 1), True, widths=(8, 16), strides=(1, 2), stem=stem, inner=2, groups=4, averaged=True)
+    model = fill(abstract(spec, num_classes=3))
+    exported = export_weights(model)
+    assert exported["layer2.0.conv2.weight"].shape == (32, 8, 3, 3)
+    assert {"conv1.0.weight", "conv1.6.weight", "bn1.bias", "layer2.0.downsample.1.weight"} <= exported.keys()
+    chex.assert_trees_all_equal(
+        nnx.state(load_torch_weights(abstract(spec, num_classes=3), exported)), nnx.state(model)
+    )
+    with pytest.raises(InputError, match="transformers's naming has no names for all layers of this resnet"):
+        export_weights(model, "transformers")
 
 
 def test_shortcuts_of_zeros():

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from castream_jax import create_model, export_weights, load_torch_weights, load_weights
-from tests.networks import forward
-from tests.torch_models import build_transformers, import_timm, import_torch, import_torchvision
+from tests.networks import forward, random_images
+from tests.torch_models import build_transformers, import_timm, import_torch, import_torchvision, record_maps
 
-RESNETS = ("resnet18", "resnet50", "wide_resnet50_2")
+RESNETS = ("resnet18", "resnet50", "wide_resnet50_2", "resnext50_32x4d", "resnet18d", "resnet50d")
 LIBRARIES = ("torchvision", "timm", "transformers")
 CASES = [
     (library, name)
     for library in LIBRARIES
     for name in (*RESNETS, "convnext_tiny")
-    if (library, name) != ("transformers", "wide_resnet50_2")  # which has none
+    if library == "timm" or name not in ("resnet18d", "resnet50d")
+    if library != "transformers" or not name.startswith(("wide", "resnext"))
 ]
+MAPS = [("torchvision", "resnext50_32x4d"), ("timm", "resnext50_32x4d"), ("timm", "resnet18d"), ("timm", "resnet50d")]
 TOLERANCE = 1e-4  # of the logits' scale
 
 
@@ -81,6 +83,18 @@ def test_our_weights_give_our_logits_there(library, name):
     assert unexpected == []
     assert all(key.endswith("num_batches_tracked") for key in missing)
     assert_close(logits_of(fresh, images), logits_of(theirs, images))
+
+
+@pytest.mark.parametrize("size", [(224, 224), (199, 233)])
+@pytest.mark.parametrize(("library", "name"), MAPS)
+def test_feature_maps_of_resnext_and_resnet_d(library, name, size):
+    theirs, images = build(library, name), random_images(1, *size)
+    weights = {key: tensor.numpy() for key, tensor in theirs.state_dict().items()}
+    features, found, _ = forward(load_torch_weights(create_model(name, "gap", num_classes=7), weights), images)
+    logits, maps = record_maps(theirs, np.asarray(images))
+    assert features.keys() == maps.keys()
+    for ours, expected in ((found, logits), *((features[tap], maps[tap]) for tap in maps)):
+        assert_close(ours, expected)
 
 
 def test_facebooks_names_are_what_timm_takes_for_facebooks():

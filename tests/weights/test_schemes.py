@@ -21,6 +21,11 @@ LARGE = (
     "resnet152",
     "wide_resnet50_2",
     "wide_resnet101_2",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "resnet50d",
+    "resnet101d",
     "convnext_small",
     "convnext_base",
     "convnext_large",
@@ -46,7 +51,7 @@ def test_names_and_shapes_are_the_publishers(published):
     # timm names its ResNets as torchvision does; ports of efficientnet_pytorch keep its names.
     scheme = find_scheme(
         "torchvision"
-        if (scheme_name, name.split("_")[0][:6]) in (("timm", "resnet"), ("timm", "wide"))
+        if (scheme_name, name.split("_")[0][:6]) in (("timm", "resnet"), ("timm", "resnex"), ("timm", "wide"))
         else scheme_name,
         name,
     )

@@ -110,3 +110,19 @@ def _max_pool_by_shifts(x: Array) -> Array:
     x = jnp.maximum(jnp.maximum(rows[0], rows[1]), rows[2])  # [B H2 W C]
     columns = [x[:, :, i : i + 2 * w2 - 1 : 2] for i in range(3)]
     return jnp.maximum(jnp.maximum(columns[0], columns[1]), columns[2])
+
+
+def average_pool(x: Float[Array, "B H W C"], stride: int) -> Float[Array, "B H2 W2 C"]:
+    """Average squares of `stride` positions a side; at the ends of odd sides, of what is there.
+
+    torch's `AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)` for a stride of 2.
+    """
+    if stride == 1:
+        return x
+    (b, h, w, c), counts = x.shape, []
+    for side in (h, w):
+        counts.append(np.minimum(stride, side - np.arange(0, side, stride)))  # positions under each result
+    h2, w2 = map(len, counts)
+    x = jnp.pad(x, ((0, 0), (0, h2 * stride - h), (0, w2 * stride - w), (0, 0)))
+    sums = x.reshape(b, h2, stride, w2, stride, c).astype(jnp.float32).sum((2, 4))  # [B H2 W2 C]
+    return (sums / np.outer(*counts).astype(np.float32)[None, :, :, None]).astype(x.dtype)

@@ -25,9 +25,11 @@ def main() -> None:
         with torch.device("meta"):
             if name.startswith("efficientnet"):
                 models = {"efficientnet_pytorch": build_lite(name), "timm": timm.create_model(f"tf_{name}")}
+            elif name.endswith("d") and name.startswith("resnet"):
+                models = {"timm": timm.create_model(name)}
             else:
                 models = {"torchvision": getattr(torchvision.models, name)(), "timm": timm.create_model(name)}
-                if not name.startswith("wide"):
+                if not name.startswith(("wide", "resnext")):
                     models["transformers"] = build_transformers(name, num_classes=1000)
         for scheme, model in models.items():
             found[f"{scheme} {name}"] = {
