@@ -191,7 +191,12 @@ def test_python_blocks(page, demo, monkeypatch):
     model = fill(nnx.eval_shape(lambda: ca.create_model("resnet50")))
     state_dict = ca.export_weights(model)
     save_file(state_dict, "weights.safetensors")
-    monkeypatch.setattr(hub.huggingface_hub, "hf_hub_download", lambda *_: "weights.safetensors")
+    digits = fill(nnx.eval_shape(lambda: ca.create_model("resnet18_small", "ca", num_classes=10)))
+    save_file(ca.export_weights(digits), "digits.safetensors")
+    on_hub = {"user/digits": "digits.safetensors"}
+    monkeypatch.setattr(
+        hub.huggingface_hub, "hf_hub_download", lambda owner, *_: on_hub.get(owner, "weights.safetensors")
+    )
     known = KNOWN["efficientnet_lite0.pypi"]
     save_file(
         ca.export_weights(fill(nnx.eval_shape(lambda: ca.create_model(known.architecture, "gap")))), "lite.safetensors"
@@ -209,7 +214,7 @@ def test_python_blocks(page, demo, monkeypatch):
             if (block.page, block.language) == (page, "python"):
                 exec(compile(block.text, page, "exec"), prepared)
     finally:
-        for written in ("weights.safetensors", "lite.safetensors"):
+        for written in ("weights.safetensors", "digits.safetensors", "lite.safetensors"):
             Path(written).unlink()
     if "get_config" in prepared:  # a config that a page shows must be one
         command_line.config.from_dict(prepared["get_config"]().to_dict())

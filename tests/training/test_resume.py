@@ -24,7 +24,11 @@ def test_every_setting_but_those_on_the_list_is_decisive():
     settings = {name for name in flatten_settings(EXPERIMENT.to_dict()) if not name.startswith("evaluation.")}
     assert settings - set(decisive_settings(EXPERIMENT, "stream")) == MAY_CHANGE | {"weights"}
     backbone = set(decisive_settings(EXPERIMENT, "backbone"))
-    also = {name for name in settings if name.startswith("stream.")} | {"model.pooling", "model.heads"}
+    also = {name for name in settings if name.startswith("stream.")} | {
+        "model.pooling",
+        "model.heads",
+        "model.stream_init",
+    }
     assert settings - backbone == MAY_CHANGE | also
 
 
