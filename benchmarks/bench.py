@@ -34,8 +34,8 @@ from castream_jax.cpu import use_cores_as_devices
 from castream_jax.models.classifier import IMAGENET
 
 RESULTS = Path(__file__).parent / "results.json"
-NEEDED = ("torch", "torchvision", "pytorch_grad_cam", "pytest")
-PACKAGES = ("castream-jax", "jax", "jaxlib", "flax", "torch", "torchvision", "grad-cam", "numpy")
+NEEDED = ("torch", "torchvision", "timm", "pytorch_grad_cam", "pytest")
+PACKAGES = ("castream-jax", "jax", "jaxlib", "flax", "torch", "torchvision", "timm", "grad-cam", "numpy")
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 SIZE = 224
 
@@ -66,6 +66,7 @@ FULL = Plan(
     forwards=(
         ("resnet50", "float32", 8, True),
         ("resnet50", "bfloat16", 8, True),
+        ("efficientnet_lite0", "float32", 8, True),
         ("convnext_base", "float32", 8, True),
         ("convnext_base", "bfloat16", 8, True),
     ),
@@ -83,6 +84,7 @@ QUICK = Plan(
     forwards=(
         ("resnet50", "float32", 8, True),
         ("resnet50", "bfloat16", 8, False),
+        ("efficientnet_lite0", "float32", 8, False),
         ("convnext_base", "float32", 4, False),
         ("convnext_base", "bfloat16", 4, False),
     ),

@@ -1,4 +1,4 @@
-"""torchvision's networks with seeded random weights, their formats in torch, and the stream on top (METHOD 1)."""
+"""Networks of torchvision and timm with seeded random weights, their formats in torch, the stream on top (METHOD 1)."""
 
 import copy
 import math
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import castream_jax as ca
-from tests.torch_models import import_torchvision
+from tests.torch_models import import_timm, import_torchvision
 
 EAGER = ("eager NCHW", "eager channels_last")
 COMPILED = "torch.compile, channels_last"
@@ -23,6 +23,13 @@ def to_torch(images: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
 
 
+def create(name: str) -> torch.nn.Module:
+    """Return a fresh network: torchvision's, or timm's where torchvision has none."""
+    if hasattr(torchvision.models, name):
+        return getattr(torchvision.models, name)()
+    return import_timm().create_model(f"tf_{name}")
+
+
 @torch.no_grad()
 def build(name: str, images: np.ndarray) -> torch.nn.Module:
     """Return a network in which every weight matters.
@@ -30,7 +37,7 @@ def build(name: str, images: np.ndarray) -> torch.nn.Module:
     Batch normalisation has the statistics of the images, layer scale is not nearly 0, and the logits are spread.
     """
     torch.manual_seed(0)
-    model, pixels = getattr(torchvision.models, name)(), to_torch(images)
+    model, pixels = create(name), to_torch(images)
     for key, parameter in model.named_parameters():
         if key.endswith("layer_scale"):
             parameter.uniform_(0.1, 0.5)
