@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+from castream_jax.storage.kept_listings import kept_directory
+
 PROCESSES = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.system"}
 NETWORK = {"socket.connect", "socket.getaddrinfo"}
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
@@ -82,14 +84,15 @@ class Watch:
             raise PermissionError(f"stopped: {event}")
 
     def _may_write(self, path: Any) -> bool:
-        """Return whether a path is in the folder for output, or where JAX keeps what it compiles."""
+        """Return whether a path is in the folder for output, or where JAX keeps programs, or we listings of tars."""
         if isinstance(path, int):  # opened before, and judged then
             return True
         assert self._output is not None
         place = os.path.abspath(os.fsdecode(path))
         programs = jax.config.values["jax_compilation_cache_dir"]
-        folders = [self._output, *([Path(programs)] if programs else [])]
-        return place == os.devnull or any(Path(place).is_relative_to(folder) for folder in folders)
+        folders = [self._output, kept_directory(), *([Path(programs)] if programs else [])]
+        makes_one = kept_directory().is_relative_to(place)  # folders on the way there
+        return place == os.devnull or makes_one or any(Path(place).is_relative_to(folder) for folder in folders)
 
 
 def _stop(*_: object) -> None:
