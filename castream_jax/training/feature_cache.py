@@ -10,6 +10,7 @@ A view takes its place when it is whole, so that a run that was stopped goes on 
 from something else is computed again.
 """
 
+import contextlib
 import json
 import logging
 import shutil
@@ -163,7 +164,7 @@ class FeatureCache:
             bar.update(len(labels))
             if stop.reached():
                 raise Stopped(
-                    f"stopped while features were computed; {view} views of them are kept in {self.directory}. Run the "
+                    f"stopped while features were computed; views that are whole are kept in {self.directory}. Run the "
                     "same command to go on."
                 )
         if before is not None:
@@ -191,20 +192,16 @@ class FeatureCache:
         unfinished = final.with_name(f".{final.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
-        images = len(self.source)
         layout = {tap: (DTYPE, shape) for tap, shape in self.shapes.items()} | {LABELS: (np.dtype(np.int32), ())}
-        files = {
-            name: np.lib.format.open_memmap(unfinished / f"{name}.npy", "w+", dtype, (images, *shape))
-            for name, (dtype, shape) in layout.items()
-        }
-        first = 0
-        for arrays in batches:
-            after = first + len(arrays[LABELS])
-            for name, array in arrays.items():
-                files[name][first:after] = array
-            first = after
-        for file in files.values():
-            file.flush()
+        with contextlib.ExitStack() as stack:  # no memory map: on a full disk it ends the process, and this is an error
+            files = {name: stack.enter_context(open(unfinished / f"{name}.npy", "wb")) for name in layout}
+            for name, (dtype, shape) in layout.items():
+                described = np.lib.format.dtype_to_descr(dtype)
+                header = {"descr": described, "fortran_order": False, "shape": (len(self.source), *shape)}
+                np.lib.format.write_array_header_1_0(files[name], header)
+            for arrays in batches:
+                for name, array in arrays.items():
+                    files[name].write(array.astype(layout[name][0], copy=False).tobytes())
         (unfinished / MADE_OF).write_text(json.dumps(made_of, indent=2) + "\n")
         shutil.rmtree(final, ignore_errors=True)
         unfinished.rename(final)

@@ -87,10 +87,13 @@ def test_rows_are_the_public_functions_numbers(trained, evaluation):
         scores = ca.evaluate_maps(network, images, batch["labels"], maps)
         for name, values in scores.items():
             found = np.array([row[name] for row in rows[m :: len(KEYS)]])
-            # Two programs give the maps: of pixels that differ in the last bits, another may come first in a curve.
-            apart = np.abs(found - np.asarray(values))
-            assert np.mean(apart > 2e-4) <= 0.02, f"{attribution} {pooling} {name}"
-            assert apart.max() < 2e-3, f"{attribution} {pooling} {name}"
+            if name.endswith("_curve"):
+                # Two programs give the maps: of pixels that differ in the last bits, another may come first.
+                apart = np.abs(found - np.asarray(values))
+                assert np.mean(apart > 2e-4) <= 0.02, f"{attribution} {pooling} {name}"
+                assert apart.max() < 2e-3, f"{attribution} {pooling} {name}"
+            else:
+                np.testing.assert_allclose(found, values, atol=2e-4, err_msg=f"{attribution} {pooling} {name}")
 
 
 def test_pictures_are_of_the_images_and_maps_that_rows_are_of(trained, evaluation):

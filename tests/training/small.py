@@ -1,6 +1,12 @@
-"""A small experiment that trains in seconds."""
+"""A small experiment that trains in seconds, and one that is killed on its way."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
 
 from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelConfig, StageConfig
+from castream_jax.training.log import TrainingLog
 
 
 def small_experiment(directory: str, **changes: object) -> Experiment:
@@ -15,3 +21,23 @@ def small_experiment(directory: str, **changes: object) -> Experiment:
         "evaluation": EvaluationConfig(split="test", num_images=10, batch_size=8, chunk=32, num_figures=3),
     }
     return Experiment(**(values | changes))
+
+
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
+@contextlib.contextmanager
+def killed_in_the_second_epoch() -> Iterator[None]:
+    """Stop the stream's training after its first epoch, as a killed run is; fails if what is within goes on."""
+    real = TrainingLog.add
+
+    def add(self, step, *rest):
+        if self.stage == "stream" and step > 4:
+            raise Killed
+        return real(self, step, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingLog, "add", add)
+        with pytest.raises(Killed):
+            yield

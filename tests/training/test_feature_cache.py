@@ -17,11 +17,10 @@ from castream_jax.errors import InputError, RunError, Stopped
 from castream_jax.experiment.loading import load_trained
 from castream_jax.models.classifier import create_model
 from castream_jax.storage.array_trees import digest
-from castream_jax.training import stage
 from castream_jax.training.feature_cache import FeatureCache
 from castream_jax.training.loop import train
 from castream_jax.training.stopping import StopRequest
-from tests.training.small import small_experiment
+from tests.training.small import killed_in_the_second_epoch, small_experiment
 
 VIEWS = 2
 
@@ -96,7 +95,7 @@ def test_a_stopped_run_keeps_whole_views(model, source, tmp_path):
     cache, stop = open_cache(tmp_path, model, source), StopRequest()
     asked = iter([False] * 4 + [True])  # three batches a view
     stop.reached = lambda: next(asked)
-    with pytest.raises(Stopped, match="1 views of them are kept"):
+    with pytest.raises(Stopped, match="views that are whole are kept"):
         fill(cache, stop)
     assert cache.read_made_of(0) == cache.describe()
     assert not cache.place(1).exists()
@@ -128,7 +127,7 @@ def test_features_beyond_float16(source, tmp_path):
         fill(open_cache(tmp_path, model, source))
 
 
-def test_a_stream_is_trained_on_them_and_resumes_to_the_bit(demo_directory, tmp_path, monkeypatch):
+def test_a_stream_is_trained_on_them_and_resumes_to_the_bit(demo_directory, tmp_path):
     experiment = small_experiment(str(demo_directory))
     experiment = dataclasses.replace(
         experiment,
@@ -139,21 +138,8 @@ def test_a_stream_is_trained_on_them_and_resumes_to_the_bit(demo_directory, tmp_
     model = train(experiment, tmp_path / "whole")
     lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "validation_accuracy_ca" in line] == [3, 6]
-
-    class Killed(Exception):
-        pass
-
-    real = stage.TrainingLog.add
-
-    def killed_in_the_second_epoch(self, step, *rest):
-        if self.stage == "stream" and step > 4:
-            raise Killed
-        return real(self, step, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage.TrainingLog, "add", killed_in_the_second_epoch)
-        with pytest.raises(Killed):
-            train(experiment, tmp_path / "stopped")
+    with killed_in_the_second_epoch():
+        train(experiment, tmp_path / "stopped")
     resumed = train(experiment, tmp_path / "stopped")
     assert digest(jax.device_get(nnx.state(resumed))) == digest(jax.device_get(nnx.state(model)))
     assert load_trained(experiment, tmp_path / "stopped", 10).pooling == "ca"
