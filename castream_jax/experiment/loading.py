@@ -18,7 +18,9 @@ from castream_jax.models.description import recall_network
 from castream_jax.models.network import Network
 from castream_jax.models.scores import Score
 from castream_jax.storage.checkpoints import Checkpoints
+from castream_jax.weights.convert import FreshStream
 from castream_jax.weights.files import load_weights
+from castream_jax.weights.known import find_known
 
 BACKBONE, STREAM = "backbone", "stream"
 """The stages of training."""
@@ -33,13 +35,13 @@ def build_network(experiment: Experiment, num_classes: int) -> Network:
     return model
 
 
-def load_start(experiment: Experiment, num_classes: int) -> Network:
-    """Return the same, as its weights say how it was trained."""
+def load_start(experiment: Experiment, num_classes: int, fresh_stream: FreshStream = "meant") -> Network:
+    """Return the same, as its weights say how it was trained; `fresh_stream` is what `load_weights` takes."""
     model = create_network(experiment, num_classes)
     if not experiment.weights or not isinstance(model, Classifier):
         return model
     choices = experiment.replace_classifier, experiment.classes, experiment.weights_average
-    loaded = load_weights(model, experiment.weights, *choices, fresh_stream=True)
+    loaded = load_weights(model, experiment.weights, *choices, fresh_stream)
     _check_score(loaded, model.score, experiment.weights)
     return loaded
 
@@ -87,8 +89,8 @@ def has_checkpoint(workdir: Path) -> bool:
 def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Network:
     """Return the network that training left in `workdir`.
 
-    Networks that need no training are as they come: pretrained GAP networks, and those of the user's own that are no
-    `Classifier`.
+    Networks that need no training are as they come: pretrained GAP networks, weights that hold a stream too, and
+    networks of the user's own that are no `Classifier`.
 
     Raises:
       InputError: there is no checkpoint, or it is of another network.
@@ -97,6 +99,13 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Net
     directory = checkpoint_directory(workdir, stage)
     if stage == BACKBONE and _comes_trained(experiment):
         return build_network(experiment, num_classes)
+    if stage == STREAM and not directory.is_dir() and _may_hold_stream(experiment):
+        try:
+            whole = load_start(experiment, num_classes, fresh_stream="refused")
+        except NotTrained as error:
+            raise NotTrained(f"there is no checkpoint in {directory}, and {error} Train it first.") from error
+        settle_preprocessing(whole, experiment)
+        return whole
     model = create_network(experiment, num_classes) if is_address(experiment.model.name) or directory.is_dir() else None
     if model is not None and not isinstance(model, Classifier):
         settle_preprocessing(model, experiment)
@@ -113,6 +122,13 @@ def _comes_trained(experiment: Experiment) -> bool:
     if experiment.replace_classifier or experiment.backbone.epochs:
         return False
     return bool(experiment.weights) or is_address(experiment.model.name)
+
+
+def _may_hold_stream(experiment: Experiment) -> bool:
+    """Return whether the config's weights may be a whole network: what is published by name is of GAP networks."""
+    if not experiment.weights or experiment.replace_classifier or is_address(experiment.model.name):
+        return False
+    return find_known(experiment.weights, experiment.model.name) is None
 
 
 def _restore(fresh: Classifier, directory: Path) -> Classifier:

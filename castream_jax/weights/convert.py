@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, NotTrained
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.network import Network
 from castream_jax.weights.bounds import short
@@ -25,13 +25,15 @@ FINITE = float(np.finfo(np.float32).max)
 LISTED = 1000
 """How many problems a message lists: each array of ResNet-152 may be one."""
 
+FreshStream = Literal["warned", "meant", "refused"]
+
 
 def load_torch_weights(
     model: Classifier,
     state_dict: Mapping[str, np.ndarray],
     replace_classifier: bool = False,
     classes: Sequence[int] = (),
-    fresh_stream: bool = False,
+    fresh_stream: FreshStream = "warned",
 ) -> Classifier:
     """Return a copy of `model` with the weights of a state dict.
 
@@ -44,9 +46,11 @@ def load_torch_weights(
         of classes.
       classes: keep only these of the state dict's classes, in this order: for a set whose classes are some of
         ImageNet's. Empty: all.
-      fresh_stream: a stream that keeps its own weights is meant, for it is to be trained: no warning.
+      fresh_stream: what a stream is that the weights are without, which keeps its own: `"warned"` of, `"meant"`, for it
+        is to be trained, or `"refused"`.
 
     Raises:
+      NotTrained: a fresh stream, where it is refused.
       InputError: classes that are not there; missing keys, keys that nothing uses, wrong shapes or dtypes: all are
         listed.
 
@@ -69,7 +73,9 @@ def load_torch_weights(
     if model.stream is not None and not any(key in source for path, key in keys.items() if path[0] == "stream"):
         keys = {path: key for path, key in keys.items() if path[0] != "stream"}
         notes.append(f"the weights are of a GAP network: the stream of {model.name} keeps its fresh weights")
-        LOG.log(logging.INFO if fresh_stream else logging.WARNING, notes[0])
+        if fresh_stream == "refused":
+            raise NotTrained(f"the weights are of a GAP network: the stream of {model.name} is not trained.")
+        LOG.log(logging.INFO if fresh_stream == "meant" else logging.WARNING, notes[0])
     if outside := find_outside(source, found, replace_classifier):
         LOG.info("left out, as it is outside %r: %s", found.prefix, list_names(sorted(outside)))
         source = {key: value for key, value in source.items() if key not in outside}

@@ -9,7 +9,7 @@ from pathlib import Path
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.description import recall_network
-from castream_jax.weights.convert import load_torch_weights
+from castream_jax.weights.convert import FreshStream, load_torch_weights
 from castream_jax.weights.formats import read_file
 from castream_jax.weights.hub import locate
 from castream_jax.weights.known import KNOWN, find_known
@@ -26,7 +26,7 @@ def load_weights(
     replace_classifier: bool = False,
     classes: Sequence[int] = (),
     average: bool = False,
-    fresh_stream: bool = False,
+    fresh_stream: FreshStream = "warned",
 ) -> Classifier:
     """Return a copy of `model` with pretrained weights; its `notes` say what is to be known of them.
 
@@ -39,9 +39,11 @@ def load_weights(
       replace_classifier: keep the model's own classifier: for another set of classes.
       classes: keep only these of the weights' classes, in this order; empty: all.
       average: take the moving average of the weights where a file holds one beside them.
-      fresh_stream: a stream that keeps its own weights is meant, for it is to be trained: no warning.
+      fresh_stream: what a stream is that the weights are without, which keeps its own: `"warned"` of, `"meant"`, for it
+        is to be trained, or `"refused"`.
 
     Raises:
+      NotTrained: a fresh stream, where it is refused.
       InputError: there is nothing there, it cannot be read or is not safe to read, or it does not fit; it holds no
         moving average.
     """

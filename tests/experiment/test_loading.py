@@ -5,9 +5,12 @@ import logging
 import numpy as np
 import pytest
 from flax import nnx
+from safetensors.numpy import save_file
 
 from castream_jax import InputError, export_weights
 from castream_jax.config import Experiment, ModelConfig
+from castream_jax.errors import NotTrained
+from castream_jax.experiment import loading
 from castream_jax.experiment.loading import build_network, checkpoint_directory, load_trained, note_training
 from castream_jax.models.description import describe_network
 from castream_jax.storage.checkpoints import Checkpoints
@@ -41,6 +44,25 @@ def test_a_stream_to_be_trained_is_no_warning_and_a_trained_one_not_fresh(checkp
     with Checkpoints(checkpoint_directory(tmp_path, "stream")) as checkpoints:
         checkpoints.save(7, {"model": nnx.state(model)}, {})
     assert load_trained(experiment, tmp_path, 5).notes == ()
+
+
+def test_weights_that_hold_a_stream_are_trained_already(checkpoint, tmp_path):
+    whole = tmp_path / "whole.safetensors"
+    save_file(export_weights(small_resnet("ca")), whole)
+    experiment = Experiment("test", model=ModelConfig("resnet18_small", "ca"), weights=str(whole))
+    found = load_trained(experiment, tmp_path / "run", 5)
+    assert found.notes == ()
+    np.testing.assert_array_equal(found.stream.query[...], small_resnet("ca").stream.query[...])
+    half = Experiment("test", model=ModelConfig("resnet18_small", "ca"), weights=checkpoint)
+    with pytest.raises(NotTrained, match=r"no checkpoint in .*stream, and the weights are of a GAP network"):
+        load_trained(half, tmp_path / "run", 5)
+
+
+def test_published_weights_are_not_fetched_to_see_that_they_hold_no_stream(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "load_weights", None)
+    experiment = Experiment("test", model=ModelConfig("resnet50", "ca"), weights="resnet50.tv_in1k")
+    with pytest.raises(NotTrained, match="there is no checkpoint in .*: train a network first"):
+        load_trained(experiment, tmp_path / "run", 1000)
 
 
 def test_the_score_is_that_of_the_weights(tmp_path):

@@ -232,7 +232,7 @@ def test_a_stream_that_stays_fresh_is_said(caplog):
 
 def test_a_stream_that_is_to_be_trained_is_no_reason_to_warn(caplog):
     with caplog.at_level("INFO", logger="castream_jax"):
-        loaded = load_torch_weights(network("resnet", "ca"), exported("resnet", "torchvision"), fresh_stream=True)
+        loaded = load_torch_weights(network("resnet", "ca"), exported("resnet", "torchvision"), fresh_stream="meant")
     assert loaded.notes
     assert [record.levelname for record in caplog.records if "stream" in record.message] == ["INFO"]
 
