@@ -10,7 +10,7 @@ from castream_jax.evaluation.rows import mean_present
 from castream_jax.report.notes import describe_source
 from castream_jax.report.pairing import Pairing, Written, pair_evaluations
 from castream_jax.report.statistics import LEVEL, bootstrap_intervals
-from castream_jax.report.tables import excludes_zero, format_difference, format_interval, format_percent
+from castream_jax.report.tables import excludes_zero, format_difference, format_interval, format_number
 from castream_jax.wording import name_attribution, name_pooling, order_pairs
 
 
@@ -50,7 +50,7 @@ def _tabulate(pairing: Pairing, resamples: int, seed: int) -> list[list[str]]:
         names = [name_attribution(attribution), name_pooling(pooling)]
         for metric, (ours, theirs) in pairing.cells[attribution, pooling].items():
             interval = next(intervals)
-            means = [format_percent(mean_present(ours)), format_percent(mean_present(theirs))]
+            means = [format_number(mean_present(ours)), format_number(mean_present(theirs))]
             mark = " *" if excludes_zero(interval) else "  "
             change = format_difference(mean_present(theirs - ours))
             lines.append([*names, metric.heading, *means, change, format_interval(interval) + mark])

@@ -18,6 +18,7 @@ from castream_jax.evaluation.rows import (
     to_facts,
 )
 from castream_jax.metrics.protocol import Protocol
+from castream_jax.report.agreement import measure_agreement
 from castream_jax.report.doubts import doubt
 from castream_jax.report.intervals import bootstrap_table
 from castream_jax.report.notes import SAVINGS
@@ -99,6 +100,8 @@ def build_report(
         "seconds": seconds,
         "class_names": list(class_names),
     }
+    if agreement := measure_agreement(rows):
+        report["agreement"] = agreement
     if said := [*warnings, *doubt(rows)]:
         report["warnings"] = said
     if untrained_accuracy:

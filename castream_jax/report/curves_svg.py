@@ -12,7 +12,7 @@ from castream_jax.evaluation.rows import read_curves
 from castream_jax.metrics.metric import Metric
 from castream_jax.report.curves_png import REFERENCE, find_curves
 from castream_jax.report.statistics import LEVEL, SEED, bootstrap_intervals
-from castream_jax.report.tables import format_percent
+from castream_jax.report.tables import format_number
 from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs
 
 RESAMPLES = 1_000
@@ -127,7 +127,7 @@ def build_panels(
 def draw_line(frame: Frame, pooling: str, curve: Float[np.ndarray, "points"], band: Band) -> Line:
     """Return a curve in the coordinates of a frame, with its area (METHOD 3) and its band."""
     area = 100 * float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
-    shown = format_percent(area if math.isfinite(area) else None)
+    shown = format_number(area if math.isfinite(area) else None)
     edges = [np.array([interval[edge] if interval else math.nan for interval in band]) for edge in (0, 1)]
     low, high = (place(frame, np.where(np.isfinite(curve), edge, math.nan)) for edge in edges)
     outline = " ".join([high, *reversed(low.split())]) if low else ""

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.errors import escape
+from castream_jax.report.agreement import find_least
 from castream_jax.report.schema import Provenance, Report
-from castream_jax.report.tables import format_percent
-from castream_jax.wording import name_attribution, name_pooling
+from castream_jax.report.tables import format_number, report_metrics
+from castream_jax.wording import is_null, name_attribution, name_pooling
 
 SAVINGS = {
     "shared_trunk": "poolings share one trunk",
@@ -42,7 +43,14 @@ def describe_numbers(report: Report) -> list[str]:
         describe_maps("Maps with a NaN or infinity (counted as zeros)", report["nan_maps"]),
         describe_maps("Maps without a positive value before ReLU (flat, therefore)", report["all_negative_maps"]),
     ]
-    described = (describe_pictures, describe_localised, describe_remarks, describe_classes)
+    described = (
+        describe_null_winners,
+        describe_agreement,
+        describe_pictures,
+        describe_localised,
+        describe_remarks,
+        describe_classes,
+    )
     return sentences + [sentence for describe in described for sentence in describe(report)]
 
 
@@ -51,7 +59,7 @@ def describe_accuracies(report: Report) -> list[tuple[str, str]]:
     accuracies = [(name_pooling(pooling), value) for pooling, value in report["accuracy"].items()]
     untrained = report.get("untrained_accuracy", {})
     accuracies += [(f"{name_pooling(pooling)}, stream untrained", value) for pooling, value in untrained.items()]
-    return [(name, format_percent(value)) for name, value in accuracies]
+    return [(name, format_number(value)) for name, value in accuracies]
 
 
 def describe_bootstrap(report: Report) -> str:
@@ -72,6 +80,32 @@ def describe_maps(what: str, counts: Mapping[str, int]) -> str:
         if count:
             found.append(f"{name_attribution(attribution)} {name_pooling(pooling)} {count:,}")
     return f"{what}: {', '.join(found) or 'none'}."
+
+
+def describe_null_winners(report: Report) -> list[str]:
+    """Return which metrics are best for a map that knows nothing of the network."""
+    found: dict[str, list[str]] = {}
+    for metric in report_metrics(report):
+        sign = -1 if metric.lower_is_better else 1
+        lines = [line for line in report["rows"] if line[metric.symbol] is not None]
+        best = max(lines, key=lambda line: sign * line[metric.symbol], default=None)
+        if best is not None and is_null(best["attribution"]):
+            found.setdefault(name_attribution(best["attribution"]), []).append(metric.symbol)
+    told = ", ".join(f"{name} in {' and '.join(symbols)}" for name, symbols in found.items())
+    return [f"Best of all is a map that knows nothing of the network: {told}."] if told else []
+
+
+def describe_agreement(report: Report) -> list[str]:
+    """Return how far images and metrics agree on which methods are better."""
+    agreement = report.get("agreement")
+    if not agreement:
+        return []
+    alphas = ", ".join(f"{symbol} {alpha:z.2f}" for symbol, alpha in agreement["alpha"].items())
+    told = [f"How far images agree on the order of methods (Krippendorff's alpha; 1: fully, 0: not at all): {alphas}."]
+    if least := find_least(agreement):
+        a, b, tau = least
+        told.append(f"On an image {a} and {b} agree least on it (Kendall's tau-b {tau:z.2f}, mean over images).")
+    return told
 
 
 def describe_pictures(report: Report) -> list[str]:

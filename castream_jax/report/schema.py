@@ -71,6 +71,19 @@ class Intervals(TypedDict):
     """Of each pooling from the first: `against`, and by symbol a `Difference`."""
 
 
+class Agreement(TypedDict):
+    """How far the metrics agree on which methods are better; what does not exist is left out."""
+
+    methods: int
+    """That are ranked, at most."""
+    over_images: dict[str, dict[str, float]]
+    """Kendall's tau-b of two metrics' orders of methods on one image, the mean over images."""
+    over_methods: dict[str, dict[str, float]]
+    """Of the means over images."""
+    alpha: dict[str, float]
+    """Krippendorff's alpha of the images that rank methods by one metric."""
+
+
 class Report(Provenance, Intervals):
     """All that a report tells; numbers in percent."""
 
@@ -83,6 +96,7 @@ class Report(Provenance, Intervals):
     rows: list[Line]
     """Means."""
     bootstrap: Bootstrap
+    agreement: NotRequired[Agreement]
     flat_maps: dict[str, int]
     """How many, by "attribution/pooling"; the next two alike."""
     nan_maps: dict[str, int]

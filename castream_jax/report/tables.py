@@ -77,7 +77,7 @@ def _create_sections(report: Report, metrics: Sequence[Metric]) -> list[Section]
             line, interval = means[attribution, pooling], intervals[attribution, pooling]
             cells = [
                 Cell(
-                    format_percent(line[metric.symbol]),
+                    format_number(line[metric.symbol]),
                     format_interval(interval[metric.symbol]),
                     winners.get((attribution, metric.symbol)) == pooling,
                 )
@@ -190,8 +190,8 @@ def excludes_zero(interval: Sequence[float] | None) -> bool:
     return interval is not None and not interval[0] <= 0 <= interval[1]
 
 
-def format_percent(value: float | None) -> str:
-    """Return a percentage as every table shows it."""
+def format_number(value: float | None) -> str:
+    """Return a percentage or a correlation as every table shows it."""
     return ABSENT if value is None else f"{value:z.2f}"
 
 

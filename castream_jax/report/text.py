@@ -4,9 +4,10 @@ import json
 import textwrap
 from pathlib import Path
 
+from castream_jax.report.agreement import MEANING, tabulate_agreement
 from castream_jax.report.notes import describe_all, describe_source
 from castream_jax.report.schema import Report
-from castream_jax.report.tables import SURE, Cell, Section, tabulate
+from castream_jax.report.tables import SURE, Cell, Section, format_number, tabulate
 from castream_jax.storage.replacement import replacing
 
 WIDTH = 120
@@ -40,9 +41,24 @@ def render_markdown(report: Report) -> str:
                 texts = [text + SURE if cell.is_sure else text for text, cell in zip(texts, cells)]
                 numbers = [f"{text} {cell.interval}".strip() for text, cell in zip(texts, cells)]
                 lines.append(f"| {' | '.join([attribution, pooling, *numbers])} |")
+    lines += _render_agreement(report)
     for note in describe_all(report):
         lines += ["", note]
     return "\n".join(lines) + "\n"
+
+
+def _render_agreement(report: Report) -> list[str]:
+    """Return the lines of Markdown on how far metrics agree; none where it is not known."""
+    if "agreement" not in report:
+        return []
+    lines = tabulate_agreement(report["agreement"])
+    heading = ["metric", *(line.symbol for line in lines), "alpha"]
+    texts = ["", "### How far metrics agree", "", MEANING, ""]
+    texts += [f"| {' | '.join(heading)} |", f"|---|{'--:|' * (len(lines) + 1)}"]
+    for line in lines:
+        taus = [f"{format_number(tau)} ({format_number(of_means)})" for tau, of_means in line.taus]
+        texts.append(f"| {' | '.join([line.symbol, *taus, format_number(line.alpha)])} |")
+    return texts
 
 
 def render_terminal(report: Report) -> str:

@@ -1,5 +1,7 @@
 """The sentences of a report: each says its numbers, and is left out where there are none."""
 
+import pyarrow as pa
+
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.report.html import render_html
 from castream_jax.report.notes import (
@@ -14,7 +16,7 @@ from castream_jax.report.notes import (
 )
 from castream_jax.report.statistics import FEWEST
 from castream_jax.report.text import render_markdown, render_terminal
-from tests.evaluation.synthetic import create_localised_rows, create_report, create_rows
+from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, ROWS, create_localised_rows, create_report, create_rows
 
 PASSES = {"made": 1000, "without_sharing": 4000, "shared_trunk": 2000, "dead_channels": 600, "shared_ends": 400}
 
@@ -90,7 +92,18 @@ def test_passes_tell_what_each_measure_saved(rows):
     assert describe_passes(create_report(rows)).endswith("1,000 of the 1,000 of the plain computation.")
 
 
+def test_a_metric_that_a_null_map_wins_is_named():
+    rows = create_rows((*PAIRS, *NULL_PAIRS)).to_pylist()
+    for row in rows:
+        row["average_drop"] = 0.0 if row["attribution"] == "fake" else 0.5
+        row["deletion"] = 0.1 if row["attribution"] == "fake" else 0.2
+        row["average_gain"] = row["insertion"] = row["average_increase"] = float(row["attribution"] == "grad_cam")
+    text = " ".join(describe_numbers(create_report(pa.Table.from_pylist(rows, schema=ROWS))))
+    assert "Best of all is a map that knows nothing of the network: All but one pixel in AD and D." in text
+    assert "knows nothing" not in " ".join(describe_numbers(create_report(create_rows())))
+
+
 def test_everything_is_said_once(rows):
     sentences = describe_all(create_report(rows, passes=PASSES))
     assert sentences[0] == "Accuracy (%, 50,000 images): GAP 74.55; CA 74.70; CA, stream untrained 0.10."
-    assert len(sentences) == len(set(sentences)) == 6
+    assert len(sentences) == len(set(sentences)) == 8

@@ -9,7 +9,7 @@ from castream_jax.report.tables import (
     excludes_zero,
     format_difference,
     format_interval,
-    format_percent,
+    format_number,
     tabulate,
 )
 from tests.evaluation.synthetic import (
@@ -146,7 +146,7 @@ def test_poolings_of_an_attribution_stand_together_gap_first():
 
 
 def test_a_zero_has_no_sign():
-    assert format_percent(-0.001) == "0.00"
+    assert format_number(-0.001) == "0.00"
     assert format_difference(-0.001) == "0.00"
     assert format_difference(0.004) == "0.00"
     assert format_difference(0.006) == "+0.01"
@@ -155,7 +155,7 @@ def test_a_zero_has_no_sign():
 
 
 def test_what_does_not_exist_is_a_dash_or_nothing():
-    assert format_percent(None) == format_difference(None) == ABSENT
+    assert format_number(None) == format_difference(None) == ABSENT
     assert format_interval(None) == ""
 
 
