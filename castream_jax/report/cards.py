@@ -80,7 +80,7 @@ def build_cases(selection: Selection, rows: pa.Table) -> list[Case]:
       selection: what to show.
       rows: per-image rows of all images.
     """
-    metrics = measured(rows)
+    metrics = shown_metrics(rows)
     records = explained_records(selection, rows)
     cases = [build_case(selection, number, found, metrics) for number, found in enumerate(records)]
     number = {place: i for i, place in enumerate(selection.places)}
@@ -91,6 +91,12 @@ def build_cases(selection: Selection, rows: pa.Table) -> list[Case]:
         for place, _ in shown[:1]:
             cases[number[place]].samples.append(category.title)
     return cases
+
+
+def shown_metrics(rows: pa.Table) -> list[Metric]:
+    """Return the metrics whose numbers stand below each map: the usual ones, or, where there is none, all."""
+    found = measured(rows)
+    return [metric for metric in found if metric.by_default] or list(found)
 
 
 def explained_records(selection: Selection, rows: pa.Table) -> list[dict[tuple[str, str], dict[str, Any]]]:

@@ -49,11 +49,34 @@ class Table:
 
 
 def tabulate(report: Report) -> list[Table]:
-    """Return the tables: one for each question that its metrics answer, in the order of the metrics."""
-    metrics = report_metrics(report)
-    questions = dict.fromkeys(metric.question for metric in metrics)
-    asked = {question: [metric for metric in metrics if metric.question == question] for question in questions}
-    return [Table(question, found, _create_sections(report, found)) for question, found in asked.items()]
+    """Return the tables, one for each question that its metrics answer: first those that are measured unless others are
+    asked for, as the paper's, then the others.
+    """
+    asked: dict[tuple[bool, str], list[Metric]] = {}
+    for metric in sorted(report_metrics(report), key=lambda metric: not metric.by_default):
+        asked.setdefault((metric.by_default, metric.question), []).append(metric)
+    known = {question for is_usual, question in asked if is_usual}
+    return [
+        Table(
+            question if is_usual or question not in known else f"{question}: other measures",
+            found,
+            _create_sections(report, found),
+        )
+        for (is_usual, question), found in asked.items()
+    ]
+
+
+def split(table: Table, most: int) -> list[Table]:
+    """Return a table as several ones of no more than so many metrics."""
+
+    def take(metrics: slice) -> Table:
+        sections = [
+            replace(section, lines=[(name, pooling, cells[metrics]) for name, pooling, cells in section.lines])
+            for section in table.sections
+        ]
+        return replace(table, metrics=table.metrics[metrics], sections=sections)
+
+    return [take(slice(start, start + most)) for start in range(0, len(table.metrics), most)]
 
 
 def report_metrics(report: Report) -> list[Metric]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from castream_jax.report.agreement import MEANING, tabulate_agreement
 from castream_jax.report.notes import describe_all, describe_source
 from castream_jax.report.schema import Report
-from castream_jax.report.tables import SURE, Cell, Section, format_number, tabulate
+from castream_jax.report.tables import SURE, Cell, Section, format_number, split, tabulate
 from castream_jax.storage.replacement import replacing
 
 WIDTH = 120
 """Columns of a terminal."""
+MOST = 5
+"""Metrics beside each other in them."""
 
 
 def write_report(report: Report, directory: str | Path) -> None:
@@ -66,7 +68,7 @@ def render_terminal(report: Report) -> str:
     warnings = (textwrap.wrap(f"Warning: {text}", WIDTH) for text in report.get("warnings", []))
     texts = [f"{describe_source(report)}.", *(line for warning in warnings for line in warning)]
     texts.append("In percent; below each mean its 95 % interval.")
-    for table in tabulate(report):
+    for table in (part for whole in tabulate(report) for part in split(whole, MOST)):
         heading = ["attribution", "pooling", *(f"{metric.heading} " for metric in table.metrics)]
         sections = {s.title + (f" *: {s.meaning}." if s.meaning else ""): _lay_out(s) for s in table.sections}
         lines = [heading, *(line for section in sections.values() for line in section)]

@@ -10,6 +10,7 @@ from castream_jax.report.tables import (
     format_difference,
     format_interval,
     format_number,
+    split,
     tabulate,
 )
 from tests.evaluation.synthetic import (
@@ -39,6 +40,16 @@ def marked(report, pooling):
     """Return which metrics are marked for a pooling of the only attribution."""
     (cells,) = [cells for _, found, cells in tabulate(report)[0].sections[0].lines if found == pooling]
     return [symbol for symbol, cell in zip(SYMBOLS, cells, strict=True) if cell.is_marked]
+
+
+def test_a_table_is_split_by_its_metrics():
+    (table,) = tabulate(create_report(create_rows(PAIRS)))
+    first, second = split(table, 3)
+    assert [metric.symbol for metric in (*first.metrics, *second.metrics)] == list(SYMBOLS)
+    for whole, *parts in zip(table.sections, first.sections, second.sections, strict=True):
+        for line, left, right in zip(whole.lines, *(part.lines for part in parts), strict=True):
+            assert line == (*left[:2], left[2] + right[2])
+            assert line[:2] == right[:2]
 
 
 def test_sections_are_attributions_null_maps_and_differences():
