@@ -43,3 +43,7 @@ def test_warnings_are_errors():
 def test_eight_devices_of_the_cpu():
     assert [device.platform for device in jax.devices()] == ["cpu"] * 8
     assert np.asarray(jnp.ones(1)).dtype == np.float32
+
+
+def test_dtypes_are_promoted_outside_of_what_is_ours_alone():
+    assert (jnp.ones(1, jnp.bfloat16) + jnp.ones(1)).dtype == jnp.float32

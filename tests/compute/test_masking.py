@@ -133,3 +133,8 @@ def test_images_of_any_number_of_channels_are_masked(channels):
     images = jnp.asarray((pixels - np.array(mean)) / np.array(std), jnp.float32)
     found = mask_images(images, jnp.asarray(masks, jnp.float32), mean, std)
     np.testing.assert_allclose(found, (pixels * masks[..., None] - np.array(mean)) / np.array(std), atol=2e-5)
+
+
+def test_a_silent_promotion_of_dtypes_fails_in_these_tests():
+    with pytest.raises(jax.dtypes.TypePromotionError, match="no available implicit dtype promotion"):
+        jnp.ones(1, jnp.bfloat16) + jnp.ones(1)
