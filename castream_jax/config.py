@@ -147,6 +147,8 @@ class EvaluationConfig:
     """A folder of maps that another tool made, to be measured as attributions; empty: none."""
     score_cam_tolerance: float = 0.0
     """Leave out channels that change no position of a Score-CAM map by more than this share of its maximum."""
+    score_cam_variant: Literal["published", "increase", "softmax", "faster"] = "published"
+    """Score-CAM's weights: probabilities; less the black image's; a softmax of them; of ten channels alone."""
     layer_cam_stages: int = 1
     """Stages that LayerCAM fuses, the target and earlier ones, through the trunk; 0: all."""
     recipro_cam_mask: Literal["one-hot", "gaussian"] = "one-hot"
