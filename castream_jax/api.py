@@ -37,7 +37,8 @@ def attribute(
     chunk: int = 0,
     **settings: Any,
 ) -> Array:
-    """Return saliency maps [B h w], float32 in [0, 1], at the resolution of the feature map.
+    """Return saliency maps [B h w], float32 in [0, 1], at the resolution of the feature map, or of the images where a
+    method makes them so.
 
     A map that is not a number, or has nothing positive for its class, comes as zeros, and the log warns of it.
 
@@ -46,8 +47,7 @@ def attribute(
       images: [B H W C] normalised floats of any dtype, of numpy, JAX or torch; the log warns of what looks as if it was
         not normalised for the network.
       labels: [B] the class to explain for each image. Raw attention is the same for every class.
-      method: a key of `METHODS`: "grad_cam", "grad_cam_pp", "score_cam", "attention", "attention_scores" (before the
-        softmax); "my_package.maps:my_cam"; or a `Method`.
+      method: a key of `METHODS`, as "grad_cam", "score_cam" or "attention"; "my_package.maps:my_cam"; or a `Method`.
       target: the feature map that CAMs start from; by default the paper's: "stage4" for ResNet, "branch"
         (inside the last block) for ConvNeXt, which also offers "stage4".
       chunk: images in one forward pass of what a method asks; 0: what suits the device's memory.

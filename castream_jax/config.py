@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from castream_jax.errors import InputError, unknown
 
+LARGEST_COUNT = 100_000
+"""Of masks or steps for one map: more are a slip."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -138,10 +141,28 @@ class EvaluationConfig:
     metrics: tuple[str, ...] = ()
     """Metrics by symbol, or records of one's own as "my_package.metrics:road"; empty: the table's, and where the object
     is if the dataset says so."""
+    null_maps: tuple[str, ...] = ("random", "gaussian", "constant", "fake")
+    """Maps that know nothing of the class, by key, measured beside the others; "channel_sum" is one more."""
     maps: str = ""
     """A folder of maps that another tool made, to be measured as attributions; empty: none."""
     score_cam_tolerance: float = 0.0
     """Leave out channels that change no position of a Score-CAM map by more than this share of its maximum."""
+    score_cam_variant: Literal["published", "increase", "softmax", "faster"] = "published"
+    """Score-CAM's weights: probabilities; less the black image's; a softmax of them; of ten channels alone."""
+    layer_cam_stages: int = 1
+    """Stages that LayerCAM fuses, the target and earlier ones, through the trunk; 0: all."""
+    recipro_cam_mask: Literal["one-hot", "gaussian"] = "one-hot"
+    """What Recipro-CAM leaves of a position: itself, or some of its neighbours, too."""
+    attention_block: int = -1
+    """Of the stream, whose raw attention is the map: 0 is the first, -1 the last."""
+    rise_masks: int = 4000
+    """Of RISE, for each image; a forward pass each."""
+    opti_cam_steps: int = 100
+    """Of Opti-CAM, for each map; each runs through the trunk forward and back, as three forward passes."""
+    integrated_gradients_steps: int = 50
+    """As `opti_cam_steps`, of integrated gradients."""
+    smooth_grad_samples: int = 50
+    """As `opti_cam_steps`, of SmoothGrad."""
     target: str = ""
     """The feature map that CAMs start from; empty: the paper's."""
     num_figures: int = 6
@@ -223,6 +244,11 @@ class Experiment:
         _require(evaluation.chunk >= 0, "evaluation.chunk", evaluation.chunk, "1 or more, or 0 (chosen)")
         tolerance = evaluation.score_cam_tolerance
         _require(0 <= tolerance < 1, "evaluation.score_cam_tolerance", tolerance, "0 (leave out none) to below 1")
+        for name in ("rise_masks", "opti_cam_steps", "integrated_gradients_steps", "smooth_grad_samples"):
+            value = getattr(evaluation, name)
+            _require(1 <= value <= LARGEST_COUNT, f"evaluation.{name}", value, f"1 to {LARGEST_COUNT}")
+        stages = evaluation.layer_cam_stages
+        _require(0 <= stages <= LARGEST_COUNT, "evaluation.layer_cam_stages", stages, "1 or more, or 0 (all)")
         _require(evaluation.num_images >= 0, "evaluation.num_images", evaluation.num_images, "0 (all) or more")
         _require(evaluation.num_figures >= 0, "evaluation.num_figures", evaluation.num_figures, "0 or more")
         _require(0 <= self.log.num_pictures <= 64, "log.num_pictures", self.log.num_pictures, "0 (none) to 64")

@@ -30,6 +30,7 @@ from tests.goldens import assert_close
 from tests.networks import IMAGES, small_convnext, small_resnet
 
 LABELS = [4, 1]
+SOME = "grad_cam", "grad_cam_pp", "score_cam", "attention", "attention_scores", "gradient_input"
 
 
 def test_the_public_names_exist():
@@ -39,22 +40,24 @@ def test_the_public_names_exist():
 
 @functools.cache
 def expected_maps() -> dict[str, jax.Array]:
-    """Return every map of the small ResNet, computed together and in other chunks than `attribute`'s."""
+    """Return some maps of the small ResNet, computed together and in other chunks than `attribute`'s."""
     graphdef, state = nnx.split(small_resnet())
 
     @jax.jit
     def compute(state):
         views = Views(IMAGES, jnp.asarray(LABELS)[:, None])
-        maps = run({"": nnx.merge(graphdef, state)}, views, Plan("stage4", 7, tuple(METHODS.values()))).computed.maps
+        maps = run(
+            {"": nnx.merge(graphdef, state)}, views, Plan("stage4", 7, tuple(METHODS[key] for key in SOME))
+        ).computed.maps
         return {method: found[:, 0] for (method, _), found in maps.items()}
 
     return compute(state)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SOME)
 def test_attribute_is_explain(method):
     found = attribute(small_resnet(), np.asarray(IMAGES), LABELS, method)
-    assert found.shape == (2, 4, 6)
+    assert found.shape == ((2, 64, 96) if method == "gradient_input" else (2, 4, 6))
     assert found.dtype == jnp.float32
     assert_close(found, expected_maps()[method], absolute=1e-4)
 

@@ -22,6 +22,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import castream_jax as ca
+from castream_jax.binding.choices import list_settings
 from castream_jax.cli import command as command_line
 from castream_jax.cli.main import COMMANDS as CASTREAM
 from castream_jax.cli.main import main
@@ -233,6 +234,17 @@ def test_every_public_name_has_its_place():
     for part in ("attribution", "metrics"):
         modules = {path.stem for path in (ROOT / "castream_jax" / part).glob("*.py")} - {"__init__"}
         assert {f"castream_jax.{part}.{module}" for module in modules} <= shown
+
+
+def test_every_map_has_a_row_of_what_its_record_says():
+    page = (ROOT / "docs/maps.md").read_text()
+    for method in ca.METHODS.values():
+        formula = method.formula.replace("|", r"\|")
+        row = f"| `{method.key}` | {method.name} ({method.source}) | {method.meaning} | `{formula}` | "
+        assert row in page, method.key
+        assert ("through the trunk |" in page.split(row)[1].split("\n")[0]) >= bool(method.through_trunk), method.key
+    for setting in (name for method in ca.METHODS.values() for name in list_settings(method)):
+        assert f"| `{setting}` | " in page
 
 
 def test_the_version_is_one():

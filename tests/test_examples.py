@@ -44,7 +44,7 @@ def test_an_example_is_short(file):
 def test_the_method():
     """Its weights differ by position: against one gradient of an image at a time."""
     model = small_resnet()
-    found = ca.attribute(model, IMAGES, LABELS, "layer_cam:LAYER_CAM")
+    found = ca.attribute(model, IMAGES, LABELS, "elementwise_cam:ELEMENTWISE_CAM")
     features = model.features(IMAGES)
     for i, label in enumerate(LABELS.tolist()):
         own = {name: values[i : i + 1] for name, values in features.items()}
@@ -53,18 +53,17 @@ def test_the_method():
             return model.head(own | {"stage4": a})[0][0, label]
 
         a = own["stage4"]
-        plain = (np.maximum(jax.grad(logit)(a), 0) * np.asarray(a))[0].sum(-1)
-        plain = np.maximum(plain, 0)
+        plain = np.maximum(np.asarray(jax.grad(logit)(a)) * np.asarray(a), 0)[0].sum(-1)
         assert_close(found[i], (plain - plain.min()) / np.ptp(plain), absolute=1e-4)
     assert not np.allclose(found, ca.attribute(model, IMAGES, LABELS, "grad_cam"), atol=1e-2)
-    same = ca.attribute(model, IMAGES, LABELS, load("layer_cam").LAYER_CAM)
+    same = ca.attribute(model, IMAGES, LABELS, load("elementwise_cam").ELEMENTWISE_CAM)
     np.testing.assert_array_equal(found, same)
 
 
 def test_the_method_is_known_by_its_key_then():
-    assert "layer_cam" not in ca.METHODS
-    (method,) = choose_methods(["layer_cam:LAYER_CAM"])
-    assert choose_methods(["grad_cam", "layer_cam"])[1] is method
+    assert "elementwise_cam" not in ca.METHODS
+    (method,) = choose_methods(["elementwise_cam:ELEMENTWISE_CAM"])
+    assert choose_methods(["grad_cam", "elementwise_cam"])[1] is method
 
 
 MAPS = jnp.asarray(np.random.default_rng(0).random((2, 4, 6)), jnp.float32)

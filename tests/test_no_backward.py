@@ -11,6 +11,7 @@ from flax import nnx
 from jax.extend import core
 
 from castream_jax import api, create_model
+from castream_jax.attribution import METHODS
 from castream_jax.binding.choices import choose_methods
 from castream_jax.binding.program import Plan
 
@@ -50,10 +51,10 @@ class Programs:
     def forward(self, params, frozen, images):
         return nnx.merge(self.graphdef, params, frozen)(images)
 
-    def attribute(self, method: str):
+    def attribute(self, *methods: str):
         def run(params, frozen, images, labels):
             model = nnx.merge(self.graphdef, params, frozen)
-            return api._attribute(model, images, labels, Plan(self.model.target(None), 8, choose_methods([method])))
+            return api._attribute(model, images, labels, Plan(self.model.target(None), 8, choose_methods(methods)))
 
         return run
 
@@ -82,6 +83,17 @@ def test_attribution_is_one_forward_pass(name, pooling, method):
     arguments = (p.params, p.frozen, IMAGES)
     assert convolutions(p.attribute(method), *arguments, LABELS) == convolutions(p.forward, *arguments)
     assert flops(p.attribute(method), *arguments, LABELS) < 1.03 * flops(p.forward, *arguments)
+
+
+def test_methods_run_through_the_trunk_where_their_records_say_so():
+    """All that ask nothing and do not say so have one forward pass together; those that say so have more each."""
+    p = Programs("resnet18")
+    arguments = (p.params, p.frozen, IMAGES)
+    forward = convolutions(p.forward, *arguments)
+    quiet = [key for key, method in METHODS.items() if not method.through_trunk and method.ask is None]
+    assert convolutions(p.attribute(*quiet), *arguments, LABELS) == forward
+    for key in [key for key, method in METHODS.items() if method.through_trunk]:
+        assert convolutions(p.attribute(key), *arguments, LABELS) > 1.5 * forward, key
 
 
 @pytest.mark.parametrize("name", NAMES)

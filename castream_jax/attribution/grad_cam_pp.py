@@ -18,7 +18,11 @@ def grad_cam_pp_weights(
 
     Source: METHOD 2.
     """
-    g = gradient(head, feature_map, labels)
+    return weigh_gradient(gradient(head, feature_map, labels), feature_map)
+
+
+def weigh_gradient(g: Float[Array, "B h w C"], feature_map: Float[Array, "B h w C"]) -> Float[Array, "B C"]:
+    """Return the weights of a gradient that is known."""
     total = feature_map.astype(jnp.float32).sum((1, 2), keepdims=True)  # [B 1 1 C]
     denominator = 2 * g**2 + g**3 * total + EPSILON
     undefined = (g == 0) | (denominator == 0)

@@ -12,3 +12,8 @@ def gradient(head: Head, feature_map: Float[Array, "B h w C"], labels: Int[Array
     logits, pull_back = jax.vjp(head, feature_map)
     (g,) = pull_back(jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype))
     return g.astype(jnp.float32)
+
+
+def logits_of(head: Head, feature_map: Float[Array, "B h w C"], labels: Int[Array, "B"]) -> Float[Array, "B"]:
+    """Return each image's logit of its label, in float32."""
+    return jnp.take_along_axis(head(feature_map), labels[:, None], axis=1)[:, 0].astype(jnp.float32)

@@ -12,10 +12,12 @@ from jaxtyping import Array, Float, Int
 
 from castream_jax.compute.masking import min_max
 from castream_jax.compute.questions import Conversation
+from castream_jax.errors import InputError
 from castream_jax.models.inputs import Normalisation
+from castream_jax.models.network import Network
 
 Head = Callable[[Float[Array, "B h w C"]], Float[Array, "B K"]]
-"""From the target feature map to logits; the only part of a network that is differentiated."""
+"""From the target feature map to logits; the only part of a network that is differentiated, unless a record says so."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Scene:
     """The images' places in the dataset: what is drawn at random depends on them, not on the batch."""
     columns: Int[Array, "B Q"]
     """The scores that are explained, Q for each image: every class under every pooling."""
+    explained: Callable[[Float[Array, "B h w C"]], Float[Array, "B Q"]] | None = field(default=None, repr=False)
+    """The logits of these, as a function of the target feature map."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,6 +62,17 @@ class Subject:
     labels: Int[Array, "B"]
     answers: Any = None
     """What the method's `ask` found, of this class and pooling: its arrays without their last axis."""
+    network: Network | None = field(default=None, repr=False)
+    """For what the head does not tell. Nothing of it is computed unless a method does."""
+    target: str = ""
+    """The name of the target feature map."""
+
+    @property
+    def whole(self) -> Network:
+        """The network; `InputError` where only its head is known."""
+        if self.network is None:
+            raise InputError("the method needs the whole network, and only its head is given: use `ca.attribute`.")
+        return self.network
 
     @property
     def feature_map(self) -> Float[Array, "B h w C"]:
@@ -65,6 +80,8 @@ class Subject:
         return self.scene.feature_map
 
 
+PASSES = 3
+"""What running through a trunk forward and back costs in forward passes: a backward pass takes about two."""
 Maps = Callable[[Subject], Float[Array, "B h w"]]
 
 
@@ -83,6 +100,9 @@ class Method:
     """It differs from class to class."""
     is_signed: bool = False
     """Its map is scaled as it is, from its least value to its largest, and not its positive part."""
+    through_trunk: int = 0
+    """How often it runs through the trunk forward and back for a map; 0: it never does. Each time counts as three
+    forward passes (`PASSES`), and is shared with nothing."""
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """The choices that its numbers depend on, which the hash covers."""
     columns: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Null maps, which know nothing of the network or the image: what a metric gives for nothing.
+"""Null maps, which know nothing of the network's answer: what a metric gives for nothing.
 
 They are measured as attributions are, under every pooling, so that their rows stand in the same table. What to expect
 of them, METHOD 3 being the definitions:
@@ -14,6 +14,9 @@ of them, METHOD 3 being the definitions:
 - `fake`: ones but for one corner pixel (Poppi et al., 2021, "Fake-CAM"). It keeps everything, so its AD is nearly 0,
   better than any explanation's: AD alone rewards maps that say nothing. The pixel comes last in the order of equal
   pixels too (the first flat index), so its insertion and deletion are those of `constant`.
+- `channel_sum`: all channels of the feature map that attributions start from, added up. It knows the image and the
+  trunk, and no class: what a metric gives for where the network responds at all. A method that is no better explains no
+  class.
 """
 
 from collections.abc import Callable
@@ -70,6 +73,12 @@ def draw_same(draw: Callable[[tuple[int, int]], Float[Array, "H W"]]) -> Callabl
     return lambda scene: jnp.broadcast_to(draw(scene.size), scene.images.shape[:3])
 
 
+def draw_channel_sum(scene: Scene) -> Float[Array, "B H W"]:
+    """Return the positive part of the sum of all channels, min-max normalised, at the images' size."""
+    maps = min_max(jax.nn.relu(scene.feature_map.astype(jnp.float32).sum(-1)))
+    return jnp.clip(upsample(maps, scene.size), 0, 1)
+
+
 @dataclass(frozen=True)
 class NullMap:
     """A map that knows nothing of what the network says."""
@@ -85,6 +94,7 @@ RANDOM = NullMap("random", "Random", "Noise as coarse as the attributions: what 
 GAUSSIAN = NullMap("gaussian", "Centred Gaussian", "Where photographers put things.", draw_same(gaussian_map))
 CONSTANT = NullMap("constant", "Constant", "Ones: the order of equal pixels.", draw_same(constant_map))
 FAKE = NullMap("fake", "All but one pixel", "Ones but for a corner: it keeps all.", draw_same(fake_map))
+CHANNEL_SUM = NullMap("channel_sum", "Sum of channels", "Where the network responds, for no class.", draw_channel_sum)
 
-NULL_MAPS = {null.key: null for null in (RANDOM, GAUSSIAN, CONSTANT, FAKE)}
+NULL_MAPS = {null.key: null for null in (RANDOM, GAUSSIAN, CONSTANT, FAKE, CHANNEL_SUM)}
 """By key, in the order of the table."""

@@ -1,11 +1,11 @@
 """Score-CAM (Wang et al., 2020): a channel's weight is the probability of the class on the image it masks.
 
-The published variant: probabilities, no baseline subtracted, no softmax over channels (METHOD 2).
+The published variant: probabilities, no baseline subtracted, no softmax over channels (METHOD 2). Others have names.
 """
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -14,28 +14,25 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.certificate import certify, certify_beginnings
+from castream_jax.attribution.channel_masks import ChannelWeights, Masks
 from castream_jax.attribution.method import Method, Scene, Subject, weighted_sum
-from castream_jax.compute.masking import mask_images, min_max, upsample
 from castream_jax.compute.questions import Ask, Conversation, Question, Search
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, choose
 
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class ChannelWeights:
-    """The weights of C channels of B images for Q scores, how exact they are, and what they cost."""
-
-    values: Float[Array, "B C *Q"]
-    """0 where not known. Of one score, without the axis Q, where a map is made of them."""
-    bound: Float[Array, "B *Q"]
-    """What the channels left out can change at most in the map before min-max, relative to that map's maximum;
-    0 where no weight is missing. `certify` says what it means after min-max."""
-    left_out: Float[Array, "B *Q"]
-    """The share of the channels that the map is without."""
+VARIANTS = {
+    "published": "probability, no baseline, aligned corners",
+    "increase": "probability less the black image's, aligned corners",
+    "softmax": "softmax over channels of probabilities, aligned corners",
+    "faster": "probability, of the 10 channels that vary most, aligned corners",
+}
+"""What is in the hash of each. "increase" is the paper's equation, "softmax" its algorithm; "faster" is
+Faster-Score-CAM. Libraries that take logits in place of probabilities are none of these."""
+STRONGEST = 10
+"""Channels of "faster"."""
 
 
 @functools.lru_cache
-def score_cam(tolerance: float = 0.0) -> Method:
+def score_cam(tolerance: float = 0.0, variant: str = "published") -> Method:
     """Return Score-CAM as a method.
 
     A flat channel masks everything: all of them share one pass of a black image. The other (image, channel) pairs are
@@ -44,17 +41,32 @@ def score_cam(tolerance: float = 0.0) -> Method:
     Args:
       tolerance: leave out channels that together change no position of any `ReLU(sum_k w_k A^k)` of the image by more
         than this share of its maximum; 0: leave out none. Scores must be in [0, 1] then.
+      variant: of `VARIANTS`; those but the published one know no tolerance.
 
     Raises:
-      InputError: a tolerance outside [0, 1).
+      InputError: a tolerance outside [0, 1), another variant, or a tolerance of one that is not the published one.
 
     Source: METHOD 2; the tolerance is ours (`certify`).
     """
     if not 0 <= tolerance < 1:
         raise InputError(f"Score-CAM's tolerance is {tolerance}: expected a share of the map's maximum, 0 to below 1.")
 
+    choose("score_cam_variant", variant, VARIANTS)
+    if tolerance and variant != "published":
+        raise InputError(
+            f"score_cam_tolerance is {tolerance} and score_cam_variant {variant!r}: only the weights of 'published' "
+            "are certified. Set one of them."
+        )
+
     def ask(scene: Scene) -> Conversation:
-        return (yield from (weigh_strongest(scene, tolerance) if tolerance else weigh_all(scene)))
+        if variant == "faster":
+            return (yield from weigh_varied(scene))
+        if tolerance:
+            return (yield from weigh_strongest(scene, tolerance))
+        weights, black = yield from weigh_all(scene)
+        if variant == "increase":
+            return replace(weights, values=weights.values - black)
+        return replace(weights, values=jax.nn.softmax(weights.values, 1)) if variant == "softmax" else weights
 
     return Method(
         key="score_cam",
@@ -62,7 +74,7 @@ def score_cam(tolerance: float = 0.0) -> Method:
         meaning="Channels weighted by the probability of the class on the image that each of them masks.",
         formula="w_k = p(x ⊙ A^k)",
         source="Wang et al., 2020",
-        options={"variant": "probability, no baseline, aligned corners"},
+        options={"variant": VARIANTS[variant]},
         columns=("score_cam_bound", "score_cam_left_out"),
         sums=sums,
         ask=ask,
@@ -95,48 +107,30 @@ def remark(columns: Mapping[str, Float[np.ndarray, "n"]]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Masks:
-    """The channels of some images as masks, by pair: channel k of image b is pair `b C + k`."""
-
-    scene: Scene
-    channels: Float[Array, "BC h w"]
-    live: Bool[Array, "BC"]
-    """Which are not flat."""
-
-    @classmethod
-    def of(cls, scene: Scene) -> "Masks":
-        """Return the channels of the target feature map."""
-        b, h, w, c = scene.feature_map.shape
-        channels = scene.feature_map.astype(jnp.float32).transpose(0, 3, 1, 2).reshape(b * c, h, w)
-        return cls(scene, channels, channels.max((1, 2)) > channels.min((1, 2)))
-
-    def image(self, pair: Int[Array, "n"]) -> Int[Array, "n"]:
-        """Return the image that a channel is of."""
-        return pair // self.scene.feature_map.shape[-1]
-
-    def make(self, pair: Int[Array, "n"]) -> Float[Array, "n H W c"]:
-        """Return images multiplied by their channels, in pixel space."""
-        images, normalisation = self.scene.images, self.scene.normalisation
-        size = (images.shape[1], images.shape[2])
-        masks = min_max(upsample(self.channels[pair], size, align_corners=True))  # [n H W]
-        return mask_images(images[self.image(pair)], masks, normalisation.mean, normalisation.std)
-
-    def black(self) -> Question:
-        """Return the question of a black image, which flat channels leave of any image."""
-        normalisation, image = self.scene.normalisation, self.scene.images[:1]
-        blank = mask_images(image, jnp.zeros(image.shape[:3]), normalisation.mean, normalisation.std)
-        return Question(("blank", "black"), lambda i: blank[i], 1, "batch")
-
-
 def weigh_all(scene: Scene) -> Conversation:
-    """Find the weights of all channels, for every score."""
+    """Find the weights of all channels, for every score, and the black image's scores [B 1 Q]."""
     masks = Masks.of(scene)
     b, c = len(scene.images), scene.feature_map.shape[-1]
     question = Question(("channels",), masks.make, b * c, "image", masks.image, masks.live)
     black, scores = yield [masks.black(), question]
     dead, live = black[0][:, None], masks.live.reshape(b, c, 1)  # [B 1 Q], [B C 1]
     values = jnp.where(live, scores.reshape(b, c, -1), dead)
+    nothing = jnp.zeros(scene.columns.shape)
+    return ChannelWeights(values, nothing, nothing), dead
+
+
+def weigh_varied(scene: Scene) -> Conversation:
+    """Find the weights of the channels of each image whose standard deviation over positions is largest."""
+    masks = Masks.of(scene)
+    b, c = len(scene.images), scene.feature_map.shape[-1]
+    count = min(STRONGEST, c)
+    varied = jax.lax.top_k(scene.feature_map.astype(jnp.float32).std((1, 2)), count)[1]  # [B count]
+    pairs = (varied + c * jnp.arange(b)[:, None]).reshape(-1)
+    question = Question(
+        ("varied channels",), lambda i: masks.make(pairs[i]), b * count, "image", lambda i: masks.image(pairs[i])
+    )
+    (scores,) = yield [question]
+    values = jnp.zeros((b * c, scores.shape[-1]), scores.dtype).at[pairs].set(scores).reshape(b, c, -1)
     nothing = jnp.zeros(scene.columns.shape)
     return ChannelWeights(values, nothing, nothing)
 

@@ -59,14 +59,16 @@ class Ledger:
     """Those that are measured under every network by the same passes."""
     images: int
     """Of the batch."""
+    alone: int = 0
+    """Forward passes that an image's maps take beside what they ask: those that run through the trunk and back."""
 
     def most(self) -> int:
         """Return the images that one image of the batch needs, at most; what serves the whole batch is left out."""
-        return 1 + sum(self._own(asked) for asked in (*self.explaining, *self.measuring))
+        return 1 + self.most_for_maps() + sum(self._own(asked) for asked in self.measuring)
 
     def most_for_maps(self) -> int:
-        """Return those of them that maps ask for."""
-        return sum(self._own(asked) for asked in self.explaining)
+        """Return those of them that maps take."""
+        return self.alone + sum(self._own(asked) for asked in self.explaining)
 
     def _own(self, asked: Asked) -> int:
         """Return how many images of a question are of one image of the batch."""
@@ -83,8 +85,8 @@ class Ledger:
         """Return a `Cost` as an array, in its order, of the images that are no padding."""
         images = valid.sum()
         maps = self.own_maps + self.shared_maps * self.networks
-        made = images  # their feature maps
-        plain = images * self.own_maps  # the same, for each map by itself
+        made = images * (1 + self.alone)  # their feature maps, and what no question tells
+        plain = images * (self.own_maps + self.alone)  # the same, for each map by itself
         shared = jnp.zeros((), jnp.int32)
         dead = pruned = jnp.zeros((), jnp.int32)
         for asked in self.measuring:
@@ -99,9 +101,10 @@ class Ledger:
                 made, plain = made + each, plain + each
                 continue
             number = images * each if asked.number is None else jnp.sum(asked.number * valid)
+            serves = 1 if asked.question.share == "map" else self.networks
             made += number
-            plain += images * each * self.networks
-            shared += images * each * (self.networks - 1)
+            plain += images * each * serves
+            shared += images * each * (serves - 1)
             needless = images * each - number if asked.needless is None else jnp.sum(asked.needless * valid)
             dead += needless
             pruned += images * each - number - needless

@@ -32,6 +32,8 @@ class ComputedMaps:
     columns: dict[str, dict[MapKey, Float[Array, "B K"]]]
     """What else methods say of their maps, by column of the rows."""
     asked: list[Asked]
+    through_trunk: int = 0
+    """How often an image runs through the trunk forward and back for all its maps."""
 
 
 def has_map(method: Method, network: Network) -> bool:
@@ -79,7 +81,7 @@ def compute_maps(
     found, asked = converse({m.key: m.ask(scene) for m in methods if m.ask is not None}, panel)
     classes = next(iter(labels.values())).shape[1]
     repeated = repeat_images(scene, classes)
-    computed = ComputedMaps({}, {}, {}, {}, asked)
+    computed, through = ComputedMaps({}, {}, {}, {}, asked), 0
     for method in methods:
         holders = [name for name, network in networks.items() if has_map(method, network)]
         for name in holders:
@@ -92,9 +94,12 @@ def compute_maps(
                 attention=networks[name].head(dict(seen.features))[1] if method.needs_stream else (),
                 labels=labels[name][:, :count].reshape(-1),
                 answers=take_answers(found.get(method.key), place * classes, count),
+                network=networks[name],
+                target=target,
             )
             add_map(computed, (method.key, name), method, subject, classes)
-    return computed
+            through += method.through_trunk * count
+    return replace(computed, through_trunk=through)
 
 
 def repeat_images(scene: Scene, classes: int) -> Scene:

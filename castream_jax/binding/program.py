@@ -13,12 +13,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from castream_jax.attribution.method import Method, Scene
+from castream_jax.attribution.method import PASSES, Method, Scene
 from castream_jax.attribution.null_maps import NullMap
 from castream_jax.binding.ledger import Ledger
 from castream_jax.binding.maps import ComputedMaps, MapKey, compute_maps, explained_keys
 from castream_jax.binding.measures import measure_maps
-from castream_jax.binding.shared_trunk import joint_columns, joint_scores
+from castream_jax.binding.shared_trunk import joint_columns, joint_logits, joint_scores
 from castream_jax.compute.masking import upsample
 from castream_jax.compute.questions import Asked, Panel
 from castream_jax.metrics.metric import Case, Metric
@@ -105,11 +105,13 @@ def run(networks: Mapping[str, Network], views: Views, plan: Plan, features: Fea
     panel = Panel(joint_scores(members), joint_columns(members, labels), plan.chunk, plan.tell)
     indices = jnp.arange(len(views.images)) if views.indices is None else views.indices
     feature_map = features[plan.target]
-    scene = Scene(views.images, trunk.normalisation, features, feature_map, indices, panel.columns)
+    explained_logits = joint_logits(members, features, plan.target, labels)
+    scene = Scene(views.images, trunk.normalisation, features, feature_map, indices, panel.columns, explained_logits)
     computed = compute_maps(networks, scene, dict(zip(networks, labels)), plan.methods, plan.target, panel)
     shared = len(plan.given) + len(plan.null_maps)
     measures, measuring = measure(networks, scene, computed, views, plan, panel) if plan.protocols else ([], [])
-    ledger = Ledger(computed.asked, measuring, len(networks), len(computed.maps), shared, len(views.images))
+    through = PASSES * computed.through_trunk
+    ledger = Ledger(computed.asked, measuring, len(networks), len(computed.maps), shared, len(views.images), through)
     return Found(computed, predicted, explained, measures, ledger)
 
 

@@ -30,3 +30,15 @@ def head_from(
 ) -> Callable[[Float[Array, "B h w C"]], Float[Array, "B K"]]:
     """Return the head as a function of one feature map, the other ones fixed."""
     return lambda feature_map: network.head(network.replace(features, target, feature_map))[0]
+
+
+def joint_logits(
+    networks: Sequence[Network], features: Features, target: str, labels: Int[Array, "S B K"]
+) -> Callable[[Float[Array, "B h w C"]], Float[Array, "B SK"]]:
+    """Return the logits of each network's labels as a function of one feature map, in the order of `joint_columns`."""
+
+    def logits(feature_map: Float[Array, "B h w C"]) -> Float[Array, "B SK"]:
+        found = [head_from(network, features, target)(feature_map) for network in networks]
+        return jnp.concatenate([jnp.take_along_axis(all_, own, axis=1) for all_, own in zip(found, labels)], axis=1)
+
+    return logits

@@ -3,6 +3,7 @@
 Each device works on its own images and waits for no other.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from castream_jax.binding.maps import MapKey
 from castream_jax.binding.program import Found, Plan, Views, run
+from castream_jax.compute.masking import upsample
 from castream_jax.compute.sharding import DATA, split_images
 from castream_jax.evaluation.rows import rows_schema
 from castream_jax.models.network import Network
@@ -70,7 +72,7 @@ def describe(found: Found, batch: dict[str, Array], plan: Plan, model: Network) 
     columns = {name: {k: v[:, 0] for k, v in computed.columns.get(name, {}).items()} for name in extra}
     return (
         found.measures[0]
-        | ({"maps": jnp.stack(list(maps.values()))} if maps else {})
+        | ({"maps": stack_maps(list(maps.values()))} if maps else {})
         | {
             "flat": fill({key: (values.max((1, 2)) == 0) & ~nan[key] for key, values in maps.items()}, False),
             "nan": fill(nan, False),
@@ -81,6 +83,12 @@ def describe(found: Found, batch: dict[str, Array], plan: Plan, model: Network) 
         }
         | {name: fill(values, jnp.nan) for name, values in columns.items()}
     )
+
+
+def stack_maps(maps: list[Float[Array, "B _ _"]]) -> Float[Array, "E B h w"]:
+    """Return maps in one array: coarser ones interpolated to the size of the finest, where they differ in size."""
+    finest = max((values.shape[1:] for values in maps), key=math.prod)
+    return jnp.stack([upsample(values, (finest[0], finest[1])) for values in maps])
 
 
 def predict_cost(model: Network, plan: Plan, size: tuple[int, int]) -> tuple[int, int]:

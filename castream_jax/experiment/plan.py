@@ -2,11 +2,12 @@
 
 from dataclasses import asdict
 
+from castream_jax.attribution import METHODS
 from castream_jax.attribution.null_maps import NULL_MAPS
 from castream_jax.binding.choices import choose_methods, choose_metrics
 from castream_jax.binding.program import Plan
 from castream_jax.config import Experiment
-from castream_jax.errors import InputError
+from castream_jax.errors import InputError, choose
 from castream_jax.experiment.preprocessing import evaluation_protocol
 from castream_jax.models.network import Network
 
@@ -24,7 +25,7 @@ def create_plan(experiment: Experiment, model: Network, given: tuple[str, ...] =
     """
     config = experiment.evaluation
     methods = choose_methods(config.attributions, asdict(config))
-    taken = {*(method.key for method in methods), *NULL_MAPS}
+    taken = {*(method.key for method in methods), *METHODS, *NULL_MAPS}
     if twice := sorted(taken & set(given)):
         raise InputError(f"maps from elsewhere are named {twice[0]!r}, as a method is: give their folder another name.")
     plan = Plan(
@@ -32,7 +33,7 @@ def create_plan(experiment: Experiment, model: Network, given: tuple[str, ...] =
         chunk=config.chunk,
         methods=methods,
         given=given,
-        null_maps=tuple(NULL_MAPS.values()),
+        null_maps=tuple(NULL_MAPS[choose("null map", key, NULL_MAPS)] for key in dict.fromkeys(config.null_maps)),
         metrics=choose_metrics(config.metrics),
         protocols=(evaluation_protocol(experiment, model),),
     )

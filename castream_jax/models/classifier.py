@@ -20,7 +20,7 @@ from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
 from castream_jax.models.network import Features as Features
 from castream_jax.models.resnet import ResNetSpec
 from castream_jax.models.scores import Score, check_score, compute_scores
-from castream_jax.models.stream import Stream
+from castream_jax.models.stream import Stream, pool_by
 
 ARCHITECTURES = list_architectures()
 POOLINGS = ("gap", "ca")
@@ -120,6 +120,15 @@ class Classifier(nnx.Module):
         if self.stream is None:
             return jnp.mean(features[self.backbone.taps[-1]], (1, 2), dtype=jnp.float32), ()  # [B C]
         return self.stream([features[tap] for tap in self.backbone.taps])
+
+    def attended(self, features: Features) -> Float[Array, "B h w C"]:
+        """Return the feature map that the stream's last block pools."""
+        return features[self.backbone.taps[-1]]
+
+    def answer_to(self, features: Features, attention: Float[Array, "B heads h w"]) -> Float[Array, "B K"]:
+        """Return the logits that another attention of the stream's last block would give."""
+        assert self.stream is not None
+        return self.classifier(self.stream.projections[-1](pool_by(attention, self.attended(features))))
 
     def __call__(self, images: Float[Array, "B H W C"]) -> Float[Array, "B K"]:
         """Return logits."""

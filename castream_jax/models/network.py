@@ -71,6 +71,17 @@ class Network(Protocol):
         """Return the networks that share this one's features, by pooling; the first is what others are compared to."""
 
 
+@runtime_checkable
+class Attentive(Protocol):
+    """What a network with attention may have beside that: what its last block's attention weighs, and leads to."""
+
+    def attended(self, features: Features) -> Float[Array, "B h w C"]:
+        """Return the feature map that the last block pools; each head has its part of the channels, in their order."""
+
+    def answer_to(self, features: Features, attention: Float[Array, "B heads h w"]) -> Float[Array, "B K"]:
+        """Return the logits that another attention of the last block would give."""
+
+
 def list_missing(found: object) -> list[str]:
     """Return what an object lacks to be a network, by name."""
     asked = (*Network.__annotations__, *(name for name in vars(Network) if not name.startswith("_")))

@@ -53,6 +53,13 @@ def cross_attention_pool(
     return pooled.sum(1), attention.reshape(b, heads, h, w)
 
 
+def pool_by(attention: Float[Array, "B heads H W"], feature_map: Float[Array, "B H W C"]) -> Float[Array, "B C"]:
+    """Return a feature map's weighted mean, as `cross_attention_pool` does, by weights that are given."""
+    b, heads, h, w = attention.shape
+    apart = feature_map.astype(jnp.float32).reshape(b, h, w, heads, -1)  # [B H W heads C/heads]
+    return jnp.einsum("bkhw,bhwkc->bkc", attention, apart, precision=PRECISION).reshape(b, -1)
+
+
 def _check_heads(heads: int, channels: int) -> None:
     if heads < 1 or channels % heads:
         raise InputError(f"heads is {heads}: it must be at least 1 and divide the {channels} channels it splits.")

@@ -13,6 +13,7 @@ from castream_jax.evaluation.rows import (
     count_images,
     count_localised,
     count_maps,
+    find_records,
     measured,
     summarise,
     to_facts,
@@ -75,6 +76,7 @@ def build_report(
     """
     _check_passes(passes)
     explained = dict.fromkeys(rows["attribution"].to_pylist())
+    known = METHODS | {method.key: method for method in find_records(rows.schema)[1]}  # with the options of these rows
     intervals = bootstrap_table(rows, resamples, seed)
     report: Report = {
         "protocol": {"name": protocol.name, "hash": protocol.hash},
@@ -92,7 +94,7 @@ def build_report(
         "nan_maps": count_maps(rows, "nan"),
         "all_negative_maps": count_maps(rows, "all_negative"),
         "metrics": [to_facts(metric) | {"hash": metric.hash(protocol)} for metric in measured(rows)],
-        "methods": [to_facts(METHODS[key]) | {"hash": METHODS[key].hash} for key in explained if key in METHODS],
+        "methods": [to_facts(known[key]) | {"hash": known[key].hash} for key in explained if key in known],
         "passes": dict(passes),
         "protocol_choices": asdict(protocol),
         "settings": dict(settings),

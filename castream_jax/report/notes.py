@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from castream_jax.attribution.method import PASSES
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.errors import escape
 from castream_jax.report.agreement import find_least
@@ -155,4 +156,10 @@ def describe_passes(report: Report) -> str:
         f"{why} {100 * passes[name] / plain if plain else 0:.1f} %" for name, why in SAVINGS.items() if name in passes
     ]
     made = f"Forward passes: {passes['made']:,} of the {plain:,} of the plain computation"
-    return f"{made}. Saved: {'; '.join(saved)}." if saved else f"{made}."
+    through = [method["name"] for method in report.get("methods", []) if method.get("through_trunk")]
+    said = [f"{made}."]
+    if saved:
+        said.append(f"Saved: {'; '.join(saved)}.")
+    if through:
+        said.append(f"{', '.join(through)}: through the trunk forward and back, each time counted as {PASSES}.")
+    return " ".join(said)

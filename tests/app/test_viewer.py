@@ -73,7 +73,8 @@ def test_a_method_is_compiled_once(viewer, tmp_path):
 def test_a_method_that_asks_the_network_is_expected_to_take_longer():
     viewer = create_viewer()
     viewer.warm_up()
-    assert viewer.expect_to_compile("score_cam") > viewer.expect_to_compile("grad_cam") > 0
+    expected = [viewer.expect_to_compile(method) for method in ("grad_cam", "score_cam", "opti_cam")]
+    assert 0 < expected[0] < expected[1] < expected[2]
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,9 @@ def test_what_is_no_picture_is_refused_by_its_name_alone(viewer, tmp_path):
         assert str(tmp_path) not in said[name]
     assert "pixels" in said["bomb.png"]
     assert "damaged or not whole" in said["cut.jpg"]
+
+
+def test_a_map_that_runs_through_the_trunk_comes_for_its_class_alone(viewer, opened):
+    viewer.compute(opened, Choice("gradient_input", "gap", 2))
+    assert viewer.kept(opened, Choice("gradient_input", "ca", 2)) is not None
+    assert viewer.kept(opened, Choice("gradient_input", "gap", 1)) is None

@@ -81,6 +81,14 @@ def test_fake_and_constant_have_the_same_order_of_pixels():
     np.testing.assert_array_equal(pixel_ranks(found["fake"]), pixel_ranks(found["constant"]))
 
 
+def test_the_sum_of_channels_is_that_of_the_feature_map():
+    feature_map = jnp.asarray(np.random.default_rng(0).standard_normal((2, 2, 3, 4)), jnp.float32)
+    drawn = NULL_MAPS["channel_sum"].draw(set_scene(jnp.zeros((2, 4, 6, 3)), feature_map))
+    plain = np.maximum(np.asarray(feature_map, np.float64).sum(-1), 0)
+    plain = (plain - plain.min((1, 2), keepdims=True)) / np.ptp(plain, axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(drawn, upsample(jnp.asarray(plain, jnp.float32), (4, 6)), atol=1e-6)
+
+
 def test_fake_fools_average_drop():
     """It loses nothing, as a good map would, though it says nothing; zeros instead of ones would lose everything."""
     images = jax.random.normal(jax.random.key(0), (4, 16, 16, 3))

@@ -21,7 +21,12 @@ from tests.networks import IMAGES, forward, small_convnext, small_resnet
 LABELS = {"gap": jnp.asarray([4, 1]), "ca": jnp.asarray([2, 1])}
 
 
-ALL = tuple(METHODS.values())
+ALL = tuple(
+    METHODS[key]
+    for key in ("grad_cam", "group_cam", "score_cam", "attention", "attention_scores", "attention_gradient")
+)
+"""Of each kind some."""
+OTHERS = tuple(method for method in METHODS.values() if method not in ALL)
 
 
 def maps_of(model, poolings, methods=ALL, labels=LABELS):
@@ -48,7 +53,7 @@ def maps_of(model, poolings, methods=ALL, labels=LABELS):
 def test_several_classes_of_an_image_share_its_passes():
     model = small_resnet()
     labels = jnp.asarray([[4, 2, 0], [1, 3, 4]])
-    plan = Plan(model.target(None), 16, tuple(METHODS.values()))
+    plan = Plan(model.target(None), 16, ALL)
     found = jax.jit(lambda: list(run(model.poolings(), Views(IMAGES, labels), plan).computed.maps.values()))()
     keys = explained_keys(model.poolings(), plan.methods)
     for k in range(3):
@@ -61,17 +66,41 @@ def test_joint_networks_equal_separate_runs():
     model = small_resnet()
     both, order = maps_of(model, ("gap", "ca"))
     assert order == [
-        *((method, pooling) for method in ("grad_cam", "grad_cam_pp", "score_cam") for pooling in ("gap", "ca")),
+        *((method, pooling) for method in ("grad_cam", "group_cam", "score_cam") for pooling in ("gap", "ca")),
         ("attention", "ca"),
         ("attention_scores", "ca"),
+        ("attention_gradient", "ca"),
     ]
     separate = maps_of(model, ("gap",))[0] | maps_of(model, ("ca",))[0]
     assert both.keys() == separate.keys()
     for key, maps in both.items():
         assert maps.shape == (2, 4, 6)
         assert_close(maps, separate[key], absolute=1e-4)
-    for method in ("grad_cam", "grad_cam_pp", "score_cam"):
+    for method in ("grad_cam", "group_cam", "score_cam"):
         assert not np.allclose(both[f"{method}/gap"], both[f"{method}/ca"])
+
+
+def test_every_other_method_has_maps_of_each_pooling_and_class_and_is_counted():
+    """By shapes alone."""
+    model, labels = small_resnet(), jnp.asarray([[4, 2, 0], [1, 3, 4]])
+    through: list[int] = []
+
+    def compute(images):
+        found = run(model.poolings(), Views(images, labels), Plan("stage4", 16, OTHERS))
+        through.append(found.ledger.alone)
+        return found.computed.maps
+
+    maps = jax.eval_shape(compute, IMAGES)
+    assert set(maps) == set(explained_keys(model.poolings(), OTHERS))
+    sizes = {"refine_cam": (16, 24)} | dict.fromkeys(
+        ("rise", "gradient_input", "integrated_gradients", "smooth_grad"), IMAGES.shape[1:3]
+    )
+    for (method, _), found in maps.items():
+        assert found.shape == (2, 3, *sizes.get(method, (4, 6)))
+        assert found.dtype == jnp.float32
+    # Each class and pooling by itself, three forward passes each time.
+    assert through == [3 * 3 * 2 * sum(method.through_trunk for method in OTHERS)]
+    assert through[0] == 3 * 3 * 2 * (1 + 1 + 50 + 50 + 100)
 
 
 def test_the_order_is_that_of_the_methods_asked_for():
@@ -133,7 +162,7 @@ def test_raw_attention_needs_a_stream():
     gap, ca = small_resnet("gap"), small_resnet("ca")
     for method in METHODS.values():
         assert has_map(method, ca)
-        assert has_map(method, gap) == (method.key not in ("attention", "attention_scores"))
+        assert has_map(method, gap) == (not method.key.startswith("attention"))
         if not has_map(method, gap):
             with pytest.raises(InputError, match=f"nothing to explain: {method.key} needs a stream"):
                 explained_keys(gap.poolings(), [method])

@@ -4,6 +4,7 @@ import functools
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -13,8 +14,9 @@ from castream_jax import PROTOCOLS, Classifier
 from castream_jax.attribution.null_maps import NULL_MAPS
 from castream_jax.binding.choices import choose_methods, choose_metrics
 from castream_jax.binding.program import Plan
+from castream_jax.compute.masking import upsample
 from castream_jax.compute.sharding import DATA, replicate
-from castream_jax.evaluation.batch import create_evaluate_batch
+from castream_jax.evaluation.batch import create_evaluate_batch, stack_maps
 from tests import goldens
 from tests.goldens import assert_close
 from tests.networks import small_resnet
@@ -81,3 +83,10 @@ def small_results(devices: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", sorted({"average_drop", "average_gain", "insertion", "deletion", "maps"}))
 def test_two_devices_find_what_one_does(name):
     assert_close(small_results(2)[name], small_results(1)[name], absolute=1e-5)
+
+
+def test_maps_of_different_sizes_are_shown_in_the_finest():
+    coarse, fine = jnp.arange(8.0).reshape(2, 2, 2) / 8, jnp.arange(32.0).reshape(2, 4, 4) / 32
+    found = stack_maps([coarse, fine])
+    np.testing.assert_array_equal(found[1], fine)
+    np.testing.assert_allclose(found[0], upsample(coarse, (4, 4)), atol=1e-7)

@@ -8,7 +8,7 @@ from castream_jax.evaluation.resumable_parts import take_fingerprint
 from castream_jax.experiment.resolved import resolve_untrained
 from tests.training.small import small_experiment
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "layer_cam.py"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "elementwise_cam.py"
 
 
 def test_edited_code_of_ones_own_is_another_evaluation(demo_directory, tmp_path, monkeypatch):
@@ -19,11 +19,11 @@ def test_edited_code_of_ones_own_is_another_evaluation(demo_directory, tmp_path,
     experiment = small_experiment(
         str(demo_directory), model=ModelConfig("resnet18_small", "gap"), stream=StageConfig(epochs=0)
     )
-    config = dataclasses.replace(experiment.evaluation, attributions=("edited_maps:LAYER_CAM",))
+    config = dataclasses.replace(experiment.evaluation, attributions=("edited_maps:ELEMENTWISE_CAM",))
     resolved = resolve_untrained(dataclasses.replace(experiment, evaluation=config))
     before = take_fingerprint("arrays", resolved, 1, "")
     assert take_fingerprint("arrays", resolved, 1, "") == before
-    module.write_text(EXAMPLE.read_text().replace("jax.nn.relu(g)", "jax.nn.relu(-g)"))
+    module.write_text(EXAMPLE.read_text().replace("jax.nn.relu(g", "jax.nn.relu(-g"))
     assert take_fingerprint("arrays", resolved, 1, "") != before
     module.unlink()
     assert take_fingerprint("arrays", resolved, 1, "") != before

@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 import castream_jax as ca
-from castream_jax.attribution.null_maps import NULL_MAPS
 from castream_jax.compute.masking import upsample
-from castream_jax.config import ModelConfig
+from castream_jax.config import EvaluationConfig, ModelConfig
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.source import open_source
@@ -33,8 +32,9 @@ from castream_jax.training.loop import train
 from tests.demo_data import SIZES
 from tests.training.small import small_experiment
 
+NULLS = EvaluationConfig().null_maps
 EXPLAINED = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]
-KEYS = EXPLAINED + [(a, p) for a in NULL_MAPS for p in ("gap", "ca")]
+KEYS = EXPLAINED + [(a, p) for a in NULLS for p in ("gap", "ca")]
 
 
 @pytest.fixture(scope="module")
@@ -400,7 +400,7 @@ def test_what_was_saved_is_counted(evaluation):
     plain = len(EXPLAINED) + len(KEYS) * (2 + 2 + 2 * (points - 2)) + 2 * 128
     split = evaluation.accuracy.images
     assert passes["without_sharing"] == 10 * plain + 8 * 2 + 3 * split  # and the black image, as below
-    each = 3 + (len(EXPLAINED) + len(NULL_MAPS)) * (1 + 2 * (points - 2)) + 128
+    each = 3 + (len(EXPLAINED) + len(NULLS)) * (1 + 2 * (points - 2)) + 128
     constants = 2 * 8 * 2  # the zero and the black image of each device in both batches
     assert passes["made"] == 10 * each - passes["dead_channels"] + constants + split
 

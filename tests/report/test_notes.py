@@ -2,6 +2,9 @@
 
 import pyarrow as pa
 
+from castream_jax.attribution.rise import RISE, rise
+from castream_jax.evaluation.rows import rows_schema
+from castream_jax.metrics import METRICS
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.report.html import render_html
 from castream_jax.report.notes import (
@@ -107,3 +110,18 @@ def test_everything_is_said_once(rows):
     sentences = describe_all(create_report(rows, passes=PASSES))
     assert sentences[0] == "Accuracy (%, 50,000 images): GAP 74.55; CA 74.70; CA, stream untrained 0.10."
     assert len(sentences) == len(set(sentences)) == 8
+
+
+def test_what_runs_through_the_trunk_is_named_and_how_it_is_counted():
+    rows = create_rows((("grad_cam", "gap"), ("opti_cam", "gap")))
+    said = describe_passes(create_report(rows))
+    assert said.endswith(" Opti-CAM: through the trunk forward and back, each time counted as 3.")
+
+
+def test_a_report_has_the_options_of_its_own_rows():
+    few = rise(12)
+    schema = rows_schema(tuple(METRICS.values()), (few,))
+    rows = create_rows((("rise", "gap"),)).replace_schema_metadata(schema.metadata)
+    (method,) = create_report(rows)["methods"]
+    assert (method["options"]["masks"], method["hash"]) == (12, few.hash)
+    assert few.hash != RISE.hash

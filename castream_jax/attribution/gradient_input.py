@@ -1,0 +1,33 @@
+"""Gradient times input (Shrikumar et al., 2016): the logit's first-order change towards the mean image.
+
+Its gradient runs through the trunk, as those of integrated gradients and SmoothGrad do.
+"""
+
+from jaxtyping import Array, Float
+
+from castream_jax.attribution.gradient import gradient
+from castream_jax.attribution.method import Method, Subject
+
+
+def image_gradient(subject: Subject, images: Float[Array, "B H W c"]) -> Float[Array, "B H W c"]:
+    """Return the gradient of the class's logit with respect to normalised images, through the whole network."""
+    network = subject.whole
+    return gradient(lambda seen: network.head(network.features(seen))[0], images, subject.labels)
+
+
+def sums(subject: Subject) -> Float[Array, "B H W"]:
+    """Return `sum_c x dy/dx` over colours; x is normalised, and 0 in the mean colour."""
+    images = subject.scene.images
+    return (images * image_gradient(subject, images)).sum(-1)
+
+
+GRADIENT_INPUT = Method(
+    key="gradient_input",
+    name="Gradient x input",
+    meaning="Each pixel times the logit's gradient there. The gradient runs through the trunk.",
+    formula="Σ_colours x ∂y/∂x",
+    source="Shrikumar et al., 2016",
+    through_trunk=1,
+    options={"x": "normalised"},
+    sums=sums,
+)

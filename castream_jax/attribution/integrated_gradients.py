@@ -1,0 +1,55 @@
+"""Integrated gradients (Sundararajan et al., 2017): the gradient's mean on the way from a black image to the image."""
+
+import functools
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from castream_jax.attribution.gradient_input import image_gradient
+from castream_jax.attribution.method import Method, Subject
+from castream_jax.compute.masking import mask_images
+from castream_jax.errors import InputError
+
+STEPS = 50
+
+
+@functools.lru_cache
+def integrated_gradients(steps: int = STEPS) -> Method:
+    """Return integrated gradients as a method.
+
+    Args:
+      steps: at the middle of as many equal parts of the way; 20 to 300 in the paper.
+
+    Raises:
+      InputError: no steps.
+    """
+    if steps < 1:
+        raise InputError(f"integrated_gradients_steps is {steps}: expected 1 or more.")
+
+    def sums(subject: Subject) -> Float[Array, "B H W"]:
+        """Return `sum_c (x - x0) mean_t dy/dx` over colours; the map adds up to about `y(x) - y(x0)`."""
+        images, normalisation = subject.scene.images, subject.scene.normalisation
+        black = mask_images(images, jnp.zeros(images.shape[:3]), normalisation.mean, normalisation.std)
+
+        def step(total: Array, place: Array) -> tuple[Array, None]:
+            share = (place + 0.5) / steps
+            return total + image_gradient(subject, black + share * (images - black)), None
+
+        total, _ = lax.scan(step, jnp.zeros_like(images), jnp.arange(steps))
+        return ((images - black) * total).sum(-1) / steps
+
+    return Method(
+        key="integrated_gradients",
+        name="Integrated gradients",
+        meaning=f"What each pixel adds from black to its colour, in {steps} gradients that run through the trunk.",
+        formula="Σ_colours (x - x₀) ∫ ∂y/∂x dt",
+        source="Sundararajan et al., 2017",
+        through_trunk=steps,
+        options={"steps": steps, "baseline": "black", "rule": "midpoint"},
+        sums=sums,
+        configure=integrated_gradients,
+    )
+
+
+INTEGRATED_GRADIENTS = integrated_gradients()
