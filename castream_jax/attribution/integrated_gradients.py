@@ -36,7 +36,7 @@ def integrated_gradients(steps: int = STEPS) -> Method:
             share = (place + 0.5) / steps
             return total + image_gradient(subject, black + share * (images - black)), None
 
-        total, _ = lax.scan(step, jnp.zeros_like(images), jnp.arange(steps))
+        total, _ = lax.scan(step, jnp.zeros_like(images), jnp.arange(steps, dtype=jnp.float32))
         return ((images - black) * total).sum(-1) / steps
 
     return Method(

@@ -60,13 +60,13 @@ def opti_cam(steps: int = STEPS) -> Method:
             better = y > highest
             best, highest = jnp.where(better[:, None], u, best), jnp.maximum(y, highest)
             first, second = (d * mean + (1 - d) * p for d, mean, p in zip(DECAYS, (first, second), (g, g**2)))
-            mean, square = (m / (1 - d ** (count + 1.0)) for d, m in zip(DECAYS, (first, second)))
+            mean, square = (m / (1 - d ** (count + 1)) for d, m in zip(DECAYS, (first, second)))
             return (u + RATE * mean / (jnp.sqrt(square) + EPSILON), first, second, best, highest), None
 
         start = jnp.full((len(channels), channels.shape[-1]), START)
         nothing = jnp.zeros_like(start)
         state = start, nothing, nothing, start, jnp.full(len(channels), -jnp.inf)
-        (_, _, _, best, _), _ = lax.scan(step, state, jnp.arange(steps))
+        (_, _, _, best, _), _ = lax.scan(step, state, jnp.arange(steps, dtype=jnp.float32))
         return weighted_sum(channels, jax.nn.softmax(best))
 
     return Method(
