@@ -140,7 +140,7 @@ def measure(
     poolings = [list(networks).index(name) for _, name in computed.maps]
     measures, asked = [], []
     for protocol in plan.protocols:
-        case = Case(views.images, saliency, of, protocol, scene.normalisation, views.truth)
+        case = Case(views.images, saliency, of, protocol, scene.normalisation, views.truth, scene.indices)
         columns, more = measure_maps(panel, case, plan.metrics)
         measures.append({name: by_key(values, len(drawn), poolings) for name, values in columns.items()})
         asked += more

@@ -3,13 +3,24 @@
 from castream_jax.metrics.average_drop import AVERAGE_DROP
 from castream_jax.metrics.average_gain import AVERAGE_GAIN
 from castream_jax.metrics.average_increase import AVERAGE_INCREASE
+from castream_jax.metrics.complexity import COMPLEXITY
 from castream_jax.metrics.deletion import DELETION
 from castream_jax.metrics.energy_pointing_game import ENERGY_POINTING_GAME
+from castream_jax.metrics.entropy import ENTROPY
+from castream_jax.metrics.gini import GINI
+from castream_jax.metrics.infidelity import INFIDELITY
 from castream_jax.metrics.insertion import INSERTION
+from castream_jax.metrics.insertion_minus_deletion import INSERTION_MINUS_DELETION
+from castream_jax.metrics.least_relevance_gain import LEAST_RELEVANCE_GAIN
 from castream_jax.metrics.metric import Metric
+from castream_jax.metrics.most_relevance_gain import MOST_RELEVANCE_GAIN
+from castream_jax.metrics.mu_fidelity import MU_FIDELITY
 from castream_jax.metrics.overlap_best import OVERLAP_BEST
 from castream_jax.metrics.overlap_fixed import OVERLAP_FIXED
 from castream_jax.metrics.pointing_game import POINTING_GAME
+from castream_jax.metrics.reverse_deletion import REVERSE_DELETION
+from castream_jax.metrics.single_deletion import SINGLE_DELETION
+from castream_jax.metrics.symmetric_relevance_gain import SYMMETRIC_RELEVANCE_GAIN
 
 METRICS: dict[str, Metric] = {
     metric.symbol: metric
@@ -19,10 +30,21 @@ METRICS: dict[str, Metric] = {
         AVERAGE_INCREASE,
         INSERTION,
         DELETION,
+        INSERTION_MINUS_DELETION,
+        REVERSE_DELETION,
+        SYMMETRIC_RELEVANCE_GAIN,
+        MOST_RELEVANCE_GAIN,
+        LEAST_RELEVANCE_GAIN,
+        SINGLE_DELETION,
+        MU_FIDELITY,
+        INFIDELITY,
         POINTING_GAME,
         ENERGY_POINTING_GAME,
         OVERLAP_BEST,
         OVERLAP_FIXED,
+        GINI,
+        ENTROPY,
+        COMPLEXITY,
     )
 }
 """By symbol, in the order of the tables. A user's own joins them when a config or a report names it."""

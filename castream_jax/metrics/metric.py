@@ -14,7 +14,7 @@ from castream_jax.errors import InputError
 from castream_jax.metrics.protocol import SHARED, Protocol
 from castream_jax.models.inputs import Normalisation
 
-NEEDS, PLACE = "What the network needs", "Where the object is"
+NEEDS, PLACE, SPREAD = "What the network needs", "Where the object is", "How the map is spread"
 """The tables that metrics stand in, by the question that they answer."""
 
 
@@ -32,6 +32,8 @@ class Case:
     normalisation: Normalisation
     truth: Bool[Array, "B H W"] | None = None
     """Where the object is; None: not known."""
+    indices: Int[Array, "B"] | None = None
+    """The images' places in the dataset: what is drawn at random depends on them; None: those in the batch."""
     answers: dict[str, Array] = field(default_factory=dict)
     """Those that serve all metrics, once they are there."""
 
@@ -102,6 +104,8 @@ class Metric:
     """Its own choices, which the hash covers."""
     needs_truth: bool = False
     """It is measured only where it is known where the object is, and is null for other images."""
+    undefined: str = ""
+    """Of its columns, the one that is 1 where it is not defined and counts as 0: the report says how often."""
     by_default: bool = True
     measure: Measure | None = field(default=None, repr=False)
     """None: the record was read from a file, and cannot measure."""

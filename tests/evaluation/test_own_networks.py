@@ -93,10 +93,10 @@ def own_modules(tmp_path, monkeypatch):
     for folder in (tmp_path / "nets", EXAMPLES):
         monkeypatch.syspath_prepend(str(folder))
     yield
-    for name in ("own_nets", "elementwise_cam", "road"):
+    for name in ("own_nets", "layer_cam", "blurred_away"):
         sys.modules.pop(name, None)
-    ca.METHODS.pop("elementwise_cam", None)
-    ca.METRICS.pop("ROAD", None)
+    ca.METHODS.pop("layer_cam", None)
+    ca.METRICS.pop("BA", None)
 
 
 def own_experiment(demo_directory, name: str, **choices):
@@ -145,26 +145,24 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
     experiment = own_experiment(
         demo_directory,
         "linen",
-        attributions=("grad_cam", "gradient_input", "elementwise_cam:ELEMENTWISE_CAM"),
-        metrics=("AD", "AI", "D", "road:ROAD"),
+        attributions=("grad_cam", "layer_cam:LAYER_CAM"),
+        metrics=("AD", "AI", "D", "blurred_away:BLURRED_AWAY"),
         maps=str(tmp_path / "theirs"),
         num_images=8,
     )
     evaluation = evaluate(experiment, tmp_path / "run")
     report, directory = write_evaluation(evaluation, experiment, tmp_path / "run")
     shown = [row["attribution"] for row in report["rows"]]
-    assert shown[:4] == ["grad_cam", "gradient_input", "elementwise_cam", "theirs"]
-    assert [metric["symbol"] for metric in report["metrics"]] == ["AD", "AI", "D", "ROAD"]
-    assert all(0 <= row["ROAD"] <= 100 for row in report["rows"])
-    assert all(low <= high for line in report["intervals"] for low, high in [line["ROAD"]])
+    assert shown[:3] == ["grad_cam", "layer_cam", "theirs"]
+    assert [metric["symbol"] for metric in report["metrics"]] == ["AD", "AI", "D", "BA"]
+    assert all(0 <= row["BA"] <= 100 for row in report["rows"])
+    assert all(low <= high for line in report["intervals"] for low, high in [line["BA"]])
     page = (directory / "report.html").read_text()
-    assert "Element-wise CAM" in page
-    assert "Remove and debias" in page
-    # Features and p once, three for the gradient through the trunk, o, the curve's inner points and five of ROAD for
-    # each map, and the colour once a device.
-    maps, inner = 4 + 4, 32 * 32 // (8 * 32) - 1
-    each = 2 + 3 + maps * (1 + inner + 5)
-    made = 8 * each + report["accuracy_num_images"]
+    assert "LayerCAM" in page
+    assert "Blurred away" in page
+    # Features and p once, o, the curve's inner points and five blurred ones for each map, and the colour once a device.
+    maps, inner = 3 + 4, 32 * 32 // (8 * 32) - 1
+    made = 8 * (2 + maps * (1 + inner + 5)) + report["accuracy_num_images"]
     colours = report["passes"]["made"] - made
     assert 0 < colours <= 16
     assert f"at most {each:,} forward passes each, 3 of them for the maps" in estimate(experiment, shown=0)
