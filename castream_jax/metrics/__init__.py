@@ -3,6 +3,7 @@
 from castream_jax.metrics.average_drop import AVERAGE_DROP
 from castream_jax.metrics.average_gain import AVERAGE_GAIN
 from castream_jax.metrics.average_increase import AVERAGE_INCREASE
+from castream_jax.metrics.box_accuracy import BOX_ACCURACY
 from castream_jax.metrics.complexity import COMPLEXITY
 from castream_jax.metrics.deletion import DELETION
 from castream_jax.metrics.energy_pointing_game import ENERGY_POINTING_GAME
@@ -18,7 +19,11 @@ from castream_jax.metrics.mu_fidelity import MU_FIDELITY
 from castream_jax.metrics.overlap_best import OVERLAP_BEST
 from castream_jax.metrics.overlap_fixed import OVERLAP_FIXED
 from castream_jax.metrics.pointing_game import POINTING_GAME
+from castream_jax.metrics.rank_accuracy import RANK_ACCURACY
 from castream_jax.metrics.reverse_deletion import REVERSE_DELETION
+from castream_jax.metrics.road import ROAD
+from castream_jax.metrics.road_least_first import ROAD_LEAST_FIRST
+from castream_jax.metrics.road_most_first import ROAD_MOST_FIRST
 from castream_jax.metrics.single_deletion import SINGLE_DELETION
 from castream_jax.metrics.symmetric_relevance_gain import SYMMETRIC_RELEVANCE_GAIN
 
@@ -35,6 +40,9 @@ METRICS: dict[str, Metric] = {
         SYMMETRIC_RELEVANCE_GAIN,
         MOST_RELEVANCE_GAIN,
         LEAST_RELEVANCE_GAIN,
+        ROAD,
+        ROAD_MOST_FIRST,
+        ROAD_LEAST_FIRST,
         SINGLE_DELETION,
         MU_FIDELITY,
         INFIDELITY,
@@ -42,6 +50,8 @@ METRICS: dict[str, Metric] = {
         ENERGY_POINTING_GAME,
         OVERLAP_BEST,
         OVERLAP_FIXED,
+        RANK_ACCURACY,
+        BOX_ACCURACY,
         GINI,
         ENTROPY,
         COMPLEXITY,
