@@ -186,7 +186,10 @@ class OwnProtocol:
     interpolation: str = ""
     shorter_side: int = 0
     mask_space: str = ""
+    mask_share: float = 0.0
+    mask_baseline: str = ""
     deletion_end: str = ""
+    area_over: str = ""
 
 
 @dataclass(frozen=True)

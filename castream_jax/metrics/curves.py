@@ -6,6 +6,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from castream_jax.compute.questions import Conversation, Question
@@ -88,7 +89,7 @@ def change_pixels(case: Case, name: str, before: End, after: End) -> Conversatio
     Source: METHOD 3.
     """
     curve = yield from trace_curve(case, most_first(case), before, after)
-    return {name: area(curve), f"{name}_curve": curve}
+    return {name: measure_area(case, curve), f"{name}_curve": curve}
 
 
 def trace_curve(case: Case, order: Order, before: End, after: End) -> Conversation:
@@ -121,6 +122,16 @@ def trace_curve(case: Case, order: Order, before: End, after: End) -> Conversati
     if inner:
         parts.insert(1, answers.pop(0).reshape(orders, inner, -1).swapaxes(1, 2))  # [J Q inner]
     return jnp.concatenate(parts, axis=-1)
+
+
+def measure_area(case: Case, curves: Float[Array, "J Q points"]) -> Float[Array, "J Q"]:
+    """Return the areas under curves of `trace_curve`, over what the protocol says."""
+    if case.protocol.area_over == "points":
+        return area(curves)
+    pixels, step = case.saliency[0].size, case.protocol.step(case.saliency.shape[2])
+    places = np.minimum(np.arange(curves.shape[-1]) * step, pixels) / pixels
+    widths = jnp.asarray(np.diff(places), curves.dtype).reshape(1, 1, -1)
+    return ((curves[..., 1:] + curves[..., :-1]) / 2 * widths).sum(-1)
 
 
 def area(curves: Float[Array, "*J points"]) -> Float[Array, "*J"]:

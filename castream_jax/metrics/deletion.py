@@ -21,6 +21,6 @@ DELETION = Metric(
     ),
     source="Petsiuk et al., 2018",
     curve="fraction of pixels deleted",
-    choices=("step_rows", "deletion_end", "ties"),
+    choices=("step_rows", "deletion_end", "ties", "area_over"),
     measure=measure,
 )

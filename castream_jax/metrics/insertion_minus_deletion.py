@@ -19,7 +19,7 @@ INSERTION_MINUS_DELETION = Metric(
     meaning="Insertion minus deletion: what a sure network gives to both cancels.",
     formula="I \N{MINUS SIGN} D",
     source="Englebert et al., 2022",
-    choices=("step_rows", "blur_size", "blur_sigma", "deletion_end", "ties"),
+    choices=("step_rows", "blur_size", "blur_sigma", "deletion_end", "ties", "area_over"),
     by_default=False,
     measure=measure,
 )

@@ -3,12 +3,12 @@
 from castream_jax.compute.questions import Conversation
 from castream_jax.metrics.curves import SEED, at_random, least_first
 from castream_jax.metrics.metric import Case, Metric
-from castream_jax.metrics.symmetric_relevance_gain import areas
+from castream_jax.metrics.symmetric_relevance_gain import find_areas
 
 
 def measure(case: Case) -> Conversation:
     """Measure it; the random order is the image's, whatever its maps."""
-    least, random = yield from areas(case, least_first(case), at_random(case))
+    least, random = yield from find_areas(case, least_first(case), at_random(case))
     return {"least_relevance_gain": least - random}
 
 
@@ -23,7 +23,7 @@ LEAST_RELEVANCE_GAIN = Metric(
     ),
     formula="D(least first) \N{MINUS SIGN} D(random order)",
     source="Blücher et al., 2024",
-    choices=("step_rows", "deletion_end", "ties"),
+    choices=("step_rows", "deletion_end", "ties", "area_over"),
     options={"seed": SEED, "orders": 1},
     by_default=False,
     measure=measure,

@@ -127,6 +127,7 @@ class Metric:
 
     def hash(self, protocol: Protocol) -> str:
         """Return eight hexadecimal digits over the shared choices and its own: other metrics' do not count."""
-        chosen = {name: getattr(protocol, name) for name in (*SHARED, *self.choices)}
+        names = [name for name in (*SHARED, *self.choices) if not protocol.is_as_before(name)]
+        chosen = {name: getattr(protocol, name) for name in names}
         said = json.dumps([self.column, chosen, dict(self.options)], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:8]

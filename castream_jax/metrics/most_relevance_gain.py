@@ -3,12 +3,12 @@
 from castream_jax.compute.questions import Conversation
 from castream_jax.metrics.curves import SEED, at_random, most_first
 from castream_jax.metrics.metric import Case, Metric
-from castream_jax.metrics.symmetric_relevance_gain import areas
+from castream_jax.metrics.symmetric_relevance_gain import find_areas
 
 
 def measure(case: Case) -> Conversation:
     """Measure it; the random order is the image's, whatever its maps."""
-    random, most = yield from areas(case, at_random(case), most_first(case))
+    random, most = yield from find_areas(case, at_random(case), most_first(case))
     return {"most_relevance_gain": random - most}
 
 
@@ -20,7 +20,7 @@ MOST_RELEVANCE_GAIN = Metric(
     meaning="The area under the class probability while pixels are erased at random, minus that of deletion.",
     formula="D(random order) \N{MINUS SIGN} D(most first)",
     source="Blücher et al., 2024",
-    choices=("step_rows", "deletion_end", "ties"),
+    choices=("step_rows", "deletion_end", "ties", "area_over"),
     options={"seed": SEED, "orders": 1},
     by_default=False,
     measure=measure,

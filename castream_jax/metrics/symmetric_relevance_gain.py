@@ -1,23 +1,24 @@
 """Symmetric relevance gain (Blücher et al., 2024): what the least salient pixels may cost, less what the most may."""
 
 from castream_jax.compute.questions import Conversation, together
-from castream_jax.metrics.curves import End, Order, area, erased, least_first, most_first, trace_curve
+from castream_jax.metrics.curves import End, Order, erased, least_first, measure_area, most_first, trace_curve
 from castream_jax.metrics.metric import Case, Metric
 
 
-def areas(case: Case, *orders: Order) -> Conversation:
+def find_areas(case: Case, *orders: Order) -> Conversation:
     """Find the areas under the class probability while the image is erased in each order, [J Q] each.
 
     The most salient pixels first is deletion, and asks nothing more where that is measured.
     """
     before, after = End(case.images), erased(case)
     curves = yield from together(*(trace_curve(case, order, before, after) for order in orders))
-    return [area(c)[case.of] if order.share == "image" else area(c) for order, c in zip(orders, curves)]
+    found = [measure_area(case, curve) for curve in curves]
+    return [areas[case.of] if order.share == "image" else areas for order, areas in zip(orders, found)]
 
 
 def measure(case: Case) -> Conversation:
     """Measure it."""
-    least, most = yield from areas(case, least_first(case), most_first(case))
+    least, most = yield from find_areas(case, least_first(case), most_first(case))
     return {"symmetric_relevance_gain": least - most}
 
 
@@ -33,7 +34,7 @@ SYMMETRIC_RELEVANCE_GAIN = Metric(
     ),
     formula="D(least first) \N{MINUS SIGN} D(most first)",
     source="Blücher et al., 2024",
-    choices=("step_rows", "deletion_end", "ties"),
+    choices=("step_rows", "deletion_end", "ties", "area_over"),
     by_default=False,
     measure=measure,
 )
