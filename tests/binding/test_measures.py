@@ -221,7 +221,7 @@ def found_measures(protocol: Protocol, chunk: int) -> dict[str, jax.Array]:
         "half of the pixels on a blur",
         "mean",
         "noise",
-    ],  # fmt: skip
+    ],
 )
 def test_measures_are_the_plain_loop(protocol):
     found, expected = found_measures(protocol, chunk=7), plain_measures(protocol)
