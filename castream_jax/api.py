@@ -149,6 +149,8 @@ def _choose(metrics: Sequence[str | Metric]) -> tuple[Metric, ...]:
         return tuple(metric for metric in choose_metrics(()) if not metric.needs_truth)
     chosen = tuple(choose_metrics([metric])[0] if isinstance(metric, str) else metric for metric in metrics)
     for metric in chosen:
+        if metric.needs_method:
+            raise InputError(f"metric {metric.symbol!r} makes maps again, by the same method: evaluate.py measures it.")
         if metric.needs_truth:
             raise InputError(f"metric {metric.symbol!r} needs to know where the object is: evaluate.py reads boxes.")
     return chosen

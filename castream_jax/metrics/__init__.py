@@ -1,9 +1,12 @@
 """What a saliency map is worth to its network: a record and a pure function in a file for each metric (METHOD 3)."""
 
+from castream_jax.metrics.adcc import ADCC
+from castream_jax.metrics.arcc import ARCC
 from castream_jax.metrics.average_drop import AVERAGE_DROP
 from castream_jax.metrics.average_gain import AVERAGE_GAIN
 from castream_jax.metrics.average_increase import AVERAGE_INCREASE
 from castream_jax.metrics.box_accuracy import BOX_ACCURACY
+from castream_jax.metrics.coherency import COHERENCY
 from castream_jax.metrics.complexity import COMPLEXITY
 from castream_jax.metrics.deletion import DELETION
 from castream_jax.metrics.energy_pointing_game import ENERGY_POINTING_GAME
@@ -19,6 +22,7 @@ from castream_jax.metrics.mu_fidelity import MU_FIDELITY
 from castream_jax.metrics.overlap_best import OVERLAP_BEST
 from castream_jax.metrics.overlap_fixed import OVERLAP_FIXED
 from castream_jax.metrics.pointing_game import POINTING_GAME
+from castream_jax.metrics.random_logit import RANDOM_LOGIT
 from castream_jax.metrics.rank_accuracy import RANK_ACCURACY
 from castream_jax.metrics.reverse_deletion import REVERSE_DELETION
 from castream_jax.metrics.road import ROAD
@@ -46,6 +50,9 @@ METRICS: dict[str, Metric] = {
         SINGLE_DELETION,
         MU_FIDELITY,
         INFIDELITY,
+        COHERENCY,
+        ADCC,
+        ARCC,
         POINTING_GAME,
         ENERGY_POINTING_GAME,
         OVERLAP_BEST,
@@ -55,6 +62,7 @@ METRICS: dict[str, Metric] = {
         GINI,
         ENTROPY,
         COMPLEXITY,
+        RANDOM_LOGIT,
     )
 }
 """By symbol, in the order of the tables. A user's own joins them when a config or a report names it."""

@@ -9,7 +9,8 @@ FLAT = 1e-5
 
 def is_flat(values: Float[Array, "*n T"]) -> Bool[Array, "*n"]:
     """Return where all values of a list are the same but for rounding; what is not a number is not flat."""
-    return jnp.ptp(values, axis=-1) <= FLAT * jnp.abs(values).max(-1)
+    flat = jnp.ptp(values, axis=-1) <= FLAT * jnp.abs(values).max(-1)
+    return flat & ~jnp.isnan(values).any(-1)  # a compiler's largest of NaN alone may be minus infinity
 
 
 def pearson(a: Float[Array, "*n T"], b: Float[Array, "*n T"]) -> Float[Array, "*n"]:

@@ -1,6 +1,7 @@
 """Insertion minus deletion: both in one number."""
 
-from castream_jax.compute.questions import Conversation, together
+from castream_jax.compute.questions import Conversation
+from castream_jax.compute.together import together
 from castream_jax.metrics import deletion, insertion
 from castream_jax.metrics.metric import Case, Metric
 

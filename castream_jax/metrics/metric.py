@@ -15,6 +15,7 @@ from castream_jax.metrics.protocol import SHARED, Protocol
 from castream_jax.models.inputs import Normalisation
 
 NEEDS, PLACE, SPREAD = "What the network needs", "Where the object is", "How the map is spread"
+CLASS = "Whether the map is of its class"
 """The tables that metrics stand in, by the question that they answer."""
 
 
@@ -106,6 +107,9 @@ class Metric:
     """It is measured only where it is known where the object is, and is null for other images."""
     undefined: str = ""
     """Of its columns, the one that is 1 where it is not defined and counts as 0: the report says how often."""
+    needs_method: bool = False
+    """It needs maps of other images or classes by the same method: it is no number for maps from elsewhere, nor for
+    those of methods that ask the network, which it would take too long to make again."""
     by_default: bool = True
     measure: Measure | None = field(default=None, repr=False)
     """None: the record was read from a file, and cannot measure."""

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from castream_jax.compute.questions import Conversation, Question, together
+from castream_jax.compute.questions import Conversation, Question
+from castream_jax.compute.together import together
 from castream_jax.metrics.curves import Order, area, least_first, most_first
 from castream_jax.metrics.imputation import STEPS, impute
 from castream_jax.metrics.metric import Case, Metric

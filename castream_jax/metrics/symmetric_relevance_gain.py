@@ -1,6 +1,7 @@
 """Symmetric relevance gain (Blücher et al., 2024): what the least salient pixels may cost, less what the most may."""
 
-from castream_jax.compute.questions import Conversation, together
+from castream_jax.compute.questions import Conversation
+from castream_jax.compute.together import together
 from castream_jax.metrics.curves import End, Order, erased, least_first, measure_area, most_first, trace_curve
 from castream_jax.metrics.metric import Case, Metric
 
