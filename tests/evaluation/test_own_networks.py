@@ -15,6 +15,7 @@ from castream_jax.data.source import open_source
 from castream_jax.evaluation.estimate import estimate
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.experiment.loading import load_trained
+from castream_jax.report.text import render_terminal
 from castream_jax.report.writing import write_evaluation
 from tests.training.small import small_experiment
 
@@ -146,7 +147,7 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
         demo_directory,
         "linen",
         attributions=("grad_cam", "layer_cam:LAYER_CAM"),
-        metrics=("AD", "AI", "D", "blurred_away:BLURRED_AWAY"),
+        metrics=("AD", "AI", "D", "SRG", "SD", "Coh", "Gini", "blurred_away:BLURRED_AWAY"),
         maps=str(tmp_path / "theirs"),
         num_images=8,
     )
@@ -154,15 +155,24 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
     report, directory = write_evaluation(evaluation, experiment, tmp_path / "run")
     shown = [row["attribution"] for row in report["rows"]]
     assert shown[:3] == ["grad_cam", "layer_cam", "theirs"]
-    assert [metric["symbol"] for metric in report["metrics"]] == ["AD", "AI", "D", "BA"]
+    assert [metric["symbol"] for metric in report["metrics"]] == ["AD", "AI", "D", "SRG", "SD", "Coh", "Gini", "BA"]
     assert all(0 <= row["BA"] <= 100 for row in report["rows"])
     assert all(low <= high for line in report["intervals"] for low, high in [line["BA"]])
-    page = (directory / "report.html").read_text()
+    assert any(row["SRG"] < 0 for row in report["rows"])
+    assert [row["Coh"] is None for row in report["rows"]] == [row["attribution"] == "theirs" for row in report["rows"]]
+    assert set(report["undefined"]["SD"]) == {"constant/network"}
+    page, text = (directory / "report.html").read_text(), (directory / "report.md").read_text()
+    for table in ("What the network needs", "How the map is spread"):
+        assert f"<h3>{table}</h3>" in page
+        assert f"### {table}" in text
+        assert table in render_terminal(report)
     assert "LayerCAM" in page
     assert "Blurred away" in page
-    # Features and p once, o, the curve's inner points and five blurred ones for each map, and the colour once a device.
+    # Features and p once, 16 cells, o, two curves' inner points and five blurred images for each map, one masked image
+    # for each that is made again, and the colour once a device.
     maps, inner = 3 + 4, 32 * 32 // (8 * 32) - 1
-    made = 8 * (2 + maps * (1 + inner + 5)) + report["accuracy_num_images"]
+    each = 2 + 16 + maps * (1 + 2 * inner + 5) + maps - 1
+    made = 8 * each + report["accuracy_num_images"]
     colours = report["passes"]["made"] - made
     assert 0 < colours <= 16
-    assert f"at most {each:,} forward passes each, 3 of them for the maps" in estimate(experiment, shown=0)
+    assert f"at most {each:,} forward passes each" in estimate(experiment, shown=0)
