@@ -1,5 +1,6 @@
 """Maps made again, of other images or another class, by the method and for the network that each map is of."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from castream_jax.attribution.null_maps import NullMap
 from castream_jax.binding.maps import MapKey, compute_maps
 from castream_jax.compute.masking import upsample
 from castream_jax.compute.questions import Again, Panel
-from castream_jax.models.network import Network
+from castream_jax.models.network import Features, Network
 
 SEED = 0
 """Of other classes."""
@@ -35,41 +36,54 @@ class MapMaker:
     drawers: tuple[tuple[Method, str] | NullMap | None, ...]
     """In the order of the maps, B of each: a method and a pooling, a null map, or what nobody here can make."""
 
-    def __call__(self, question: Again) -> tuple[Float[Array, "J H W"], int]:
-        """Return the maps, and how many images were shown to the network for each image of the batch.
+    def __call__(self, question: Again) -> tuple[Float[Array, "turns J"], int]:
+        """Return what is asked of the maps, and how many images were shown to the network for each image of the batch.
 
-        The trunk stands in the program once: kinds of maps take turns in a loop.
+        The trunk stands in the program once: turns, and kinds of maps with images of their own, are taken in a loop.
         """
         labels = self.other_labels() if question.other_class else self.labels
         draws = {place: draw for place, one in enumerate(self.drawers) if (draw := self.draw(one, labels)) is not None}
-        size, count = self.scene.size, len(self.scene.images)
-        made: dict[int, Array] = {}
-        if question.images is None:
-            made = {place: draw(self.scene) for place, draw in draws.items()}
-        elif draws:
-            images = question.images.reshape(len(self.drawers), count, *question.images.shape[1:])
-            trunk = next(iter(self.networks.values()))
-            branches = [self.see(draw) for draw in draws.values()]
+        count, trunk = len(self.scene.images), next(iter(self.networks.values()))
+        kinds, own = jnp.asarray(list(draws), jnp.int32), jnp.arange(count)
+        nothing = jnp.full((question.turns, len(self.drawers), count), jnp.nan)
+        make = question.make
+        if not draws:
+            return nothing.reshape(question.turns, -1), 0
 
-            def turn(own: tuple[Array, Array]) -> Array:
-                seen, kind = own
-                features = dict(trunk.features(seen))
-                return lax.switch(kind, branches, seen, features)
+        def judge(maps: Array, kind: Int[Array, ""]) -> Float[Array, "B"]:
+            return question.judge(maps, kind * count + own)
 
-            found = lax.map(turn, (images[jnp.asarray(list(draws))], jnp.arange(len(draws))))
-            made = dict(zip(draws, found))
-        nothing = jnp.full((count, *size), jnp.nan)
-        maps = jnp.concatenate([made.get(place, nothing) for place in range(len(self.drawers))])
-        return maps, 0 if question.images is None else len(draws)
+        def judge_all(scene: Scene) -> Float[Array, "kinds B"]:
+            return jnp.stack([judge(draw(scene), kind) for draw, kind in zip(draws.values(), kinds)])
 
-    def see(self, draw: Draw) -> Callable[[Array, dict[str, Array]], Array]:
-        """Return how to make maps of other images than the scene's, from these and their feature maps."""
+        def turn_all(turn: Int[Array, ""]) -> Float[Array, "kinds B"]:
+            assert make is not None
+            return judge_all(self.see(make(turn, own)))
 
-        def make(images: Array, features: dict[str, Array]) -> Array:
-            seen = replace(self.scene, images=images, features=features, feature_map=features[self.target])
-            return draw(seen)
+        def turn_one(step: Int[Array, ""]) -> Float[Array, "B"]:
+            assert make is not None
+            place = step % len(draws)
+            seen = make(step // len(draws), kinds[place] * count + own)
+            branches = [functools.partial(self.draw_of, draw) for draw in draws.values()]
+            return judge(lax.switch(place, branches, seen, dict(trunk.features(seen))), kinds[place])
 
-        return make
+        if make is None:
+            found, shown = judge_all(self.scene)[None], 0
+        elif question.share == "image":
+            found, shown = lax.map(turn_all, jnp.arange(question.turns)), question.turns
+        else:
+            shown = question.turns * len(draws)
+            found = lax.map(turn_one, jnp.arange(shown)).reshape(question.turns, len(draws), count)
+        return nothing.at[:, kinds].set(found).reshape(question.turns, -1), shown
+
+    def see(self, images: Float[Array, "B H W C"], features: Features | None = None) -> Scene:
+        """Return other images as the scene's, with their feature maps."""
+        features = next(iter(self.networks.values())).features(images) if features is None else features
+        return replace(self.scene, images=images, features=features, feature_map=features[self.target])
+
+    def draw_of(self, draw: Draw, images: Array, features: dict[str, Array]) -> Float[Array, "B H W"]:
+        """Return maps of other images, from these and their feature maps."""
+        return draw(self.see(images, features))
 
     def draw(self, one: tuple[Method, str] | NullMap | None, labels: Mapping[str, Int[Array, "B"]]) -> Draw | None:
         """Return how maps of one kind are made; None: they are not, for nobody can or it takes too many passes."""

@@ -56,14 +56,19 @@ class Search:
 
 @dataclass(frozen=True)
 class Again:
-    """Maps like those that are measured, each by the method and for the network that one of these is of."""
+    """Maps like the J that are measured, each by the method and for the network that one of these is of."""
 
     key: Hashable
-    images: Float[Array, "J H W C"] | None = None
-    """Of these images, normalised, one for each map; None: of their own."""
+    judge: Callable[[Float[Array, "B H W"], Int[Array, "B"]], Float[Array, "B"]]
+    """From maps, and which of the J each is like, to what is asked of each."""
+    make: Callable[[Int[Array, ""], Int[Array, "B"]], Float[Array, "B H W C"]] | None = None
+    """From the number of a turn, and places of maps, or of images where they share, to normalised images; None: maps of
+    the images that are measured."""
+    turns: int = 1
+    share: Literal["map", "image"] = "map"
+    """What has images of its own: each map, or each image whatever its maps."""
     other_class: bool = False
     """Of another class of the network, drawn for each image, and not the one that is measured."""
-    share: ClassVar[Literal["map"]] = "map"
 
 
 class Asked(NamedTuple):
@@ -82,8 +87,8 @@ class Asked(NamedTuple):
 Ask = Callable[[Float[Array, "n H W C"], Int[Array, "n"]], Float[Array, "n Q"]]
 """From images, and which image of the batch each is made of, to the scores of that one's columns."""
 Answer = Any
-"""[count Q], [count B Q] where the batch shares a question, what a search found, or maps [J H W], NaN where nobody can
-make them."""
+"""[count Q], [count B Q] where the batch shares a question, what a search found, or [turns J] of maps made again,
+NaN where nobody can make them."""
 Conversation = Generator[Sequence[Question | Search | Again], Sequence[Answer], Any]
 
 
@@ -100,7 +105,7 @@ class Panel:
     """Told, on the host, how many chunks of a round are done, and of how many; None: nobody waits for it."""
     known: dict[Hashable, "Answer"] = field(default_factory=dict)
     """Answers that no map is in, by key: they are not asked for again."""
-    explain: Callable[[Again], tuple[Float[Array, "J H W"], int]] | None = None
+    explain: Callable[[Again], tuple[Float[Array, "turns J"], int]] | None = None
     """Makes maps again, and says how many images it showed for each image of the batch; None: nobody can."""
 
     def ask(self, images: Float[Array, "n H W C"], of: Int[Array, "n"]) -> Float[Array, "n Q"]:
@@ -151,8 +156,8 @@ def converse(conversations: Mapping[Any, Any], panel: Panel) -> tuple[dict[Any, 
     return {key: results[key] for key in conversations}, asked
 
 
-def explain_again(question: Again, panel: Panel) -> tuple[Float[Array, "J H W"], int]:
-    """Return the maps of a request, and how many images were shown to the network for each image of the batch."""
+def explain_again(question: Again, panel: Panel) -> tuple[Float[Array, "turns J"], int]:
+    """Return what a request is answered, and how many images were shown to the network for each image of the batch."""
     if panel.explain is None:
         raise InputError("a metric asks for maps of other images, and here nobody knows how the maps were made.")
     return panel.explain(question)

@@ -16,6 +16,7 @@ from castream_jax.metrics.infidelity import INFIDELITY
 from castream_jax.metrics.insertion import INSERTION
 from castream_jax.metrics.insertion_minus_deletion import INSERTION_MINUS_DELETION
 from castream_jax.metrics.least_relevance_gain import LEAST_RELEVANCE_GAIN
+from castream_jax.metrics.max_sensitivity import MAX_SENSITIVITY
 from castream_jax.metrics.metric import Metric
 from castream_jax.metrics.most_relevance_gain import MOST_RELEVANCE_GAIN
 from castream_jax.metrics.mu_fidelity import MU_FIDELITY
@@ -63,6 +64,7 @@ METRICS: dict[str, Metric] = {
         ENTROPY,
         COMPLEXITY,
         RANDOM_LOGIT,
+        MAX_SENSITIVITY,
     )
 }
 """By symbol, in the order of the tables. A user's own joins them when a config or a report names it."""

@@ -1,6 +1,7 @@
 """Coherency (Poppi et al., 2021): whether the map of what a map keeps is the same map."""
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from castream_jax.compute.masking import mask_images
 from castream_jax.compute.questions import Again, Conversation
@@ -10,11 +11,17 @@ from castream_jax.metrics.metric import NEEDS, Case, Metric
 
 def find_coherency(case: Case) -> Conversation:
     """Find it, [J]."""
-    normalisation = case.normalisation
-    masked = mask_images(case.images[case.of], case.saliency, normalisation.mean, normalisation.std)
-    (maps,) = yield [Again(("masked", "black"), masked)]
-    first, second = (values.reshape(len(values), -1) for values in (case.saliency, maps))
-    return jnp.where(is_flat(first) | is_flat(second), 0, (pearson(first, second) + 1) / 2)
+    mean, std = case.normalisation.mean, case.normalisation.std
+
+    def make(_: Int[Array, ""], jobs: Int[Array, "B"]) -> Float[Array, "B H W C"]:
+        return mask_images(case.images[case.of[jobs]], case.saliency[jobs], mean, std)
+
+    def judge(maps: Float[Array, "B H W"], jobs: Int[Array, "B"]) -> Float[Array, "B"]:
+        first, second = (values.reshape(len(values), -1) for values in (case.saliency[jobs], maps))
+        return jnp.where(is_flat(first) | is_flat(second), 0, (pearson(first, second) + 1) / 2)
+
+    ((found,),) = yield [Again("coherency", judge, make)]
+    return found
 
 
 def measure(case: Case) -> Conversation:

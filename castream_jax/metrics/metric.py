@@ -15,7 +15,7 @@ from castream_jax.metrics.protocol import SHARED, Protocol
 from castream_jax.models.inputs import Normalisation
 
 NEEDS, PLACE, SPREAD = "What the network needs", "Where the object is", "How the map is spread"
-CLASS = "Whether the map is of its class"
+CLASS, NOISE = "Whether the map is of its class", "Whether the map bears noise"
 """The tables that metrics stand in, by the question that they answer."""
 
 

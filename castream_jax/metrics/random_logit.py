@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from castream_jax.compute.questions import Again, Conversation
 from castream_jax.metrics.correlation import is_flat, pearson
@@ -18,17 +18,19 @@ def rank_correlation(a: Float[Array, "J n"], b: Float[Array, "J n"]) -> Float[Ar
         return (first + last) / (2 * len(values))  # in 0..1: whole ranks' squares leave float32
 
     found = pearson(jax.vmap(ranks)(a), jax.vmap(ranks)(b))
-    unknown = jnp.isnan(a).any(1) | jnp.isnan(b).any(1)
-    return jnp.where(unknown, jnp.nan, jnp.where(is_flat(a) | is_flat(b), 0, found))
+    return jnp.where(is_flat(a) | is_flat(b), 0, found)
 
 
 def measure(case: Case) -> Conversation:
     """Measure it; no image goes through the network."""
-    (maps,) = yield [Again("other class", other_class=True)]
-    flat = case.saliency.reshape(len(case.saliency), -1)
-    same = (case.saliency == maps).all((1, 2))  # a flat map too: it is that of every class
-    found = rank_correlation(flat, maps.reshape(flat.shape))
-    return {"random_logit": jnp.where(same, 1, found)}
+
+    def judge(maps: Float[Array, "B H W"], jobs: Int[Array, "B"]) -> Float[Array, "B"]:
+        first, second = (values.reshape(len(values), -1) for values in (case.saliency[jobs], maps))
+        same = (first == second).all(1)  # a flat map too: it is that of every class
+        return jnp.where(same, 1, rank_correlation(first, second))
+
+    ((found,),) = yield [Again("random logit", judge, other_class=True)]
+    return {"random_logit": found}
 
 
 RANDOM_LOGIT = Metric(

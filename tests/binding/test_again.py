@@ -20,7 +20,7 @@ from castream_jax.compute.masking import mask_images, upsample
 from tests.goldens import assert_close
 from tests.networks import IMAGES, mild_resnet
 
-SYMBOLS = ("AD", "SRG", "SD", "ROAD", "Coh", "Com", "ADCC", "ARCC", "RLT")
+SYMBOLS = ("AD", "SRG", "SD", "ROAD", "Coh", "Com", "ADCC", "ARCC", "RLT", "Sens")
 METRICS = tuple(ca.METRICS[symbol] for symbol in SYMBOLS)
 LABELS = np.array([4, 1])
 INDICES = [5, 2]
@@ -105,24 +105,36 @@ def test_the_random_logit_test_is_scipy_s_correlation_with_another_class(key):
         assert_close(value, expected, absolute=2e-3)
 
 
+@pytest.mark.parametrize("key", KEYS, ids="/".join)
+def test_max_sensitivity_is_the_largest_change_of_ten(key):
+    first, std, changes = saliency(key), np.asarray(mild_resnet().normalisation.std), []
+    for turn in range(10):
+        keys = [jax.random.fold_in(jax.random.fold_in(jax.random.key(0), index), turn) for index in INDICES]
+        noise = np.stack([jax.random.uniform(k, IMAGES.shape[1:], minval=-2 / 255, maxval=2 / 255) for k in keys])
+        second = explain(key, IMAGES + noise / std, LABELS)
+        changes.append(np.sqrt(((second - first) ** 2).sum((1, 2)) / (first**2).sum((1, 2))))
+    assert_close(found()[1][key]["max_sensitivity"], np.max(changes, 0), absolute=1e-3)
+
+
 def test_null_maps_are_drawn_again_and_others_have_no_number():
     measures = found()[1]
     for name in ("random", "constant"):
         np.testing.assert_array_equal(measures[name, "ca"]["random_logit"], 1)
+        np.testing.assert_array_equal(measures[name, "ca"]["max_sensitivity"], 0)
     assert_close(measures["random", "gap"]["coherency"], [1, 1], absolute=1e-5)
     np.testing.assert_array_equal(measures["constant", "gap"]["coherency"], 0)  # flat
     np.testing.assert_array_equal(measures["constant", "gap"]["adcc"], 0)  # it keeps all
     for key in (("asking", "ca"), ("theirs", "gap")):
-        for name in ("coherency", "adcc", "arcc", "random_logit"):
+        for name in ("coherency", "adcc", "arcc", "random_logit", "max_sensitivity"):
             assert np.isnan(measures[key][name]).all()
         assert np.isfinite(measures[key]["symmetric_relevance_gain"]).all()
         assert np.isfinite(measures[key]["single_deletion"]).all()
 
 
 def test_the_passes_are_counted():
-    """Features and p; of 8 maps o, ROAD's 18 and two curves; 16 cells; and 5 maps of the masked image."""
+    """Features and p; of 8 maps o, ROAD's 18 and two curves; 16 cells; 5 maps of the masked image; 10 noisy images."""
     inner = SIZE[0] * SIZE[1] // (8 * SIZE[1]) - 1
-    assert found()[2] == 2 + 8 * (1 + 18 + 2 * inner) + 16 + 5
+    assert found()[2] == 2 + 8 * (1 + 18 + 2 * inner) + 16 + 5 + 10
 
 
 def test_a_map_alone_cannot_be_made_again():

@@ -24,7 +24,7 @@ def ask(metric: Metric) -> list[Asked]:
     def run(images: jax.Array, saliency: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
         case = Case(images, saliency, jnp.asarray([0, 1] * 3), protocol, NORMALISATION, truth)
         panel = Panel(lambda shown: jnp.zeros((len(shown), 3)), jnp.zeros((IMAGES, 1), jnp.int32), 64)
-        panel = dataclasses.replace(panel, explain=lambda again: (saliency, int(again.images is not None)))
+        panel = dataclasses.replace(panel, explain=explain)
         found, questions = measure_maps(panel, case, [metric])
         asked.extend(questions)
         return found
@@ -35,12 +35,18 @@ def ask(metric: Metric) -> list[Asked]:
     return asked
 
 
+def explain(again: Again) -> tuple[jax.Array, int]:
+    """Answer for maps made again."""
+    return jnp.zeros((again.turns, MAPS)), again.turns if again.make else 0
+
+
 def count_passes(metric: Metric) -> tuple[int, int]:
     """Return the passes of a map, and those of an image whatever its maps, beside the image itself."""
     of_map = of_image = 0
     for one in ask(metric):
         if isinstance(one.question, Again):
-            of_map += one.each
+            of_map += one.each if one.question.share == "map" else 0
+            of_image += one.each if one.question.share == "image" else 0
         elif one.question.key != ("images",):
             of_map += one.question.count // MAPS if one.question.share == "map" else 0
             of_image += one.question.count // IMAGES if one.question.share == "image" else 0
@@ -77,4 +83,5 @@ def test_passes():
     assert count_passes(METRICS["SD"]) == (0, 16)
     assert count_passes(METRICS["ROAD"]) == (18, 0)
     assert count_passes(METRICS["Coh"]) == (1, 0)
+    assert count_passes(METRICS["Sens"]) == (0, 10)
     assert count_passes(METRICS["RLT"]) == count_passes(METRICS["Gini"]) == (0, 0)
