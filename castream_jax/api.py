@@ -133,7 +133,8 @@ def evaluate_maps(
     chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
     maps = check_maps(maps, len(images))
     plan = Plan(model.target(None), chunk, given=(GIVEN,), metrics=_choose(metrics), protocols=(protocol,))
-    columns = compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), plan)
+    indices = jnp.arange(len(images))  # of what is drawn at random, whichever device has an image
+    columns = compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps), indices), plan)
     if (lost := np.isnan(columns["probability"])).any():
         places = np.flatnonzero(lost).tolist()
         log.warning("The scores of images %s are no numbers, or leave 0..1: their measures are NaN.", places)
@@ -156,9 +157,11 @@ def _choose(metrics: Sequence[str | Metric]) -> tuple[Metric, ...]:
     return chosen
 
 
-def _evaluate(network: Network, images: Array, labels: Array, maps: Array, plan: Plan) -> dict[str, Array]:
+def _evaluate(
+    network: Network, images: Array, labels: Array, maps: Array, indices: Array, plan: Plan
+) -> dict[str, Array]:
     """Return the columns of the only protocol."""
-    views = Views(images, labels[:, None], given={GIVEN: maps})
+    views = Views(images, labels[:, None], indices, given={GIVEN: maps})
     return {name: values[0] for name, values in run({"": network}, views, plan).measures[0].items()}
 
 

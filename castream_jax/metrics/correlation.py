@@ -35,4 +35,5 @@ def uncentred(a: Float[Array, "*n T"], b: Float[Array, "*n T"]) -> Float[Array, 
 def mean_ranks(values: Float[Array, "*n T"]) -> Float[Array, "*n T"]:
     """Return the rank of each value in its list, from 0; equal values have the mean of theirs."""
     mine, others = values[..., :, None], values[..., None, :]
-    return (others < mine).sum(-1) + ((others == mine).sum(-1) - 1) / 2
+    before, equal = (jnp.where(truth, 1.0, 0.0).sum(-1) for truth in (others < mine, others == mine))
+    return before + (equal - 1) / 2

@@ -162,10 +162,10 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
     assert [row["Coh"] is None for row in report["rows"]] == [row["attribution"] == "theirs" for row in report["rows"]]
     assert set(report["undefined"]["SD"]) == {"constant/network"}
     page, text = (directory / "report.html").read_text(), (directory / "report.md").read_text()
-    for table in ("What the network needs", "How the map is spread"):
+    for table in ("What the network needs", "What the network needs: other measures", "How the map is spread"):
         assert f"<h3>{table}</h3>" in page
         assert f"### {table}" in text
-        assert table in render_terminal(report)
+        assert f"\n{table}:\n" in render_terminal(report)
     assert "LayerCAM" in page
     assert "Blurred away" in page
     # Features and p once, 16 cells, o, two curves' inner points and five blurred images for each map, one masked image
