@@ -25,7 +25,7 @@ Draw = Callable[[Scene], Float[Array, "B H W"]]
 
 @dataclass(frozen=True)
 class MapMaker:
-    """Makes the maps of a batch again: those of methods that ask nothing, and null maps; the others become NaN."""
+    """Makes the maps of a batch again: those of methods of the head alone, and null maps; the others become NaN."""
 
     networks: Mapping[str, Network]
     """By pooling; they share one trunk."""
@@ -90,7 +90,7 @@ class MapMaker:
         if one is None or isinstance(one, NullMap):
             return None if one is None else one.draw
         method, pooling = one
-        if method.ask is not None:
+        if method.ask is not None or method.through_trunk:
             return None
         network, own = self.networks[pooling], labels[pooling][:, None]
 

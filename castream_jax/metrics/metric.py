@@ -109,7 +109,7 @@ class Metric:
     """Of its columns, the one that is 1 where it is not defined and counts as 0: the report says how often."""
     needs_method: bool = False
     """It needs maps of other images or classes by the same method: it is no number for maps from elsewhere, nor for
-    those of methods that ask the network, which it would take too long to make again."""
+    those that take more passes than their image's, which it would take too long to make again."""
     by_default: bool = True
     measure: Measure | None = field(default=None, repr=False)
     """None: the record was read from a file, and cannot measure."""

@@ -14,6 +14,7 @@ from castream_jax.evaluation.rows import (
     count_localised,
     count_maps,
     count_undefined,
+    find_records,
     measured,
     summarise,
     to_facts,

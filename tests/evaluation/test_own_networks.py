@@ -94,9 +94,9 @@ def own_modules(tmp_path, monkeypatch):
     for folder in (tmp_path / "nets", EXAMPLES):
         monkeypatch.syspath_prepend(str(folder))
     yield
-    for name in ("own_nets", "layer_cam", "blurred_away"):
+    for name in ("own_nets", "elementwise_cam", "blurred_away"):
         sys.modules.pop(name, None)
-    ca.METHODS.pop("layer_cam", None)
+    ca.METHODS.pop("elementwise_cam", None)
     ca.METRICS.pop("BA", None)
 
 
@@ -146,7 +146,7 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
     experiment = own_experiment(
         demo_directory,
         "linen",
-        attributions=("grad_cam", "layer_cam:LAYER_CAM"),
+        attributions=("grad_cam", "gradient_input", "elementwise_cam:ELEMENTWISE_CAM"),
         metrics=("AD", "AI", "D", "SRG", "SD", "Coh", "Gini", "blurred_away:BLURRED_AWAY"),
         maps=str(tmp_path / "theirs"),
         num_images=8,
@@ -154,25 +154,26 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
     evaluation = evaluate(experiment, tmp_path / "run")
     report, directory = write_evaluation(evaluation, experiment, tmp_path / "run")
     shown = [row["attribution"] for row in report["rows"]]
-    assert shown[:3] == ["grad_cam", "layer_cam", "theirs"]
+    assert shown[:4] == ["grad_cam", "gradient_input", "elementwise_cam", "theirs"]
     assert [metric["symbol"] for metric in report["metrics"]] == ["AD", "AI", "D", "SRG", "SD", "Coh", "Gini", "BA"]
     assert all(0 <= row["BA"] <= 100 for row in report["rows"])
     assert all(low <= high for line in report["intervals"] for low, high in [line["BA"]])
+    again = ("theirs", "gradient_input")  # what is not made again
     assert any(row["SRG"] < 0 for row in report["rows"])
-    assert [row["Coh"] is None for row in report["rows"]] == [row["attribution"] == "theirs" for row in report["rows"]]
+    assert [row["Coh"] is None for row in report["rows"]] == [row["attribution"] in again for row in report["rows"]]
     assert set(report["undefined"]["SD"]) == {"constant/network"}
     page, text = (directory / "report.html").read_text(), (directory / "report.md").read_text()
     for table in ("What the network needs", "What the network needs: other measures", "How the map is spread"):
         assert f"<h3>{table}</h3>" in page
         assert f"### {table}" in text
         assert f"\n{table}:\n" in render_terminal(report)
-    assert "LayerCAM" in page
+    assert "Element-wise CAM" in page
     assert "Blurred away" in page
-    # Features and p once, 16 cells, o, two curves' inner points and five blurred images for each map, one masked image
-    # for each that is made again, and the colour once a device.
-    maps, inner = 3 + 4, 32 * 32 // (8 * 32) - 1
-    each = 2 + 16 + maps * (1 + 2 * inner + 5) + maps - 1
+    # Features and p once, three for the gradient through the trunk, 16 cells; o, two curves' inner points and five
+    # blurred images for each map, one masked image for each that is made again; and the colour once a device.
+    maps, inner = 4 + 4, 32 * 32 // (8 * 32) - 1
+    each = 2 + 3 + 16 + maps * (1 + 2 * inner + 5) + maps - len(again)
     made = 8 * each + report["accuracy_num_images"]
     colours = report["passes"]["made"] - made
     assert 0 < colours <= 16
-    assert f"at most {each:,} forward passes each" in estimate(experiment, shown=0)
+    assert f"at most {each:,} forward passes each, 3 of them for the maps" in estimate(experiment, shown=0)
