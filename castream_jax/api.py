@@ -133,7 +133,8 @@ def evaluate_maps(
     chunk = chunk or choose_chunk(model, (images.shape[1], images.shape[2]))
     maps = check_maps(maps, len(images))
     plan = Plan(model.target(None), chunk, given=(GIVEN,), metrics=_choose(metrics), protocols=(protocol,))
-    columns = compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps)), plan)
+    indices = jnp.arange(len(images))  # of what is drawn at random, whichever device has an image
+    columns = compute_on_devices(_evaluate, model, (images, labels, jnp.asarray(maps), indices), plan)
     if (lost := np.isnan(columns["probability"])).any():
         places = np.flatnonzero(lost).tolist()
         log.warning("The scores of images %s are no numbers, or leave 0..1: their measures are NaN.", places)
@@ -149,14 +150,18 @@ def _choose(metrics: Sequence[str | Metric]) -> tuple[Metric, ...]:
         return tuple(metric for metric in choose_metrics(()) if not metric.needs_truth)
     chosen = tuple(choose_metrics([metric])[0] if isinstance(metric, str) else metric for metric in metrics)
     for metric in chosen:
+        if metric.needs_method:
+            raise InputError(f"metric {metric.symbol!r} makes maps again, by the same method: evaluate.py measures it.")
         if metric.needs_truth:
             raise InputError(f"metric {metric.symbol!r} needs to know where the object is: evaluate.py reads boxes.")
     return chosen
 
 
-def _evaluate(network: Network, images: Array, labels: Array, maps: Array, plan: Plan) -> dict[str, Array]:
+def _evaluate(
+    network: Network, images: Array, labels: Array, maps: Array, indices: Array, plan: Plan
+) -> dict[str, Array]:
     """Return the columns of the only protocol."""
-    views = Views(images, labels[:, None], given={GIVEN: maps})
+    views = Views(images, labels[:, None], indices, given={GIVEN: maps})
     return {name: values[0] for name, values in run({"": network}, views, plan).measures[0].items()}
 
 

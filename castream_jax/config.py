@@ -139,7 +139,7 @@ class EvaluationConfig:
     attributions: tuple[str, ...] = ("grad_cam", "grad_cam_pp", "score_cam", "attention")
     """Methods by key, or a record of one's own as "my_package.maps:my_cam"."""
     metrics: tuple[str, ...] = ()
-    """Metrics by symbol, or records of one's own as "my_package.metrics:road"; empty: the table's, and where the object
+    """Metrics by symbol, or records of one's own as "my_package.metrics:mine"; empty: the table's, and where the object
     is if the dataset says so."""
     null_maps: tuple[str, ...] = ("random", "gaussian", "constant", "fake")
     """Maps that know nothing of the class, by key, measured beside the others; "channel_sum" is one more."""
@@ -186,7 +186,10 @@ class OwnProtocol:
     interpolation: str = ""
     shorter_side: int = 0
     mask_space: str = ""
+    mask_share: float = 0.0
+    mask_baseline: str = ""
     deletion_end: str = ""
+    area_over: str = ""
 
 
 @dataclass(frozen=True)

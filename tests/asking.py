@@ -14,7 +14,7 @@ from castream_jax.compute.questions import Asked, Panel, converse
 from castream_jax.metrics.metric import Case
 from tests.networks import MEAN, STD
 
-TABLE = tuple(metric for metric in METRICS.values() if not metric.needs_truth)
+TABLE = tuple(metric for metric in METRICS.values() if metric.by_default and not metric.needs_truth)
 
 
 def set_scene(images, feature_map, columns=None, mean=MEAN, std=STD) -> Scene:

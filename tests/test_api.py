@@ -27,7 +27,7 @@ from castream_jax.compute import on_devices
 from castream_jax.data.pictures.preprocess import Resize
 from tests import goldens
 from tests.goldens import assert_close
-from tests.networks import IMAGES, small_convnext, small_resnet
+from tests.networks import IMAGES, mild_resnet, small_convnext, small_resnet
 
 LABELS = [4, 1]
 SOME = "grad_cam", "grad_cam_pp", "score_cam", "attention", "attention_scores", "gradient_input"
@@ -108,6 +108,14 @@ def test_evaluate_maps_is_measure_maps():
     for key, values in expected.items():
         assert values.shape[0] == 2
         assert_close(found[key], values, absolute=1e-5)
+
+
+def test_what_is_random_depends_on_the_place_and_not_on_the_device():
+    """One image twice, each on a device of its own."""
+    images, maps = (jnp.repeat(jnp.asarray(values[:1]), 2, axis=0) for values in (IMAGES, MAPS))
+    found = evaluate_maps(mild_resnet(), images, [4, 4], maps, metrics=("MRG", "D"))
+    assert_close(found["deletion"][0], found["deletion"][1], absolute=1e-6)
+    assert abs(float(found["most_relevance_gain"][0] - found["most_relevance_gain"][1])) > 1e-4
 
 
 def test_attribute_compiles_once_for_each_shape():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from castream_jax.compute.questions import Asked, Search
+from castream_jax.compute.questions import Again, Asked, Search
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class Ledger:
     def _each(self, asked: Asked) -> int:
         """Return how many images of a question are of one image of the batch, or of all."""
         question = asked.question
+        if isinstance(question, Again):
+            return asked.each
         if isinstance(question, Search):
             return question.most
         return question.count if question.share == "batch" else question.count // self.images
@@ -91,6 +93,9 @@ class Ledger:
         dead = pruned = jnp.zeros((), jnp.int32)
         for asked in self.measuring:
             share, own = asked.question.share, self._each(asked)
+            if isinstance(asked.question, Again):  # each map is of an image of its own
+                made, plain = made + own * images, plain + own * images
+                continue
             each = own // (self.own_maps + self.shared_maps) if share == "map" else own
             made += own * (1 if share == "batch" else images)
             plain += images * maps * each

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from castream_jax.compute.questions import Asked, Conversation, Panel, Question, converse
+from castream_jax.compute.questions import Again, Asked, Conversation, Panel, Question, converse
 from castream_jax.errors import InputError
 from castream_jax.metrics.metric import Case, Metric
 
@@ -44,6 +44,8 @@ def measure_maps(panel: Panel, case: Case, metrics: Sequence[Metric]) -> tuple[d
     found, asked = converse(conversations, panel)
     sound = inside(case.p) & inside(case.saliency).all((1, 2))[:, None]  # [J Q]
     for one in asked:
+        if isinstance(one.question, Again):
+            continue
         refuse_outside(one.answer, *SCORES)
         sound &= _is_sound(one, case)
     columns: dict[str, Array] = {"probability": jnp.where(sound, case.p, jnp.nan)}

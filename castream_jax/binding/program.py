@@ -7,7 +7,7 @@ what is measured of them, null maps and maps from elsewhere included.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.method import PASSES, Method, Scene
 from castream_jax.attribution.null_maps import NullMap
+from castream_jax.binding.again import MapMaker, list_drawers
 from castream_jax.binding.ledger import Ledger
 from castream_jax.binding.maps import ComputedMaps, MapKey, compute_maps, explained_keys
 from castream_jax.binding.measures import measure_maps
@@ -108,6 +109,9 @@ def run(networks: Mapping[str, Network], views: Views, plan: Plan, features: Fea
     explained_logits = joint_logits(members, features, plan.target, labels)
     scene = Scene(views.images, trunk.normalisation, features, feature_map, indices, panel.columns, explained_logits)
     computed = compute_maps(networks, scene, dict(zip(networks, labels)), plan.methods, plan.target, panel)
+    drawers = list_drawers(plan.methods, tuple(computed.maps), len(plan.given), plan.null_maps)
+    measured = {name: own[:, 0] for name, own in zip(networks, labels)}
+    panel = replace(panel, explain=MapMaker(networks, scene, measured, plan.target, drawers))
     shared = len(plan.given) + len(plan.null_maps)
     measures, measuring = measure(networks, scene, computed, views, plan, panel) if plan.protocols else ([], [])
     through = PASSES * computed.through_trunk
@@ -140,7 +144,7 @@ def measure(
     poolings = [list(networks).index(name) for _, name in computed.maps]
     measures, asked = [], []
     for protocol in plan.protocols:
-        case = Case(views.images, saliency, of, protocol, scene.normalisation, views.truth)
+        case = Case(views.images, saliency, of, protocol, scene.normalisation, views.truth, scene.indices)
         columns, more = measure_maps(panel, case, plan.metrics)
         measures.append({name: by_key(values, len(drawn), poolings) for name, values in columns.items()})
         asked += more

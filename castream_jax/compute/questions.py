@@ -17,6 +17,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from castream_jax.errors import InputError
+
 ScoreFunction = Callable[[Float[Array, "n H W C"]], Float[Array, "n K"]]
 """From normalised images to the scores of all classes, of all networks side by side."""
 
@@ -52,22 +54,42 @@ class Search:
     share: ClassVar[Literal["image"]] = "image"
 
 
+@dataclass(frozen=True)
+class Again:
+    """Maps like the J that are measured, each by the method and for the network that one of these is of."""
+
+    key: Hashable
+    judge: Callable[[Float[Array, "B H W"], Int[Array, "B"]], Float[Array, "B"]]
+    """From maps, and which of the J each is like, to what is asked of each."""
+    make: Callable[[Int[Array, ""], Int[Array, "B"]], Float[Array, "B H W C"]] | None = None
+    """From the number of a turn, and places of maps, or of images where they share, to normalised images; None: maps of
+    the images that are measured."""
+    turns: int = 1
+    share: Literal["map", "image"] = "map"
+    """What has images of its own: each map, or each image whatever its maps."""
+    other_class: bool = False
+    """Of another class of the network, drawn for each image, and not the one that is measured."""
+
+
 class Asked(NamedTuple):
     """One question, its answer, and what it cost."""
 
-    question: Question | Search
+    question: Question | Search | Again
     number: Int[Array, "B"] | None
     """Images that were asked for each image of the batch; None: all that the question has."""
     needless: Int[Array, "B"] | None
     """Those whose answers are known; None: all that were not asked."""
     answer: Any
+    each: int = 0
+    """Of maps that were made again: images that were shown to the network for each image of the batch."""
 
 
 Ask = Callable[[Float[Array, "n H W C"], Int[Array, "n"]], Float[Array, "n Q"]]
 """From images, and which image of the batch each is made of, to the scores of that one's columns."""
 Answer = Any
-"""[count Q], [count B Q] where the batch shares a question, or what a search found."""
-Conversation = Generator[Sequence[Question | Search], Sequence[Answer], Any]
+"""[count Q], [count B Q] where the batch shares a question, what a search found, or [turns J] of maps made again,
+NaN where nobody can make them."""
+Conversation = Generator[Sequence[Question | Search | Again], Sequence[Answer], Any]
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,8 @@ class Panel:
     """Told, on the host, how many chunks of a round are done, and of how many; None: nobody waits for it."""
     known: dict[Hashable, "Answer"] = field(default_factory=dict)
     """Answers that no map is in, by key: they are not asked for again."""
+    explain: Callable[[Again], tuple[Float[Array, "turns J"], int]] | None = None
+    """Makes maps again, and says how many images it showed for each image of the batch; None: nobody can."""
 
     def ask(self, images: Float[Array, "n H W C"], of: Int[Array, "n"]) -> Float[Array, "n Q"]:
         """Return the scores of some images, whose columns are those of the images that they are made of."""
@@ -99,7 +123,7 @@ def converse(conversations: Mapping[Any, Any], panel: Panel) -> tuple[dict[Any, 
       panel: who answers, and remembers what serves other maps too.
     """
     results: dict[Any, Any] = {}
-    waiting: dict[Any, tuple[Conversation, Sequence[Question | Search]]] = {}
+    waiting: dict[Any, tuple[Conversation, Sequence[Question | Search | Again]]] = {}
 
     def go_on(key: Any, conversation: Conversation, answers: Sequence[Answer] | None) -> None:
         try:
@@ -119,14 +143,24 @@ def converse(conversations: Mapping[Any, Any], panel: Panel) -> tuple[dict[Any, 
         new = [question for key, question in unique.items() if key not in panel.known]
         answers = answer([question for question in new if isinstance(question, Question)], panel)
         for question in new:
+            each = 0
             number, needless = (_number(question, panel), None) if isinstance(question, Question) else (None, None)
             if isinstance(question, Search):
                 answers[question.key], number, needless = question.run(panel.ask, panel.chunk)
-            asked.append(Asked(question, number, needless, answers[question.key]))
+            elif isinstance(question, Again):
+                answers[question.key], each = explain_again(question, panel)
+            asked.append(Asked(question, number, needless, answers[question.key], each))
         panel.known.update({q.key: answers[q.key] for q in new if isinstance(q, Question) and q.share != "map"})
         for key, (conversation, questions) in list(waiting.items()):
             go_on(key, conversation, [(panel.known | answers)[question.key] for question in questions])
     return {key: results[key] for key in conversations}, asked
+
+
+def explain_again(question: Again, panel: Panel) -> tuple[Float[Array, "turns J"], int]:
+    """Return what a request is answered, and how many images were shown to the network for each image of the batch."""
+    if panel.explain is None:
+        raise InputError("a metric asks for maps of other images, and here nobody knows how the maps were made.")
+    return panel.explain(question)
 
 
 def _number(question: Question, panel: Panel) -> Int[Array, "B"] | None:

@@ -219,6 +219,18 @@ def count_maps(rows: pa.Table, column: str) -> dict[str, int]:
     return {"/".join(pair): pc.sum(group[column]).as_py() or 0 for pair, group in groups.items()}
 
 
+def count_undefined(rows: pa.Table) -> dict[str, dict[str, int]]:
+    """Return how often a metric is not defined and counts as 0, by symbol and "attribution/pooling"; none left out."""
+    metrics = [metric for metric in measured(rows) if metric.undefined]
+    groups = group_rows(without_curves(rows)).items() if metrics else ()
+    counts = {
+        metric.symbol: {"/".join(pair): int(np.nansum(group[metric.undefined].to_numpy())) for pair, group in groups}
+        for metric in metrics
+    }
+    some = {symbol: {pair: n for pair, n in found.items() if n} for symbol, found in counts.items()}
+    return {symbol: found for symbol, found in some.items() if found}
+
+
 def count_localised(rows: pa.Table) -> dict[str, int]:
     """Return how many images each metric of where the object is could be taken of, by symbol; empty if none."""
     first = next(iter(group_rows(without_curves(rows)).values()), rows)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from castream_jax.compute.questions import Conversation
-from castream_jax.metrics.masked import masked_probability
+from castream_jax.metrics.masked import MASKING, masked_probability
 from castream_jax.metrics.metric import Case, Metric
 
 
@@ -36,6 +36,6 @@ AVERAGE_GAIN = Metric(
     formula="(o \N{MINUS SIGN} p)₊ / (1 \N{MINUS SIGN} p)",
     source="Zhang et al., 2024",
     columns=("masked_probability",),
-    choices=("mask_space",),
+    choices=MASKING,
     measure=measure,
 )

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from castream_jax.compute.questions import Conversation
-from castream_jax.metrics.masked import masked_probability
+from castream_jax.metrics.masked import MASKING, masked_probability
 from castream_jax.metrics.metric import Case, Metric
 
 
@@ -33,6 +33,6 @@ AVERAGE_INCREASE = Metric(
     formula="o > p",
     source="Chattopadhyay et al., 2018",
     columns=("masked_probability",),
-    choices=("mask_space",),
+    choices=MASKING,
     measure=measure,
 )

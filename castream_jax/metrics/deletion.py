@@ -1,15 +1,13 @@
 """Deletion (Petsiuk et al., 2018): from the image to one of a single colour."""
 
 from castream_jax.compute.questions import Conversation
-from castream_jax.metrics.curves import End, change_pixels
+from castream_jax.metrics.curves import End, change_pixels, erased
 from castream_jax.metrics.metric import Case, Metric
 
 
 def measure(case: Case) -> Conversation:
     """Measure it, and keep its curve."""
-    colour = "black" if case.protocol.deletion_end == "black" else "mean"
-    after = End(case.blank(colour), ("blank", colour), is_shared=True)
-    return (yield from change_pixels(case, "deletion", End(case.images), after))
+    return (yield from change_pixels(case, "deletion", End(case.images), erased(case)))
 
 
 DELETION = Metric(
@@ -23,6 +21,6 @@ DELETION = Metric(
     ),
     source="Petsiuk et al., 2018",
     curve="fraction of pixels deleted",
-    choices=("step_rows", "deletion_end", "ties"),
+    choices=("step_rows", "deletion_end", "ties", "area_over"),
     measure=measure,
 )

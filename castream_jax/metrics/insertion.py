@@ -42,6 +42,6 @@ INSERTION = Metric(
     ),
     source="Petsiuk et al., 2018",
     curve="fraction of pixels inserted",
-    choices=("step_rows", "blur_size", "blur_sigma", "ties"),
+    choices=("step_rows", "blur_size", "blur_sigma", "ties", "area_over"),
     measure=measure,
 )

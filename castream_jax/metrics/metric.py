@@ -14,7 +14,8 @@ from castream_jax.errors import InputError
 from castream_jax.metrics.protocol import SHARED, Protocol
 from castream_jax.models.inputs import Normalisation
 
-NEEDS, PLACE = "What the network needs", "Where the object is"
+NEEDS, PLACE, SPREAD = "What the network needs", "Where the object is", "How the map is spread"
+CLASS, NOISE = "Whether the map is of its class", "Whether the map bears noise"
 """The tables that metrics stand in, by the question that they answer."""
 
 
@@ -32,6 +33,8 @@ class Case:
     normalisation: Normalisation
     truth: Bool[Array, "B H W"] | None = None
     """Where the object is; None: not known."""
+    indices: Int[Array, "B"] | None = None
+    """The images' places in the dataset: what is drawn at random depends on them; None: those in the batch."""
     answers: dict[str, Array] = field(default_factory=dict)
     """Those that serve all metrics, once they are there."""
 
@@ -102,6 +105,11 @@ class Metric:
     """Its own choices, which the hash covers."""
     needs_truth: bool = False
     """It is measured only where it is known where the object is, and is null for other images."""
+    undefined: str = ""
+    """Of its columns, the one that is 1 where it is not defined and counts as 0: the report says how often."""
+    needs_method: bool = False
+    """It needs maps of other images or classes by the same method: it is no number for maps from elsewhere, nor for
+    those that take more passes than their image's, which it would take too long to make again."""
     by_default: bool = True
     measure: Measure | None = field(default=None, repr=False)
     """None: the record was read from a file, and cannot measure."""
@@ -123,6 +131,7 @@ class Metric:
 
     def hash(self, protocol: Protocol) -> str:
         """Return eight hexadecimal digits over the shared choices and its own: other metrics' do not count."""
-        chosen = {name: getattr(protocol, name) for name in (*SHARED, *self.choices)}
+        names = [name for name in (*SHARED, *self.choices) if not protocol.is_as_before(name)]
+        chosen = {name: getattr(protocol, name) for name in names}
         said = json.dumps([self.column, chosen, dict(self.options)], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:8]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,9 +17,11 @@ from jaxtyping import Float
 
 from castream_jax.errors import InputError, choose
 
-ADDED = ("orientation", "transparency")
-"""Choices that came after the first hashes were published, which stand for their defaults."""
+LATER = ("mask_share", "mask_baseline", "area_over")
+"""Choices that came after the hashes of metrics were published: they count where they are not their defaults."""
 
+ADDED = ("orientation", "transparency", *LATER)
+"""Those that came after the first hashes of protocols, which stand for their defaults."""
 
 SHARED = (
     "resize",
@@ -42,6 +44,9 @@ CHOICE_NAMES = {
     "blur_size": "Blur kernel of insertion, side in pixels",
     "blur_sigma": "Blur kernel of insertion, sigma",
     "mask_space": "Where images are multiplied by maps",
+    "mask_share": "Share of pixels that a mask keeps, the most salient (0: the map itself multiplies)",
+    "mask_baseline": "What masks put in place of a pixel",
+    "area_over": "Areas under curves are over",
     "orientation": "Pictures with an EXIF orientation",
     "transparency": "Transparent pictures",
     "upsampling": "How maps come to the size of the image",
@@ -85,6 +90,12 @@ class Protocol:
     """What a map multiplies where a masked image is measured; Score-CAM's own masks multiply pixels always."""
     deletion_end: Literal["zeros in normalised space", "black"] = "zeros in normalised space"
     """What deletion leaves of an image; zeros in normalised space are the mean colour."""
+    mask_share: float = 0.0
+    """Of the pixels, those that a masked image keeps whole, the most salient; 0: the map itself is the mask."""
+    mask_baseline: Literal["black", "mean", "blur", "noise"] = "black"
+    """What a masked image has where the mask is 0: a colour, the image blurred by a tenth of its side, or noise."""
+    area_over: Literal["points", "pixels"] = "points"
+    """What lies evenly along a curve whose area is taken: its points, or pixels, where the last step is short."""
     upsampling: Literal["bilinear, half-pixel centres"] = "bilinear, half-pixel centres"
     ties: Literal["decreasing flat index"] = "decreasing flat index"
     score_cam: Literal["probability, no baseline, aligned corners"] = "probability, no baseline, aligned corners"
@@ -96,10 +107,13 @@ class Protocol:
     @property
     def hash(self) -> str:
         """Eight hexadecimal digits over all choices; one that was added later counts where it is not as before."""
-        before = {name: field.default for name, field in type(self).__dataclass_fields__.items() if name in ADDED}
-        said = {name: value for name, value in dataclasses.asdict(self).items() if before.get(name) != value}
+        said = {name: value for name, value in dataclasses.asdict(self).items() if not self.is_as_before(name, ADDED)}
         choices = json.dumps(said, sort_keys=True)
         return hashlib.sha256(choices.encode()).hexdigest()[:8]
+
+    def is_as_before(self, name: str, added: Sequence[str] = LATER) -> bool:
+        """Return whether a choice is one of those that were added, and its default, as all numbers were before."""
+        return name in added and getattr(self, name) == type(self).__dataclass_fields__[name].default
 
     def step(self, width: int) -> int:
         """Return the pixels changed in one step."""
@@ -144,6 +158,9 @@ def settle_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
     require(1 <= blur_size < 1000 and blur_size % 2, "blur_size", "an odd number of pixels, 1 to 999")
     require(0.1 <= settled["blur_sigma"] <= 1000, "blur_sigma", "0.1 to 1000 pixels")
     require(0 <= settled["shorter_side"] <= 8192, "shorter_side", "0 (256/224 of the size) to 8192 pixels")
+    require(0 <= settled["mask_share"] < 1, "mask_share", "0 (the map itself is the mask) to below 1")
+    is_blended = settled["mask_space"] == "pixels" or settled["mask_baseline"] == "black"
+    require(is_blended, "mask_baseline", "'black' with mask_space='normalised', which has the mean in its place")
     is_read = settled["resize"] == "crop" or not settled["shorter_side"]
     require(is_read, "shorter_side", "0 with resize='squash', which has no use for it, or resize='crop'")
     return settled

@@ -13,6 +13,7 @@ from castream_jax.evaluation.rows import (
     count_images,
     count_localised,
     count_maps,
+    count_undefined,
     find_records,
     measured,
     summarise,
@@ -112,6 +113,8 @@ def build_report(
         report["pictures"] = pictures
     if localised := count_localised(rows):
         report["localised_images"] = localised
+    if undefined := count_undefined(rows):
+        report["undefined"] = undefined
     if remarks := collect_remarks(rows):
         report["remarks"] = remarks
     return report

@@ -43,6 +43,10 @@ def describe_numbers(report: Report) -> list[str]:
         describe_maps("Flat maps (constant, counted as zeros)", report["flat_maps"]),
         describe_maps("Maps with a NaN or infinity (counted as zeros)", report["nan_maps"]),
         describe_maps("Maps without a positive value before ReLU (flat, therefore)", report["all_negative_maps"]),
+        *(
+            describe_maps(f"Maps of which {symbol} is not defined (counted as 0)", counts)
+            for symbol, counts in report.get("undefined", {}).items()
+        ),
     ]
     described = (
         describe_null_winners,

@@ -104,6 +104,8 @@ class Report(Provenance, Intervals):
     pictures: NotRequired[Pictures]
     localised_images: NotRequired[dict[str, int]]
     """Images that each metric of where the object is has a value of."""
+    undefined: NotRequired[dict[str, dict[str, int]]]
+    """How often a metric was not defined and counted as 0, by symbol and "attribution/pooling"."""
     remarks: NotRequired[dict[str, dict[str, str]]]
     """What methods say of all their maps, by attribution and pooling."""
     passes: dict[str, int]

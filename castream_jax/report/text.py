@@ -68,13 +68,15 @@ def render_terminal(report: Report) -> str:
     warnings = (textwrap.wrap(f"Warning: {text}", WIDTH) for text in report.get("warnings", []))
     texts = [f"{describe_source(report)}.", *(line for warning in warnings for line in warning)]
     texts.append("In percent; below each mean its 95 % interval.")
-    for table in (part for whole in tabulate(report) for part in split(whole, MOST)):
+    tables = [part for whole in tabulate(report) for part in split(whole, MOST)]
+    has_titles = len({table.title for table in tables}) > 1
+    for table in tables:
         heading = ["attribution", "pooling", *(f"{metric.heading} " for metric in table.metrics)]
         sections = {s.title + (f" *: {s.meaning}." if s.meaning else ""): _lay_out(s) for s in table.sections}
         lines = [heading, *(line for section in sections.values() for line in section)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        texts += ["", _align(heading, widths)]
+        texts += ["", *([f"{table.title}:"] if has_titles else []), _align(heading, widths)]
         for title, section in sections.items():
             texts += [rule, title, "", *(_align(line, widths) for line in section)]
         texts.append(rule)

@@ -123,6 +123,27 @@ def score_fn(images: jax.Array) -> jax.Array:
     return jax.nn.softmax(jnp.einsum("nhwc,hwck->nk", images, jnp.asarray(READOUT, jnp.float32)))
 
 
+def plain_baseline(protocol: Protocol, image: np.ndarray) -> np.ndarray:
+    """Return what masks leave beside black."""
+    black = -np.array(MEAN) / STD
+    if protocol.mask_baseline == "black":
+        return np.zeros(3)
+    if protocol.mask_baseline == "mean":
+        return -black
+    if protocol.mask_baseline == "noise":
+        return np.asarray(jax.random.uniform(jax.random.key(0), image.shape)) / STD
+    weights = [np.exp(-0.5 * ((np.arange(n)[:, None] - np.arange(n)) / (0.1 * n)) ** 2) for n in image.shape[:2]]
+    rows, columns = (one / one.sum(1, keepdims=True) for one in weights)
+    return np.einsum("hwc,ah,bw->abc", image, rows, columns) - black
+
+
+def plain_area(protocol: Protocol, curve: list[float]) -> float:
+    """Return numpy's area over points, or over the 90 pixels."""
+    if protocol.area_over == "points":
+        return np.trapezoid(curve, dx=1 / (len(curve) - 1))
+    return np.trapezoid(curve, np.minimum(np.arange(len(curve)) * protocol.step(9), 90) / 90)
+
+
 def plain_measures(protocol: Protocol) -> dict[str, np.ndarray]:
     """Return every measure by METHOD 3, one map and one step at a time, in float64."""
 
@@ -144,9 +165,13 @@ def plain_measures(protocol: Protocol) -> dict[str, np.ndarray]:
         mask = np.stack([np.interp(places[1], range(4), tall[j]) for j in range(10)])
         order = np.flip(np.argsort(mask.reshape(-1), kind="stable"))
         image = (PIXELS[i] - MEAN) / STD
+        if protocol.mask_share:
+            kept = order[: round(protocol.mask_share * 90)]
+            mask = np.isin(np.arange(90), kept).reshape(10, 9).astype(float)
         masked = (
             (PIXELS[i] * mask[..., None] - MEAN) / STD if protocol.mask_space == "pixels" else image * mask[..., None]
         )
+        masked += (1 - mask[..., None]) * plain_baseline(protocol, image)
         erased = np.zeros_like(image) if protocol.deletion_end != "black" else (0 * PIXELS[i] - MEAN) / STD
         blurred = scipy.ndimage.convolve(image, protocol.blur_kernel()[:, :, None].astype(float), mode="constant")
         p, o = probability(image, label), probability(masked, label)
@@ -158,8 +183,8 @@ def plain_measures(protocol: Protocol) -> dict[str, np.ndarray]:
                 "average_drop": max(p - o, 0) / p,
                 "average_gain": max(o - p, 0) / (1 - p),
                 "average_increase": float(o > p),
-                "insertion": np.trapezoid(insertion, dx=1 / (len(insertion) - 1)),
-                "deletion": np.trapezoid(deletion, dx=1 / (len(deletion) - 1)),
+                "insertion": plain_area(protocol, insertion),
+                "deletion": plain_area(protocol, deletion),
                 "insertion_curve": insertion,
                 "deletion_curve": deletion,
             }
@@ -182,8 +207,21 @@ def found_measures(protocol: Protocol, chunk: int) -> dict[str, jax.Array]:
         dataclasses.replace(CASTREAM, step_rows=10),
         dataclasses.replace(CASTREAM, deletion_end="black"),
         dataclasses.replace(PROTOCOLS["rise"], mask_space="normalised"),
+        dataclasses.replace(CASTREAM, mask_share=0.5, mask_baseline="blur", step_rows=4, area_over="pixels"),
+        dataclasses.replace(CASTREAM, mask_baseline="mean"),
+        dataclasses.replace(CASTREAM, mask_baseline="noise"),
     ],
-    ids=["castream", "rise", "short last step", "one step", "deletion to black", "normalised masks"],
+    ids=[
+        "castream",
+        "rise",
+        "short last step",
+        "one step",
+        "deletion to black",
+        "normalised masks",
+        "half of the pixels on a blur",
+        "mean",
+        "noise",
+    ],
 )
 def test_measures_are_the_plain_loop(protocol):
     found, expected = found_measures(protocol, chunk=7), plain_measures(protocol)
@@ -206,6 +244,9 @@ ACTS_ON = {
     "blur_sigma": {"insertion"},
     "mask_space": {"masked_probability", "average_drop"},
     "deletion_end": {"deletion"},
+    "mask_share": {"masked_probability", "average_drop"},
+    "mask_baseline": {"masked_probability", "average_drop"},
+    "area_over": {"insertion", "deletion"},
 }
 """Choices that are made here, and what they must move; the others come before: the image and the class."""
 BEFORE = {"name", "resize", "explained_class", "interpolation", "shorter_side", "orientation", "transparency"}
@@ -217,8 +258,9 @@ def test_every_choice_changes_the_numbers(field):
     if field.name in BEFORE or len(options) == 1:
         assert field.name not in ACTS_ON
         return
-    rise, name = PROTOCOLS["rise"], field.name
-    values = options or {"step_rows": (2, 3), "blur_size": (1, 5), "blur_sigma": (0.5, 1.0)}[name]
+    rise, name = dataclasses.replace(PROTOCOLS["rise"], step_rows=4), field.name
+    numbers = {"step_rows": (2, 3), "blur_size": (1, 5), "blur_sigma": (0.5, 1.0), "mask_share": (0.2, 0.6)}
+    values = options or numbers[name]
     before = found_measures(rise, 7)
     for value in set(values) - {getattr(rise, name)}:
         after = found_measures(dataclasses.replace(rise, **{name: value}), 7)

@@ -14,7 +14,7 @@ from castream_jax.report.content import build_report
 from castream_jax.report.selection import Selection, choose_images
 from castream_jax.wording import is_null
 
-ROWS = rows_schema(tuple(METRICS.values()), tuple(METHODS.values()))
+ROWS = rows_schema(tuple(metric for metric in METRICS.values() if metric.by_default), tuple(METHODS.values()))
 PAIRS = tuple((method, pooling) for method in ("grad_cam", "grad_cam_pp", "score_cam") for pooling in ("gap", "ca"))
 PAIRS += (("attention", "ca"),)
 NULL_PAIRS = tuple((name, pooling) for name in ("random", "gaussian", "constant", "fake") for pooling in ("gap", "ca"))

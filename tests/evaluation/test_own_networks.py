@@ -15,6 +15,7 @@ from castream_jax.data.source import open_source
 from castream_jax.evaluation.estimate import estimate
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.experiment.loading import load_trained
+from castream_jax.report.text import render_terminal
 from castream_jax.report.writing import write_evaluation
 from tests.training.small import small_experiment
 
@@ -93,10 +94,10 @@ def own_modules(tmp_path, monkeypatch):
     for folder in (tmp_path / "nets", EXAMPLES):
         monkeypatch.syspath_prepend(str(folder))
     yield
-    for name in ("own_nets", "elementwise_cam", "road"):
+    for name in ("own_nets", "elementwise_cam", "blurred_away"):
         sys.modules.pop(name, None)
     ca.METHODS.pop("elementwise_cam", None)
-    ca.METRICS.pop("ROAD", None)
+    ca.METRICS.pop("BA", None)
 
 
 def own_experiment(demo_directory, name: str, **choices):
@@ -146,7 +147,7 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
         demo_directory,
         "linen",
         attributions=("grad_cam", "gradient_input", "elementwise_cam:ELEMENTWISE_CAM"),
-        metrics=("AD", "AI", "D", "road:ROAD"),
+        metrics=("AD", "AI", "D", "SRG", "SD", "Coh", "Gini", "blurred_away:BLURRED_AWAY"),
         maps=str(tmp_path / "theirs"),
         num_images=8,
     )
@@ -154,16 +155,24 @@ def test_records_and_maps_of_ones_own_stand_in_the_report(demo_directory, tmp_pa
     report, directory = write_evaluation(evaluation, experiment, tmp_path / "run")
     shown = [row["attribution"] for row in report["rows"]]
     assert shown[:4] == ["grad_cam", "gradient_input", "elementwise_cam", "theirs"]
-    assert [metric["symbol"] for metric in report["metrics"]] == ["AD", "AI", "D", "ROAD"]
-    assert all(0 <= row["ROAD"] <= 100 for row in report["rows"])
-    assert all(low <= high for line in report["intervals"] for low, high in [line["ROAD"]])
-    page = (directory / "report.html").read_text()
+    assert [metric["symbol"] for metric in report["metrics"]] == ["AD", "AI", "D", "SRG", "SD", "Coh", "Gini", "BA"]
+    assert all(0 <= row["BA"] <= 100 for row in report["rows"])
+    assert all(low <= high for line in report["intervals"] for low, high in [line["BA"]])
+    again = ("theirs", "gradient_input")  # what is not made again
+    assert any(row["SRG"] < 0 for row in report["rows"])
+    assert [row["Coh"] is None for row in report["rows"]] == [row["attribution"] in again for row in report["rows"]]
+    assert set(report["undefined"]["SD"]) == {"constant/network"}
+    page, text = (directory / "report.html").read_text(), (directory / "report.md").read_text()
+    for table in ("What the network needs", "What the network needs: other measures", "How the map is spread"):
+        assert f"<h3>{table}</h3>" in page
+        assert f"### {table}" in text
+        assert f"\n{table}:\n" in render_terminal(report)
     assert "Element-wise CAM" in page
-    assert "Remove and debias" in page
-    # Features and p once, three for the gradient through the trunk, o, the curve's inner points and five of ROAD for
-    # each map, and the colour once a device.
+    assert "Blurred away" in page
+    # Features and p once, three for the gradient through the trunk, 16 cells; o, two curves' inner points and five
+    # blurred images for each map, one masked image for each that is made again; and the colour once a device.
     maps, inner = 4 + 4, 32 * 32 // (8 * 32) - 1
-    each = 2 + 3 + maps * (1 + inner + 5)
+    each = 2 + 3 + 16 + maps * (1 + 2 * inner + 5) + maps - len(again)
     made = 8 * each + report["accuracy_num_images"]
     colours = report["passes"]["made"] - made
     assert 0 < colours <= 16

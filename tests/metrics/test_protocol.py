@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from castream_jax import PROTOCOLS, InputError
+from castream_jax import METRICS, PROTOCOLS, InputError
 from castream_jax.cli.command import parse_flags
 from castream_jax.config import EvaluationConfig, Experiment, OwnProtocol
 from castream_jax.evaluation.runner import evaluation_directory
@@ -20,6 +20,9 @@ from tests.goldens import assert_close
 CASTREAM, RISE = PROTOCOLS["castream"], PROTOCOLS["rise"]
 HASHES = {"castream": "17fcc097", "rise": "c3c3c59a"}
 """Published beside numbers: they change only when a protocol does, and then old numbers no longer compare."""
+
+METRIC_HASHES = {"AD": "b94fe045", "I": "f1de8cf6", "D": "bce44ace", "PG": "ec036c0b"}
+"""Of `castream`, as published."""
 
 
 def test_hashes_are_stable():
@@ -47,6 +50,7 @@ def other_values(name: str) -> list:
         "blur_size": [1, 11],
         "blur_sigma": [0.5, 7.0],
         "shorter_side": [256],
+        "mask_share": [0.1, 0.5],
         "name": ["mine"],
     }
     return [value for value in options or numbers[name] if value != getattr(CROP, name)]
@@ -66,6 +70,7 @@ ILLEGAL = {
     "blur_size": [0, 4, -5, 1001, 5.0],
     "blur_sigma": [10**400, 0.0, -1.0, math.nan, math.inf, 1e9, 1e-300, "5"],
     "shorter_side": [-1, 10**9, 256.0],
+    "mask_share": [-0.1, 1.0, 1, math.nan, "0.5", None],
 }
 
 
@@ -85,6 +90,25 @@ def test_a_refusal_says_what_is_implemented():
         InputError, match="has shorter_side=256: expected 0 with resize='squash', which has no use for it"
     ):
         dataclasses.replace(CASTREAM, shorter_side=256)
+
+
+def test_a_baseline_is_of_pixels():
+    """Normalised values that are multiplied have the mean in its place already."""
+    with pytest.raises(InputError, match="has mask_baseline='blur': expected 'black' with mask_space='normalised'"):
+        dataclasses.replace(CASTREAM, mask_space="normalised", mask_baseline="blur")
+
+
+def test_hashes_of_metrics_are_stable_and_know_their_choices():
+    """As before some choices could be made, where these are as they were; each counts for its own metrics alone."""
+    metrics = {symbol: METRICS[symbol] for symbol in ("AD", "I", "D", "PG")}
+    assert {symbol: metric.hash(CASTREAM) for symbol, metric in metrics.items()} == METRIC_HASHES
+    for changes, moved in (
+        ({"mask_share": 0.5}, {"AD"}),
+        ({"mask_baseline": "blur"}, {"AD"}),
+        ({"area_over": "pixels"}, {"I", "D"}),
+    ):
+        other = dataclasses.replace(CASTREAM, **changes)
+        assert {s for s, metric in metrics.items() if metric.hash(other) != METRIC_HASHES[s]} == moved
 
 
 def test_equal_numbers_have_equal_hashes():
