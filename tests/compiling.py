@@ -1,9 +1,11 @@
 """How tests compile, which is most of what they do: in a hurry, and each program once for all of their processes."""
 
+import functools
 import uuid
 from pathlib import Path
 
 import jax
+import pytest
 from jax._src import lru_cache
 from jax._src.interpreters import partial_eval
 
@@ -38,6 +40,26 @@ def share_programs() -> None:
         # Flax asks every traced variable for its sharding, and throws away an error whose text takes JAX most of the
         # time that it takes to create an abstract network.
         partial_eval.DynamicJaxprTracer._origin_msg = lambda _: ""
+
+
+def remember_programs(patch: pytest.MonkeyPatch) -> None:
+    """Let every training and evaluation of a process take the programs of the one before, if they are equal.
+
+    A run creates its own, as one process has one run. Tests that run again, resume and compare would trace the same
+    ones each time, which takes longer than what they are about. Runs of other processes are not touched.
+    """
+    # Here: what is imported before `conftest` asks for checks of shapes goes unchecked.
+    from castream_jax.evaluation import runner
+    from castream_jax.experiment import split_accuracy
+    from castream_jax.training import stage
+
+    for module, name in (
+        (split_accuracy, "create_count_step"),
+        (stage, "create_optimizer"),  # the train step goes by it
+        (stage, "create_train_step"),
+        (runner, "create_evaluate_batch"),
+    ):
+        patch.setattr(module, name, functools.cache(getattr(module, name)))
 
 
 def put(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:

@@ -56,6 +56,25 @@ def demo_directory(tmp_path_factory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="module")
+def shallow():
+    """Let a file's small ResNets be shallow; for `usefixtures`."""
+    from tests.networks import shallow_resnets
+
+    with shallow_resnets():
+        yield
+
+
+@pytest.fixture(scope="module")
+def remembered():
+    """Let a file's runs that ask for equal programs share one, which is then traced once; for `usefixtures`."""
+    from tests.compiling import remember_programs
+
+    with pytest.MonkeyPatch.context() as patch:
+        remember_programs(patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_records_stay():
     """Forget the methods and metrics of a user's own that a test named: others must not meet them."""

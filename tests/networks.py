@@ -1,15 +1,21 @@
 """Small networks with random weights, drawn with numpy: nothing to compile, and every array matters."""
 
+import contextlib
+import dataclasses
+import functools
 import math
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
-from castream_jax.models import convnext, efficientnet_lite, layers
+from castream_jax.models import convnext, efficientnet_lite, layers, resnet
 from castream_jax.models.classifier import Classifier, Head, create_model
 from castream_jax.models.stream import Stream
+from castream_jax.weights import likeness
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DRAWS = {
@@ -37,6 +43,20 @@ def fill(model: Classifier, seed: int = 0) -> Classifier:
 def small_resnet(pooling: str = "ca", num_classes: int = 5, heads: int = 1, dtype: str = "float32") -> Classifier:
     """Return a ResNet of widths 16 to 128 and stride 16."""
     return fill(nnx.eval_shape(lambda: create_model("resnet18_small", pooling, num_classes, heads, dtype=dtype)))
+
+
+@contextlib.contextmanager
+def shallow_resnets() -> Iterator[None]:
+    """Let `resnet18_small` have one block a stage in place of two, where a test is not about the network.
+
+    Blocks of both kinds stay, with and without a shortcut of their own; there is half as much to trace and to compile.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        shallow = dataclasses.replace(resnet.SPECS["resnet18_small"], depths=(1, 1, 1, 1))
+        patch.setitem(resnet.SPECS, "resnet18_small", shallow)
+        remembered = functools.cache(likeness.measure_trunk.__wrapped__)  # by its name: not beyond this
+        patch.setattr(likeness, "measure_trunk", remembered)
+        yield
 
 
 def mild_resnet(pooling: str = "ca") -> Classifier:

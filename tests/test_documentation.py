@@ -4,15 +4,12 @@ import ast
 import contextlib
 import dataclasses
 import importlib.util
-import logging
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,43 +22,18 @@ import castream_jax as ca
 from castream_jax.binding.choices import list_settings
 from castream_jax.cli import command as command_line
 from castream_jax.cli.main import COMMANDS as CASTREAM
-from castream_jax.cli.main import main
+from castream_jax.evaluation import estimate
 from castream_jax.models import resnet
 from castream_jax.weights import files, hub
 from castream_jax.weights.known import KNOWN
+from docs.examples import road
+from tests.commands import run
+from tests.compiling import remember_programs
 from tests.documented import BLOCKS, COMMANDS, PARSED, ROOT, RUN, SMALL, TESTED_ELSEWHERE, Command, find_rule
-from tests.networks import fill, random_images
+from tests.networks import fill, random_images, shallow_resnets
 
 TINY = resnet.ResNetSpec((1, 1, 1, 1), bottleneck=True, widths=(4, 4, 8, 8))
 """What pages call a ResNet-50, here."""
-
-
-def run(words: list[str], capsys) -> tuple[int, str]:
-    """Run `python …` or `castream …` in this process; return its exit code, and what it printed."""
-    loggers = [logging.getLogger(name) for name in ("castream_jax", "absl", "asyncio")]
-    before = [(log.handlers, log.propagate, log.level) for log in loggers]
-    hook, argv = sys.unraisablehook, sys.argv
-    code = 0
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)
-        try:
-            if words[0] == "castream":
-                main(words)
-            elif words[1] == "-m":
-                sys.argv = words[2:]
-                runpy.run_module(words[2], run_name="__main__", alter_sys=True)
-            else:
-                sys.argv = words[1:]
-                runpy.run_path(str(ROOT / words[1]), run_name="__main__")
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        finally:
-            sys.unraisablehook, sys.argv = hook, argv
-            for log, (handlers, propagate, level) in zip(loggers, before):
-                log.handlers, log.propagate = handlers, propagate
-                log.setLevel(level)
-    printed = capsys.readouterr()
-    return code, printed.out + printed.err
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +66,12 @@ def scratch(demo_directory, tmp_path_factory):
     data = directory / "data"
     data.mkdir()
     (data / "castream_demo").symlink_to(demo_directory / "castream_demo")
-    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(directory):
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(directory), shallow_resnets():
         patch.setenv("TFDS_DATA_DIR", str(data))
         patch.setitem(resnet.SPECS, "resnet50", TINY)
+        remember_programs(patch)
+        patch.setattr(estimate, "CALIBRATION", 0.1)  # ten seconds of it tell nothing here
+        patch.setattr(road, "STEPS", 4)  # `test_examples` says what they are for
         yield directory
 
 

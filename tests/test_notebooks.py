@@ -13,6 +13,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tests.compiling import IN_A_HURRY
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 PAIR = runpy.run_path(str(NOTEBOOKS / "pair.py"))
@@ -98,7 +100,7 @@ def execute(name: str, folder: Path, **parameters: object) -> Shown:
     chosen += ["import castream_jax.evaluation.estimate", "castream_jax.evaluation.estimate.CALIBRATION = 0.1"]
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell("\n".join(chosen)))
     client = NotebookClient(notebook, timeout=500, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
-    client.execute(env=os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": ""})
+    client.execute(env=os.environ | IN_A_HURRY | {"PYTHONPATH": str(ROOT)})
     if keep := os.environ.get("KEEP_NOTEBOOKS"):  # to look at them
         nbformat.write(notebook, Path(keep) / f"{name}.ipynb")
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]

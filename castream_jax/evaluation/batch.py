@@ -35,15 +35,15 @@ def create_evaluate_batch(graphdef: nnx.GraphDef, plan: Plan, mesh: Mesh) -> Eva
     or an image has none; `cost`, a `Cost` as an array for each device.
     """
 
-    def evaluate_batch(state: nnx.State, batch: dict[str, Array]) -> Results:
+    def evaluate_batch(state: nnx.State, batch: dict[str, Array]) -> tuple[Results, Array]:
         model: Network = nnx.merge(graphdef, state)
-        return describe(run(model.poolings(), read_views(model, batch, plan), plan), batch, plan, model)
+        found = run(model.poolings(), read_views(model, batch, plan), plan)
+        return describe(found, batch, plan, model), found.ledger.count(batch["valid"])[None]
 
     def sharded(state: nnx.State, batch: dict[str, Array]) -> Results:
-        found = jax.eval_shape(evaluate_batch, state, batch)
-        by_image = PartitionSpec(None, DATA)
-        specs = dict.fromkeys(found, by_image) | {"cost": PartitionSpec(DATA)}
-        return split_images(evaluate_batch, mesh, specs)(state, batch)
+        specs = (PartitionSpec(None, DATA), PartitionSpec(DATA))
+        results, cost = split_images(evaluate_batch, mesh, specs)(state, batch)
+        return results | {"cost": cost}
 
     return jax.jit(sharded)
 
@@ -79,7 +79,6 @@ def describe(found: Found, batch: dict[str, Array], plan: Plan, model: Network) 
             "all_negative": fill({key: values[:, 0] for key, values in computed.all_negative.items()}, False),
             "predicted_class": found.predicted[pooling],
             "explained_class": found.explained[pooling, :, 0],
-            "cost": found.ledger.count(batch["valid"])[None],
         }
         | {name: fill(values, jnp.nan) for name, values in columns.items()}
     )

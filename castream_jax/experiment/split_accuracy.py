@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,22 +45,7 @@ class SplitAccuracy:
         self.pictures = PictureCounts()
         """What was met in the images that were measured last."""
         self._batch_size = round_up(batch_size, mesh)  # padding never counts
-
-        def compute_features(state: nnx.State, images: Array) -> Features:
-            model: Network = nnx.merge(graphdef, state)
-            return model.features(model.normalisation(images))
-
-        def count_step(state: nnx.State, batch: dict[str, Array]) -> dict[str, Int[Array, ""]]:
-            model: Network = nnx.merge(graphdef, state)
-            features = split_images(compute_features, mesh)(state, batch["images"])
-            met = {name: batch[name].sum() for name in MET}
-            return {"images": batch["valid"].sum(), **met} | {
-                name: count_correct(network.head(features)[0], batch["labels"], batch["valid"])
-                for name, network in model.poolings().items()
-            }
-
-        everywhere = replicated(mesh)
-        self._count_step = jax.jit(count_step, in_shardings=(everywhere, batched(mesh)), out_shardings=everywhere)
+        self._count_step = create_count_step(graphdef, mesh)
 
     def measure(self, state: nnx.State) -> dict[str, float]:
         """Return the share of the split's readable images that each pooling classifies right."""
@@ -92,6 +78,28 @@ class SplitAccuracy:
             if len(counts) > AHEAD:  # let no more batches wait on the device than keep it busy
                 jax.block_until_ready(counts[-1 - AHEAD])
         return Counter({name: sum(int(count[name]) for count in counts) for name in counts[0]})
+
+
+def create_count_step(
+    graphdef: nnx.GraphDef, mesh: Mesh
+) -> Callable[[nnx.State, dict[str, Any]], dict[str, Int[Array, ""]]]:
+    """Return the compiled step from a network's state and a batch to the counts that `SplitAccuracy` adds up."""
+
+    def compute_features(state: nnx.State, images: Array) -> Features:
+        model: Network = nnx.merge(graphdef, state)
+        return model.features(model.normalisation(images))
+
+    def count_step(state: nnx.State, batch: dict[str, Array]) -> dict[str, Int[Array, ""]]:
+        model: Network = nnx.merge(graphdef, state)
+        features = split_images(compute_features, mesh)(state, batch["images"])
+        met = {name: batch[name].sum() for name in MET}
+        return {"images": batch["valid"].sum(), **met} | {
+            name: count_correct(network.head(features)[0], batch["labels"], batch["valid"])
+            for name, network in model.poolings().items()
+        }
+
+    everywhere = replicated(mesh)
+    return jax.jit(count_step, in_shardings=(everywhere, batched(mesh)), out_shardings=everywhere)
 
 
 def take_pictures(counts: Counter[str]) -> PictureCounts:

@@ -32,6 +32,8 @@ from castream_jax.training.loop import train
 from tests.demo_data import SIZES
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.usefixtures("shallow", "remembered")
+
 NULLS = EvaluationConfig().null_maps
 EXPLAINED = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]
 KEYS = EXPLAINED + [(a, p) for a in NULLS for p in ("gap", "ca")]

@@ -29,6 +29,8 @@ from castream_jax.weights.convert import export_weights
 from castream_jax.weights.files import load_weights
 from tests.training.small import killed_in_the_second_epoch, small_experiment
 
+pytestmark = pytest.mark.usefixtures("shallow", "remembered")
+
 
 @pytest.fixture(scope="module")
 def trained(demo_directory, tmp_path_factory):

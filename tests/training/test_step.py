@@ -21,6 +21,9 @@ from castream_jax.training.losses import LOSSES, distillation_loss
 from castream_jax.training.optimizer import create_optimizer, create_schedule
 from castream_jax.training.state import FILTERS, create_state, update_average
 from castream_jax.training.step import create_train_step
+from tests.networks import forward
+
+pytestmark = pytest.mark.usefixtures("shallow")
 
 STAGE = StageConfig(epochs=1, optimizer="sgd", learning_rate=0.1)
 
@@ -62,7 +65,7 @@ def test_the_loss_is_that_of_the_score():
     """Of a step on one device, against the logits of the network itself."""
     model = create_model("resnet18_small", num_classes=10, score="sigmoid")
     batch = batch_of(16)
-    logits = model(model.normalisation(batch["images"]))
+    _, logits, _ = forward(model, model.normalisation(batch["images"]))
     expected = LOSSES["sigmoid"](logits, jax.nn.one_hot(batch["labels"], 10)).mean()
     graphdef, params, statistics, frozen = nnx.split(model, *FILTERS["stream"])
     optimizer = create_optimizer(STAGE, 100)
@@ -129,7 +132,7 @@ def test_nothing_runs_backward_through_the_backbone():
         optimizer = create_optimizer(STAGE, 10)
         step = create_train_step(graphdef, optimizer, stage, STAGE, 0, mesh)
         found[stage] = count_convolutions(step, create_state(params, statistics, optimizer), frozen, batch)
-    assert convolutions >= 17
+    assert convolutions >= 9
     assert found["stream"] == convolutions
     assert found["backbone"] > 2 * convolutions
 
@@ -139,7 +142,7 @@ def test_the_loss_is_the_smoothed_cross_entropy():
     _, _, losses, _ = train("stream", 1, create_mesh(), settings=settings)
     model = create_model("resnet18_small", num_classes=10)
     batch = batch_of(16)
-    logits = np.asarray(model(model.normalisation(batch["images"])), np.float64)
+    logits = np.asarray(forward(model, model.normalisation(batch["images"]))[1], np.float64)
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     targets = 0.9 * np.eye(10)[batch["labels"]] + 0.01
     np.testing.assert_allclose(losses[0], -(targets * log_probabilities).sum(1).mean(), rtol=1e-5)
@@ -148,8 +151,8 @@ def test_the_loss_is_the_smoothed_cross_entropy():
 def test_the_loss_of_distillation_asks_for_the_answers_of_gap():
     model = create_model("resnet18_small", num_classes=10)
     batch = batch_of(16)
-    features = model.features(model.normalisation(batch["images"]))
-    logits, taught = model.head(features)[0], model.poolings()["gap"].head(features)[0]
+    features, logits, _ = forward(model, model.normalisation(batch["images"]))
+    taught = model.poolings()["gap"].head(features)[0]
     labels = LOSSES["softmax"](logits, jax.nn.one_hot(batch["labels"], 10)).mean()
     expected = 0.25 * labels + 0.75 * distillation_loss(logits, taught, 2.0, "softmax")
     settings = dataclasses.replace(STAGE, distillation=0.75, temperature=2.0)
@@ -161,7 +164,7 @@ def test_features_computed_before_are_as_good_as_images():
     _, (expected, _), losses, _ = train("stream", 3, one_device_mesh())
     model = create_model("resnet18_small", num_classes=10)
     batch = batch_of(16)
-    features = model.features(model.normalisation(batch["images"]))
+    features, _, _ = forward(model, model.normalisation(batch["images"]))
     given = {"labels": batch["labels"], "features": {tap: np.asarray(features[tap]) for tap in model.backbone.taps}}
     graphdef, params, statistics, frozen = nnx.split(model, *FILTERS["stream"])
     optimizer = create_optimizer(STAGE, 100)
