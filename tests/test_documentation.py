@@ -26,7 +26,6 @@ from castream_jax.evaluation import estimate
 from castream_jax.models import resnet
 from castream_jax.weights import files, hub
 from castream_jax.weights.known import KNOWN
-from docs.examples import road
 from tests.commands import run
 from tests.compiling import remember_programs
 from tests.documented import BLOCKS, COMMANDS, PARSED, ROOT, RUN, SMALL, TESTED_ELSEWHERE, Command, find_rule
@@ -71,7 +70,6 @@ def scratch(demo_directory, tmp_path_factory):
         patch.setitem(resnet.SPECS, "resnet50", TINY)
         remember_programs(patch)
         patch.setattr(estimate, "CALIBRATION", 0.1)  # ten seconds of it tell nothing here
-        patch.setattr(road, "STEPS", 4)  # `test_examples` says what they are for
         yield directory
 
 
@@ -220,6 +218,13 @@ def test_every_map_has_a_row_of_what_its_record_says():
         assert ("through the trunk |" in page.split(row)[1].split("\n")[0]) >= bool(method.through_trunk), method.key
     for setting in (name for method in ca.METHODS.values() for name in list_settings(method)):
         assert f"| `{setting}` | " in page
+
+
+def test_maps_and_metrics_are_as_many_as_said():
+    for page in ("README.md", "docs/index.md"):
+        text = (ROOT / page).read_text()
+        assert f"[{len(ca.METHODS)} saliency maps]" in text
+        assert f"[{len(ca.METRICS)} metrics]" in text
 
 
 def test_the_version_is_one():
