@@ -20,7 +20,7 @@ from castream_jax.data.pipeline import MET, evaluation_batches
 from castream_jax.data.source import Source
 from castream_jax.models.answers import predict
 from castream_jax.models.network import Features, Network
-from castream_jax.wording import name_pooling
+from castream_jax.wording import name_pooling, order_poolings
 
 DOUBT = 0.01
 """Significance of the tests against guessing."""
@@ -48,18 +48,19 @@ class SplitAccuracy:
         self._count_step = create_count_step(graphdef, mesh)
 
     def measure(self, state: nnx.State) -> dict[str, float]:
-        """Return the share of the split's readable images that each pooling classifies right."""
+        """Return the share of the split's readable images that each pooling classifies right; GAP's is the first."""
         images = len(self._source)
         hidden = jax.process_index() > 0
         with tqdm(total=images, desc="validation", unit="image", leave=False, delay=DELAY, disable=hidden) as bar:
             right = self.count(state, advance=bar.update)
         self.pictures = take_pictures(right)
         images = self.pictures.images
-        return {name: count / max(images, 1) for name, count in right.items()}
+        return {name: right[name] / max(images, 1) for name in order_poolings(list(right))}
 
     def describe_chance(self, accuracy: Mapping[str, float]) -> str:
         """Return what to say of what `measure` found if GAP's is hardly above chance, or nothing."""
-        return describe_chance(next(iter(accuracy.values())), len(self._source), self._source.num_classes)
+        pooling, share = next(iter(accuracy.items()))
+        return describe_chance(share, len(self._source), self._source.num_classes, pooling)
 
     def count(
         self, state: nnx.State, images: range | None = None, advance: Callable[[int], object] = lambda _: None

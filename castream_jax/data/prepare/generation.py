@@ -19,6 +19,9 @@ OWN_SIZES = {"castream_demo": 35_000_000}
 MANUAL_FILES = {"imagenet2012": ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")}
 """What TFDS misses only after a while: files that a user has to download."""
 
+TAKEN_TOO = {"imagenet2012": ("ILSVRC2012_img_test.tar",)}
+"""What TFDS makes a split of where it lies beside them."""
+
 
 def plan_generation(name: str, manual: str, directory: str) -> Plan:
     """Plan to prepare a dataset with its TFDS builder.
@@ -43,7 +46,7 @@ def plan_generation(name: str, manual: str, directory: str) -> Plan:
             )
         check_manual_files(builder, name, manual, directory)
     make = functools.partial(generate, builder, manual)
-    needs, counted = count_needs(builder, name, data_directory(directory))
+    needs, counted = count_needs(builder, name, data_directory(directory), manual)
     return Plan(name, path, "", needs, make, counted)
 
 
@@ -64,13 +67,20 @@ def check_manual_files(builder: tfds.core.DatasetBuilder, name: str, manual: str
         )
 
 
-def count_needs(builder: tfds.core.DatasetBuilder, name: str, directory: str) -> tuple[int | None, str]:
+def count_needs(
+    builder: tfds.core.DatasetBuilder, name: str, directory: str, manual: str = ""
+) -> tuple[int | None, str]:
     """Return the bytes of disk that a dataset is still to fill, None where TFDS does not state them, and what they are.
 
     What the user downloaded stays where it is, and takes nothing; what an earlier try has downloaded is there already.
     """
     if name in OWN_SIZES:
         return OWN_SIZES[name], ""
+    taken = [*MANUAL_FILES.get(builder.name, ()), *TAKEN_TOO.get(builder.name, ())]
+    files = [file for each in taken if manual and (file := Path(manual).expanduser() / each).is_file()]
+    if files:  # all of ImageNet, or archives of a few of its pictures
+        size = sum(file.stat().st_size for file in files)
+        return size, "the dataset, about as large as its archives; these stay where they are"
     archives = {
         info.checksum: info.size for info in (builder.url_infos or {}).values()
     }  # mirrors have the same checksum

@@ -99,13 +99,17 @@ def test_the_disk_check_can_be_overruled(image_root, tmp_path, capsys, monkeypat
 def test_what_is_needed_is_what_tfds_states(tmp_path):
     """The archives that are the user's own, or there already, take no disk."""
 
-    def needs(name: str) -> int | None:
-        return generation.count_needs(tfds.builder(name, data_dir=tmp_path), name, str(tmp_path))[0]
+    def needs(name: str, manual: str = "") -> int | None:
+        return generation.count_needs(tfds.builder(name, data_dir=tmp_path), name, str(tmp_path), manual)[0]
 
     archive = 170_052_171
     assert needs("cifar10") == 2 * archive  # the archive, and about as much for the dataset
     assert needs("imagenet2012") == 147_897_477_120 + 6_744_924_160  # the dataset alone
     assert needs("imagenette/320px-v2") is None
+    for name, size in (("train", 5_000), ("val", 300), ("test", 20), ("train_t3", 1)):
+        with (tmp_path / f"ILSVRC2012_img_{name}.tar").open("wb") as file:
+            file.truncate(size)
+    assert needs("imagenet2012", str(tmp_path)) == 5_320  # of what lies there, as TFDS takes it
     (tmp_path / "downloads" / "some").mkdir(parents=True)
     with (tmp_path / "downloads" / "some" / "file.tar.gz").open("wb") as file:
         file.truncate(archive)
