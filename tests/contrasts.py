@@ -3,7 +3,9 @@
 from typing import Any
 
 MEASURE = """() => {
-    const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const channels = (colour) =>  // what is mixed is said in 0..1
+        numbers(colour).map((value, i) => value * (colour.startsWith("color(srgb") && i < 3 ? 255 : 1));
     const luminance = (colour) => {
         const linear = channels(colour).slice(0, 3).map((value) => value / 255)
             .map((value) => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
