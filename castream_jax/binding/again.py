@@ -16,9 +16,6 @@ from castream_jax.compute.masking import upsample
 from castream_jax.compute.questions import Again, Panel
 from castream_jax.models.network import Features, Network
 
-SEED = 0
-"""Of other classes."""
-
 Draw = Callable[[Scene], Float[Array, "B H W"]]
 """From a scene to maps at the images' size."""
 
@@ -41,7 +38,7 @@ class MapMaker:
 
         The trunk stands in the program once: turns, and kinds of maps with images of their own, are taken in a loop.
         """
-        labels = self.other_labels() if question.other_class else self.labels
+        labels = self.labels if question.other_class is None else self.other_labels(question.other_class)
         draws = {place: draw for place, one in enumerate(self.drawers) if (draw := self.draw(one, labels)) is not None}
         count, trunk = len(self.scene.images), next(iter(self.networks.values()))
         kinds, own = jnp.asarray(list(draws), jnp.int32), jnp.arange(count)
@@ -101,10 +98,10 @@ class MapMaker:
 
         return make
 
-    def other_labels(self) -> dict[str, Int[Array, "B"]]:
+    def other_labels(self, seed: int) -> dict[str, Int[Array, "B"]]:
         """Return another class for each image, which depends on its place in the dataset and on its own class."""
         classes = next(iter(self.networks.values())).num_classes
-        key = jax.random.key(SEED)
+        key = jax.random.key(seed)
 
         def step(index: Int[Array, ""]) -> Int[Array, ""]:
             return jax.random.randint(jax.random.fold_in(key, index), (), 1, classes)

@@ -67,8 +67,8 @@ class Again:
     turns: int = 1
     share: Literal["map", "image"] = "map"
     """What has images of its own: each map, or each image whatever its maps."""
-    other_class: bool = False
-    """Of another class of the network, drawn for each image, and not the one that is measured."""
+    other_class: int | None = None
+    """The seed by which another class of the network is drawn for each image; None: of the class that is measured."""
 
 
 class Asked(NamedTuple):

@@ -35,6 +35,11 @@ class CellSets:
         chosen = self.erased.astype(jnp.float32).T
         return jnp.matmul(cells.reshape(len(maps), -1), chosen, precision=precise)
 
+    def compare(self, case: Case) -> Conversation:
+        """Find the sum of each map over each set, and the probability without that set, both [J Q T]."""
+        without = (yield from self.ask(case))[case.of]
+        return jnp.broadcast_to(self.sums(case.saliency)[:, None], without.shape), without
+
     def ask(self, case: Case) -> Conversation:
         """Find the probability of each image without each set, [B Q T]."""
         sets, end = len(self.erased), erased(case)

@@ -10,9 +10,7 @@ from castream_jax.metrics.mu_fidelity import CHOICES, draw_sets
 
 def measure(case: Case) -> Conversation:
     """Measure it, by what MuFidelity asks."""
-    sets = draw_sets()
-    without = (yield from sets.ask(case))[case.of]  # [J Q T]
-    sums = jnp.broadcast_to(sets.sums(case.saliency)[:, None], without.shape)
+    sums, without = yield from draw_sets().compare(case)
     p = case.p[..., None]
     cost = jnp.where(jnp.abs(p - without) <= FLAT * p, 0, p - without)  # else rounding would be explained
     return {"infidelity": 1 - uncentred(sums, cost) ** 2}

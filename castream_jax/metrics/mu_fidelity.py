@@ -18,9 +18,7 @@ def draw_sets() -> CellSets:
 
 def measure(case: Case) -> Conversation:
     """Measure it."""
-    sets = draw_sets()
-    without = (yield from sets.ask(case))[case.of]  # [J Q T]
-    sums = jnp.broadcast_to(sets.sums(case.saliency)[:, None], without.shape)
+    sums, without = yield from draw_sets().compare(case)
     return {
         "mu_fidelity": pearson(sums, -without),
         "mu_fidelity_undefined": (is_flat(sums) | is_flat(without)).astype(jnp.float32),

@@ -8,6 +8,9 @@ from castream_jax.compute.questions import Again, Conversation
 from castream_jax.metrics.correlation import is_flat, pearson
 from castream_jax.metrics.metric import CLASS, Case, Metric
 
+SEED = 0
+"""Of the other classes."""
+
 
 def rank_correlation(a: Float[Array, "J n"], b: Float[Array, "J n"]) -> Float[Array, "J"]:
     """Return Spearman's correlation of long lists; equal values have the mean of their ranks, and flat lists give 0."""
@@ -29,7 +32,7 @@ def measure(case: Case) -> Conversation:
         same = (first == second).all(1)  # a flat map too: it is that of every class
         return jnp.where(same, 1, rank_correlation(first, second))
 
-    ((found,),) = yield [Again("random logit", judge, other_class=True)]
+    ((found,),) = yield [Again("random logit", judge, other_class=SEED)]
     return {"random_logit": found}
 
 
@@ -45,7 +48,7 @@ RANDOM_LOGIT = Metric(
     formula="Spearman(S of the class, S of another class)",
     source="Sixt et al., 2020",
     question=CLASS,
-    options={"seed": 0, "similarity": "Spearman"},
+    options={"seed": SEED, "similarity": "Spearman"},
     needs_method=True,
     by_default=False,
     measure=measure,

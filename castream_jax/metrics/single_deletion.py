@@ -13,9 +13,7 @@ SIDE = 4
 
 def measure(case: Case) -> Conversation:
     """Measure it."""
-    cells = single_cells(SIDE)
-    without = (yield from cells.ask(case))[case.of]  # [J Q T]
-    sums = jnp.broadcast_to(cells.sums(case.saliency)[:, None], without.shape)
+    sums, without = yield from single_cells(SIDE).compare(case)
     return {
         "single_deletion": spearman(sums, -without),
         "single_deletion_undefined": (is_flat(sums) | is_flat(without)).astype(jnp.float32),

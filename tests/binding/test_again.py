@@ -14,9 +14,9 @@ import castream_jax as ca
 from castream_jax.attribution.attention import ATTENTION
 from castream_jax.attribution.grad_cam import GRAD_CAM
 from castream_jax.attribution.null_maps import CONSTANT, RANDOM
-from castream_jax.binding.again import SEED
 from castream_jax.binding.program import Found, Plan, Views, run
 from castream_jax.compute.masking import mask_images, upsample
+from castream_jax.metrics.random_logit import SEED
 from tests.goldens import assert_close
 from tests.networks import IMAGES, mild_resnet
 
