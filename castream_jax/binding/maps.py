@@ -29,6 +29,8 @@ class ComputedMaps:
     """The map held a NaN or an infinity."""
     all_negative: dict[MapKey, Bool[Array, "B K"]]
     """The map had no positive value before its ReLU, which left nothing."""
+    sums: dict[MapKey, Float[Array, "B K h w"]]
+    """Before ReLU and min-max."""
     columns: dict[str, dict[MapKey, Float[Array, "B K"]]]
     """What else methods say of their maps, by column of the rows."""
     asked: list[Asked]
@@ -81,7 +83,7 @@ def compute_maps(
     found, asked = converse({m.key: m.ask(scene) for m in methods if m.ask is not None}, panel)
     classes = next(iter(labels.values())).shape[1]
     repeated = repeat_images(scene, classes)
-    computed, through = ComputedMaps({}, {}, {}, {}, asked), 0
+    computed, through = ComputedMaps({}, {}, {}, {}, {}, asked), 0
     for method in methods:
         holders = [name for name, network in networks.items() if has_map(method, network)]
         for name in holders:
@@ -147,6 +149,7 @@ def add_map(computed: ComputedMaps, key: MapKey, method: Method, subject: Subjec
 
     nan = ~jnp.isfinite(sums).all((1, 2))
     computed.maps[key] = shape(jnp.where(nan[:, None, None], 0.0, method.scale(sums)))
+    computed.sums[key] = shape(sums)
     computed.nan[key] = shape(nan)
     computed.all_negative[key] = shape((sums.max((1, 2)) <= 0) & (not method.is_signed))
     for name, values in method.describe(subject).items() if method.describe else ():

@@ -25,6 +25,7 @@ from castream_jax.compute.questions import Asked, Panel
 from castream_jax.metrics.metric import Case, Metric
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.answers import predict
+from castream_jax.models.cascade import Cascade
 from castream_jax.models.network import Features, Network
 
 
@@ -71,6 +72,8 @@ class Views:
     """Where the object is."""
     given: Mapping[str, Float[Array, "B h w"]] = field(default_factory=dict)
     """Maps from elsewhere, in [0, 1]."""
+    partners: Float[Array, "B n H W C"] | None = None
+    """Normalised images of other classes, for each of them."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,13 @@ class Found:
     ledger: Ledger
 
 
-def run(networks: Mapping[str, Network], views: Views, plan: Plan, features: Features | None = None) -> Found:
+def run(
+    networks: Mapping[str, Network],
+    views: Views,
+    plan: Plan,
+    features: Features | None = None,
+    cascade: Cascade | None = None,
+) -> Found:
     """Return everything that a plan says, of one batch.
 
     Args:
@@ -95,6 +104,7 @@ def run(networks: Mapping[str, Network], views: Views, plan: Plan, features: Fea
       views: the images. If anything is measured, they have one class each.
       plan: what to compute.
       features: of the images, where they are there already.
+      cascade: the networks with weights that are drawn again, if a metric asks for them.
     """
     members = list(networks.values())
     trunk = members[0]
@@ -111,7 +121,7 @@ def run(networks: Mapping[str, Network], views: Views, plan: Plan, features: Fea
     computed = compute_maps(networks, scene, dict(zip(networks, labels)), plan.methods, plan.target, panel)
     drawers = list_drawers(plan.methods, tuple(computed.maps), len(plan.given), plan.null_maps)
     measured = {name: own[:, 0] for name, own in zip(networks, labels)}
-    panel = replace(panel, explain=MapMaker(networks, scene, measured, plan.target, drawers))
+    panel = replace(panel, explain=MapMaker(networks, scene, measured, plan.target, drawers, cascade))
     shared = len(plan.given) + len(plan.null_maps)
     measures, measuring = measure(networks, scene, computed, views, plan, panel) if plan.protocols else ([], [])
     through = PASSES * computed.through_trunk
@@ -144,7 +154,8 @@ def measure(
     poolings = [list(networks).index(name) for _, name in computed.maps]
     measures, asked = [], []
     for protocol in plan.protocols:
-        case = Case(views.images, saliency, of, protocol, scene.normalisation, views.truth, scene.indices)
+        known = views.truth, scene.indices, views.partners
+        case = Case(views.images, saliency, of, protocol, scene.normalisation, *known)
         columns, more = measure_maps(panel, case, plan.metrics)
         measures.append({name: by_key(values, len(drawn), poolings) for name, values in columns.items()})
         asked += more

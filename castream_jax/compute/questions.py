@@ -54,12 +54,21 @@ class Search:
     share: ClassVar[Literal["image"]] = "image"
 
 
+class Made(NamedTuple):
+    """Maps that were made again."""
+
+    maps: Float[Array, "B H W"]
+    """In [0, 1], at the images' size."""
+    sums: Float[Array, "B H W"]
+    """Before ReLU and min-max, at the images' size."""
+
+
 @dataclass(frozen=True)
 class Again:
     """Maps like the J that are measured, each by the method and for the network that one of these is of."""
 
     key: Hashable
-    judge: Callable[[Float[Array, "B H W"], Int[Array, "B"]], Float[Array, "B"]]
+    judge: Callable[[Made, Int[Array, "B"]], Float[Array, "B"]]
     """From maps, and which of the J each is like, to what is asked of each."""
     make: Callable[[Int[Array, ""], Int[Array, "B"]], Float[Array, "B H W C"]] | None = None
     """From the number of a turn, and places of maps, or of images where they share, to normalised images; None: maps of
@@ -69,6 +78,10 @@ class Again:
     """What has images of its own: each map, or each image whatever its maps."""
     other_class: int | None = None
     """The seed by which another class of the network is drawn for each image; None: of the class that is measured."""
+    networks: Literal["own", "cascade", "ends of the cascade"] = "own"
+    """By which network each turn's maps are made: that which is measured, or first that one, and then those whose
+    weights are drawn again from the classifier down, stage by stage or all at once. A stage that a pooling has nothing
+    of gives NaN. Whoever answers knows how many turns these are."""
 
 
 class Asked(NamedTuple):

@@ -20,29 +20,35 @@ from castream_jax.binding.program import Found, Plan, Views, run
 from castream_jax.compute.masking import upsample
 from castream_jax.compute.sharding import DATA, split_images
 from castream_jax.evaluation.rows import rows_schema
+from castream_jax.models.cascade import Cascade
 from castream_jax.models.network import Network
 
 Results = dict[str, Array]
-EvaluateBatch = Callable[[nnx.State, dict[str, Any]], Results]
+States = tuple[nnx.State, nnx.State | None]
+"""A model's arrays, and the same drawn again where a metric asks for a network that knows nothing."""
+EvaluateBatch = Callable[[States, dict[str, Any]], Results]
 
 
 def create_evaluate_batch(graphdef: nnx.GraphDef, plan: Plan, mesh: Mesh) -> EvaluateBatch:
-    """Return the compiled function from a model's state and a batch to everything that is measured.
+    """Return the compiled function from a model's arrays and a batch to everything that is measured.
 
-    The batch is of `evaluation_batches`, without ids, and has the plan's `given` maps under these names. Returns a
+    The batch is of `evaluation_batches`, without ids, and has the plan's `given` maps under these names, and `partners`
+    [B n H W C] where a metric needs images beside each image. Returns a
     dictionary, M being the number of maps (`Plan.keys`) and E that of the explained ones, which come first: `maps`
     [E B h w], and every column of the rows that is not known from the batch, [M B] or [M B points], NaN where a method
     or an image has none; `cost`, a `Cost` as an array for each device.
     """
 
-    def evaluate_batch(state: nnx.State, batch: dict[str, Array]) -> tuple[Results, Array]:
+    def evaluate_batch(states: States, batch: dict[str, Array]) -> tuple[Results, Array]:
+        state, fresh = states
         model: Network = nnx.merge(graphdef, state)
-        found = run(model.poolings(), read_views(model, batch, plan), plan)
+        cascade = None if fresh is None else Cascade(graphdef, state, fresh)
+        found = run(model.poolings(), read_views(model, batch, plan), plan, cascade=cascade)
         return describe(found, batch, plan, model), found.ledger.count(batch["valid"])[None]
 
-    def sharded(state: nnx.State, batch: dict[str, Array]) -> Results:
+    def sharded(states: States, batch: dict[str, Array]) -> Results:
         specs = (PartitionSpec(None, DATA), PartitionSpec(DATA))
-        results, cost = split_images(evaluate_batch, mesh, specs)(state, batch)
+        results, cost = split_images(evaluate_batch, mesh, specs)(states, batch)
         return results | {"cost": cost}
 
     return jax.jit(sharded)
@@ -53,7 +59,12 @@ def read_views(model: Network, batch: dict[str, Array], plan: Plan) -> Views:
     is_predicted = plan.protocols[0].explained_class == "predicted"
     labels = jnp.full_like(batch["labels"], -1) if is_predicted else batch["labels"]
     given = {name: batch[name] for name in plan.given}
-    return Views(model.normalisation(batch["images"]), labels[:, None], batch["indices"], batch.get("truth"), given)
+    partners = batch.get("partners")
+    if partners is not None:
+        flat = partners.reshape(-1, *partners.shape[2:])
+        partners = model.normalisation(flat).reshape(partners.shape)
+    images, truth = model.normalisation(batch["images"]), batch.get("truth")
+    return Views(images, labels[:, None], batch["indices"], truth, given, partners)
 
 
 def describe(found: Found, batch: dict[str, Array], plan: Plan, model: Network) -> Results:
@@ -96,12 +107,14 @@ def predict_cost(model: Network, plan: Plan, size: tuple[int, int]) -> tuple[int
     """
     graphdef, state = nnx.split(model)
     found: list[Found] = []
+    partners = max((metric.needs_partners for metric in plan.metrics), default=0)
 
     def trace(state: nnx.State, images: Array) -> Array:
         network: Network = nnx.merge(graphdef, state)
         given = {name: jnp.zeros((1, *size)) for name in plan.given}
-        views = Views(images, jnp.zeros((1, 1), jnp.int32), given=given)
-        found.append(run(network.poolings(), views, plan))
+        beside = jnp.repeat(images[:, None], partners, axis=1) if partners else None
+        views = Views(images, jnp.zeros((1, 1), jnp.int32), given=given, partners=beside)
+        found.append(run(network.poolings(), views, plan, cascade=Cascade(graphdef, state, state)))
         return images
 
     channels = len(model.normalisation.mean)

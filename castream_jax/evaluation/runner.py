@@ -27,12 +27,14 @@ from castream_jax.data.pipeline import MET, Batch, count_pictures, evaluation_ba
 from castream_jax.data.source import Source
 from castream_jax.evaluation.accuracy import Accuracy, AccuracyParts, count_right
 from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
+from castream_jax.evaluation.partners import find_partners
 from castream_jax.evaluation.resumable_parts import Measured, RowParts, parts_directory, take_fingerprint
 from castream_jax.evaluation.shown_images import ShownImages, show_images
 from castream_jax.experiment.preprocessing import with_decoding
 from castream_jax.experiment.record import has_record, write_record
 from castream_jax.experiment.resolved import Resolved, resolve_trained
 from castream_jax.metrics.protocol import Protocol
+from castream_jax.models.cascade import draw_again
 from castream_jax.models.scores import describe_score
 from castream_jax.storage.array_trees import digest
 from castream_jax.storage.locking import alone_in
@@ -159,7 +161,11 @@ class Program:
         self._resolved = resolved
         self._with_truth = says_where_objects_are(resolved.source)
         self._evaluate_batch = create_evaluate_batch(graphdef, resolved.plan, resolved.mesh)
-        self._state = replicate(state, resolved.mesh)
+        metrics = resolved.plan.metrics
+        fresh = draw_again(resolved.model) if any(metric.needs_fresh for metric in metrics) else None
+        self._states = replicate((state, fresh), resolved.mesh)
+        count = max((metric.needs_partners for metric in metrics), default=0)
+        self._partners = find_partners(resolved, count) if count else None
 
     def watch(self, source: Source) -> BadRecords:
         """Return what watches over the records of a source that cannot be read."""
@@ -182,7 +188,9 @@ class Program:
             inputs = {name: values for name, values in batch.items() if name not in ("ids", *MET)}
             if given:
                 batch["given"] = inputs[given.name] = given.batch(batch["ids"])
-            yield batch, jax.device_get(self._evaluate_batch(self._state, inputs))
+            if self._partners:
+                inputs["partners"] = self._partners.choose(batch["labels"], batch["indices"])
+            yield batch, jax.device_get(self._evaluate_batch(self._states, inputs))
 
     def show(self, places: Sequence[int], indices: Sequence[int]) -> ShownImages:
         """Return images by their places among those of the rows, whose places in the source are `indices`."""

@@ -9,6 +9,7 @@ from castream_jax.binding.program import Plan
 from castream_jax.config import Experiment
 from castream_jax.errors import InputError, choose
 from castream_jax.experiment.preprocessing import evaluation_protocol
+from castream_jax.models.cascade import check_can_be_drawn
 from castream_jax.models.network import Network
 
 
@@ -38,4 +39,6 @@ def create_plan(experiment: Experiment, model: Network, given: tuple[str, ...] =
         protocols=(evaluation_protocol(experiment, model),),
     )
     plan.keys(model.poolings())  # refuses what cannot be explained
+    if any(metric.needs_fresh for metric in plan.metrics):
+        check_can_be_drawn(model)
     return plan

@@ -6,12 +6,15 @@ from castream_jax.metrics.average_drop import AVERAGE_DROP
 from castream_jax.metrics.average_gain import AVERAGE_GAIN
 from castream_jax.metrics.average_increase import AVERAGE_INCREASE
 from castream_jax.metrics.box_accuracy import BOX_ACCURACY
+from castream_jax.metrics.cascading_randomisation import CASCADING_RANDOMISATION
+from castream_jax.metrics.cascading_similarity import CASCADING_SIMILARITY
 from castream_jax.metrics.coherency import COHERENCY
 from castream_jax.metrics.complexity import COMPLEXITY
 from castream_jax.metrics.deletion import DELETION
 from castream_jax.metrics.energy_pointing_game import ENERGY_POINTING_GAME
 from castream_jax.metrics.entropy import ENTROPY
 from castream_jax.metrics.gini import GINI
+from castream_jax.metrics.grid_pointing_game import GRID_POINTING_GAME
 from castream_jax.metrics.infidelity import INFIDELITY
 from castream_jax.metrics.insertion import INSERTION
 from castream_jax.metrics.insertion_minus_deletion import INSERTION_MINUS_DELETION
@@ -24,6 +27,7 @@ from castream_jax.metrics.overlap_best import OVERLAP_BEST
 from castream_jax.metrics.overlap_fixed import OVERLAP_FIXED
 from castream_jax.metrics.pointing_game import POINTING_GAME
 from castream_jax.metrics.random_logit import RANDOM_LOGIT
+from castream_jax.metrics.randomised_entropy import RANDOMISED_ENTROPY
 from castream_jax.metrics.rank_accuracy import RANK_ACCURACY
 from castream_jax.metrics.reverse_deletion import REVERSE_DELETION
 from castream_jax.metrics.road import ROAD
@@ -64,6 +68,10 @@ METRICS: dict[str, Metric] = {
         ENTROPY,
         COMPLEXITY,
         RANDOM_LOGIT,
+        GRID_POINTING_GAME,
+        CASCADING_RANDOMISATION,
+        CASCADING_SIMILARITY,
+        RANDOMISED_ENTROPY,
         MAX_SENSITIVITY,
     )
 }

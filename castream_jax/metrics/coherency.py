@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from castream_jax.compute.masking import mask_images
-from castream_jax.compute.questions import Again, Conversation
+from castream_jax.compute.questions import Again, Conversation, Made
 from castream_jax.metrics.correlation import is_flat, pearson
 from castream_jax.metrics.metric import NEEDS, Case, Metric
 
@@ -16,8 +16,8 @@ def find_coherency(case: Case) -> Conversation:
     def make(_: Int[Array, ""], jobs: Int[Array, "B"]) -> Float[Array, "B H W C"]:
         return mask_images(case.images[case.of[jobs]], case.saliency[jobs], mean, std)
 
-    def judge(maps: Float[Array, "B H W"], jobs: Int[Array, "B"]) -> Float[Array, "B"]:
-        first, second = (values.reshape(len(values), -1) for values in (case.saliency[jobs], maps))
+    def judge(made: Made, jobs: Int[Array, "B"]) -> Float[Array, "B"]:
+        first, second = (values.reshape(len(values), -1) for values in (case.saliency[jobs], made.maps))
         return jnp.where(is_flat(first) | is_flat(second), 0, (pearson(first, second) + 1) / 2)
 
     ((found,),) = yield [Again("coherency", judge, make)]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from castream_jax.compute.questions import Again, Conversation
+from castream_jax.compute.questions import Again, Conversation, Made
 from castream_jax.metrics.metric import NOISE, Case, Metric
 
 RADIUS = 2 / 255
@@ -26,10 +26,10 @@ def measure(case: Case) -> Conversation:
 
         return case.images[places] + jax.vmap(draw)(indices[places]) / std
 
-    def judge(maps: Float[Array, "B H W"], jobs: Int[Array, "B"]) -> Float[Array, "B"]:
+    def judge(made: Made, jobs: Int[Array, "B"]) -> Float[Array, "B"]:
         before = case.saliency[jobs]
         size = jnp.sqrt((before**2).sum((1, 2)))
-        return jnp.sqrt(((maps - before) ** 2).sum((1, 2))) / jnp.where(size == 0, 1, size)
+        return jnp.sqrt(((made.maps - before) ** 2).sum((1, 2))) / jnp.where(size == 0, 1, size)
 
     (changes,) = yield [Again("max-sensitivity", judge, make, TURNS, "image")]
     unknown = jnp.isnan(changes).any(0)

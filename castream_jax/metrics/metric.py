@@ -16,6 +16,7 @@ from castream_jax.models.inputs import Normalisation
 
 NEEDS, PLACE, SPREAD = "What the network needs", "Where the object is", "How the map is spread"
 CLASS, NOISE = "Whether the map is of its class", "Whether the map bears noise"
+WEIGHTS = "Whether the map is of what was learned"
 """The tables that metrics stand in, by the question that they answer."""
 
 
@@ -35,6 +36,8 @@ class Case:
     """Where the object is; None: not known."""
     indices: Int[Array, "B"] | None = None
     """The images' places in the dataset: what is drawn at random depends on them; None: those in the batch."""
+    partners: Float[Array, "B n H W C"] | None = None
+    """Normalised images of other classes, for each image; None: there are none."""
     answers: dict[str, Array] = field(default_factory=dict)
     """Those that serve all metrics, once they are there."""
 
@@ -110,6 +113,10 @@ class Metric:
     needs_method: bool = False
     """It needs maps of other images or classes by the same method: it is no number for maps from elsewhere, nor for
     those that take more passes than their image's, which it would take too long to make again."""
+    needs_fresh: bool = False
+    """It needs the network with fresh weights."""
+    needs_partners: int = 0
+    """Images of other classes that it needs beside each image."""
     by_default: bool = True
     measure: Measure | None = field(default=None, repr=False)
     """None: the record was read from a file, and cannot measure."""

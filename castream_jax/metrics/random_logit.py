@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from castream_jax.compute.questions import Again, Conversation
+from castream_jax.compute.questions import Again, Conversation, Made
 from castream_jax.metrics.correlation import is_flat, pearson
 from castream_jax.metrics.metric import CLASS, Case, Metric
 
@@ -27,8 +27,8 @@ def rank_correlation(a: Float[Array, "J n"], b: Float[Array, "J n"]) -> Float[Ar
 def measure(case: Case) -> Conversation:
     """Measure it; no image goes through the network."""
 
-    def judge(maps: Float[Array, "B H W"], jobs: Int[Array, "B"]) -> Float[Array, "B"]:
-        first, second = (values.reshape(len(values), -1) for values in (case.saliency[jobs], maps))
+    def judge(made: Made, jobs: Int[Array, "B"]) -> Float[Array, "B"]:
+        first, second = (values.reshape(len(values), -1) for values in (case.saliency[jobs], made.maps))
         same = (first == second).all(1)  # a flat map too: it is that of every class
         return jnp.where(same, 1, rank_correlation(first, second))
 

@@ -86,6 +86,14 @@ class ConvNeXt(nnx.Module):
         return self.spec.widths
 
     @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Its parts from the images up: names, and how the paths of their arrays begin."""
+        parts: dict[str, tuple[str, ...]] = {"stem": ("stem", "stem_norm"), "stage1": ("stages.0",)}
+        for i in range(1, len(self.stages)):
+            parts[f"stage{i + 1}"] = (f"downsamples.{i - 1}", f"downsample_norms.{i - 1}", f"stages.{i}")
+        return parts
+
+    @property
     def smallest_image(self) -> int:
         return 32
 

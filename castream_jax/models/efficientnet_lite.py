@@ -148,6 +148,12 @@ class EfficientNetLite(nnx.Module):
         return tuple(self.spec.widths[tap] for tap in self.spec.taps)
 
     @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Its parts from the images up: names, and how the paths of their arrays begin."""
+        paths = {"stem": "stem"} | {name: f"stages.{i}" for i, name in enumerate(NUMBERED)} | {"head": "head"}
+        return {name: (path,) for name, path in paths.items()}
+
+    @property
     def smallest_image(self) -> int:
         return 1
 

@@ -189,6 +189,11 @@ class ResNet(nnx.Module):
         return (self.spec.widths[0], *(width * self.spec.expansion for width in self.spec.widths))
 
     @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Its parts from the images up: names, and how the paths of their arrays begin."""
+        return {tap: (f"stages.{i - 1}",) if i else ("stem",) for i, tap in enumerate(self.taps)}
+
+    @property
     def smallest_image(self) -> int:
         return 1
 

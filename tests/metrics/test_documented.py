@@ -14,6 +14,8 @@ from tests.metrics.cases import NORMALISATION
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 SIDE, MAPS, IMAGES = 28, 6, 2  # 28 steps of a row
+RESNET50_PARTS = 1 + 5 + 5
+"""Classifier, blocks of the stream, stages with the stem."""
 
 
 def ask(metric: Metric) -> list[Asked]:
@@ -22,7 +24,8 @@ def ask(metric: Metric) -> list[Asked]:
     protocol = dataclasses.replace(PROTOCOLS["rise"], step_rows=1)
 
     def run(images: jax.Array, saliency: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
-        case = Case(images, saliency, jnp.asarray([0, 1] * 3), protocol, NORMALISATION, truth)
+        partners = jnp.stack([images] * 3, 1)
+        case = Case(images, saliency, jnp.asarray([0, 1] * 3), protocol, NORMALISATION, truth, partners=partners)
         panel = Panel(lambda shown: jnp.zeros((len(shown), 3)), jnp.zeros((IMAGES, 1), jnp.int32), 64)
         panel = dataclasses.replace(panel, explain=explain)
         found, questions = measure_maps(panel, case, [metric])
@@ -36,8 +39,14 @@ def ask(metric: Metric) -> list[Asked]:
 
 
 def explain(again: Again) -> tuple[jax.Array, int]:
-    """Answer for maps made again."""
-    return jnp.zeros((again.turns, MAPS)), again.turns if again.make else 0
+    """Answer for maps made again, of ResNet-50 with a stream where its weights are drawn again."""
+    if again.networks != "own":
+        turns = 1 + RESNET50_PARTS if again.networks == "cascade" else 2
+        return jnp.zeros((turns, MAPS)), turns
+    if again.make is None:
+        return jnp.zeros((again.turns, MAPS)), 0
+    one = jax.eval_shape(again.make, jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32))
+    return jnp.zeros((again.turns, MAPS)), again.turns * one.shape[1] * one.shape[2] // SIDE**2
 
 
 def count_passes(metric: Metric) -> tuple[int, int]:
@@ -45,8 +54,8 @@ def count_passes(metric: Metric) -> tuple[int, int]:
     of_map = of_image = 0
     for one in ask(metric):
         if isinstance(one.question, Again):
-            of_map += one.each if one.question.share == "map" else 0
-            of_image += one.each if one.question.share == "image" else 0
+            of_map += one.each if one.question.share == "map" and one.question.networks == "own" else 0
+            of_image += one.each if one.question.share == "image" or one.question.networks != "own" else 0
         elif one.question.key != ("images",):
             of_map += one.question.count // MAPS if one.question.share == "map" else 0
             of_image += one.question.count // IMAGES if one.question.share == "image" else 0
@@ -84,4 +93,5 @@ def test_passes():
     assert count_passes(METRICS["ROAD"]) == (18, 0)
     assert count_passes(METRICS["Coh"]) == (1, 0)
     assert count_passes(METRICS["Sens"]) == (0, 10)
+    assert count_passes(METRICS["GridPG"]) == (0, 4)
     assert count_passes(METRICS["RLT"]) == count_passes(METRICS["Gini"]) == (0, 0)
