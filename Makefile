@@ -3,7 +3,7 @@
 # make app    explain pictures in the browser, by the same weights
 # make test   all tests
 # make lint   style and types
-# make quick  the tests that need no golden weights, for a second interpreter
+# make quick  the tests that compile no large program, for a second interpreter
 # make docs   the documentation, into build/site
 # make bench  times beside torch and pytorch-grad-cam, where they are installed; QUICK=1: in under 6 minutes
 

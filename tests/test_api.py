@@ -29,6 +29,8 @@ from tests import goldens
 from tests.goldens import assert_close
 from tests.networks import IMAGES, mild_resnet, small_convnext, small_resnet
 
+pytestmark = pytest.mark.slow
+
 LABELS = [4, 1]
 SOME = "grad_cam", "grad_cam_pp", "score_cam", "attention", "attention_scores", "gradient_input"
 
@@ -63,7 +65,6 @@ def test_attribute_is_explain(method):
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 @pytest.mark.parametrize(("method", "key"), [("grad_cam", "gradcam"), ("grad_cam_pp", "gradcampp")])
 def test_golden_maps(method, key):
     golden = goldens.read("resnet18_stream_cam_metrics")

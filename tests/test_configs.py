@@ -16,6 +16,8 @@ from castream_jax.models.classifier import ARCHITECTURES
 from castream_jax.models.inputs import USUAL_SIZE
 from castream_jax.weights.known import KNOWN
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
 
 

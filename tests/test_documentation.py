@@ -31,6 +31,8 @@ from tests.compiling import remember_programs
 from tests.documented import BLOCKS, COMMANDS, PARSED, ROOT, RUN, SMALL, TESTED_ELSEWHERE, Command, find_rule
 from tests.networks import fill, random_images, shallow_resnets
 
+pytestmark = pytest.mark.slow
+
 TINY = resnet.ResNetSpec((1, 1, 1, 1), bottleneck=True, widths=(4, 4, 8, 8))
 """What pages call a ResNet-50, here."""
 
@@ -98,7 +100,6 @@ def test_every_command_has_a_rule():
     assert len(COMMANDS) > 30
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("command", "rule"), RUNNABLE, ids=name)
 def test_a_command(command, rule, demo, capsys):
     _, added, error = rule
@@ -155,7 +156,6 @@ def test_shell_blocks_are_shell():
 PYTHON = list(dict.fromkeys(block.page for block in BLOCKS if block.language == "python"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", PYTHON)
 def test_python_blocks(page, demo, monkeypatch):
     """A page's blocks run one after the other; they find `ca`, `model`, `images`, `labels`, `maps` and `state_dict`."""

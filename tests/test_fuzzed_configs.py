@@ -26,6 +26,8 @@ from castream_jax.training.optimizer import create_optimizer
 from tests import fuzzing
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 # Always the same examples here; `benchmarks/fuzz_training.py` draws new ones and trains.
 MANY = settings(
     max_examples=120, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

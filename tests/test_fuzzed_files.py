@@ -12,6 +12,8 @@ from benchmarks.fuzz.watch import Watch
 from benchmarks.fuzz.worker import read_in
 from castream_jax.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 DAMAGED = 24
 """Damaged files of each reader, after a part of those made on purpose: always the same."""
 

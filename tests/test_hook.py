@@ -19,6 +19,8 @@ from castream_jax.hook import Hook
 from castream_jax.training.loop import train
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 HEARD: list[Event] = []
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 

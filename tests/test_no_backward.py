@@ -16,6 +16,8 @@ from castream_jax.attribution import METHODS
 from castream_jax.binding.choices import choose_methods
 from castream_jax.binding.program import Plan
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("resnet18", "convnext_tiny")
 IMAGES, LABELS = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
 

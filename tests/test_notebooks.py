@@ -15,6 +15,8 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.compiling import IN_A_HURRY
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 PAIR = runpy.run_path(str(NOTEBOOKS / "pair.py"))
@@ -131,7 +133,6 @@ def trained(folder) -> tuple[Path, Shown]:
     return folder / "run", shown
 
 
-@pytest.mark.slow
 def test_colab_tpu(trained, folder):
     workdir, shown = trained
     assert "computes on 1 x cpu" in shown.text
@@ -142,7 +143,6 @@ def test_colab_tpu(trained, folder):
     assert (workdir / "summary.json").read_text() == (folder / "drive" / "run" / "summary.json").read_text()
 
 
-@pytest.mark.slow
 def test_reproduce_the_table(trained, folder):
     workdir, _ = trained
     before = (workdir / "evaluation" / "castream" / "rows.parquet").read_bytes()
@@ -155,7 +155,6 @@ def test_reproduce_the_table(trained, folder):
     assert (workdir / "evaluation" / "castream" / "rows.parquet").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_explain_your_own(trained, folder):
     workdir, _ = trained
     gallery = folder / "gallery.html"

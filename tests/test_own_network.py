@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parent.parent / "docs" / "own_network.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 EPSILON = 2.2e-16

@@ -11,6 +11,8 @@ import pytest
 from tests.commands import run
 from tests.compiling import IN_A_HURRY, share_programs_of_runs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 SMALL = [
     "--config",
@@ -31,7 +33,6 @@ def start(script: str, *arguments: str, data: Path) -> subprocess.CompletedProce
     )
 
 
-@pytest.mark.slow
 def test_train_then_evaluate(demo_directory, tmp_path):
     share_programs_of_runs(tmp_path)
     tmp_path = tmp_path / "run"

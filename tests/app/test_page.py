@@ -14,7 +14,10 @@ from tests.app.hostile import write_hostile
 from tests.app.small_viewer import CLASS_NAMES, create_viewer
 
 pytest.importorskip("gradio", reason="no gradio here: install the extra app")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what gradio calls
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of what gradio calls
+    pytest.mark.slow,
+]
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from castream_jax.explanation.explainer import Explainer, explain_classes
 from tests.app.hostile import write_hostile
 from tests.app.small_viewer import create_viewer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def viewer() -> Viewer:

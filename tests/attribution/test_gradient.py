@@ -15,6 +15,8 @@ from tests import goldens
 from tests.asking import explain, weighted_map
 from tests.goldens import assert_close
 
+pytestmark = pytest.mark.slow
+
 grad_cam, grad_cam_pp = functools.partial(explain, GRAD_CAM), functools.partial(explain, GRAD_CAM_PP)
 GOLDEN = [  # file, network, pooling
     ("resnet18_stream_cam_metrics", "resnet18", "ca"),
@@ -39,7 +41,6 @@ def labels_of(file: str) -> jax.Array:
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 @pytest.mark.parametrize(("file", "name", "pooling"), GOLDEN)
 def test_golden_maps(file, name, pooling):
     golden, (head, feature_map) = goldens.read(file), golden_head(name, pooling)
@@ -77,7 +78,6 @@ def min_max(maps: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 def test_under_gap_three_cams_coincide():
     """The gradient of one linear layer behind GAP is the same at every position."""
     file, (head, feature_map) = "resnet18_gap", golden_head("resnet18", "gap")
@@ -87,7 +87,6 @@ def test_under_gap_three_cams_coincide():
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 def test_under_ca_they_separate():
     file, (head, feature_map) = "resnet18_stream_cam_metrics", golden_head("resnet18", "ca")
     found, maps = grad_cam(head, feature_map, labels_of(file)), plain_maps(file, "resnet18", "ca")

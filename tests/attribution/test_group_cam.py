@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import castream_jax.attribution.group_cam as module
 from castream_jax.attribution.group_cam import GROUP_CAM, blur_matrix, group_maps
@@ -20,6 +21,8 @@ from tests.attribution.toy import (
     probabilities,
     upsample,
 )
+
+pytestmark = pytest.mark.slow
 
 
 def test_its_formula():

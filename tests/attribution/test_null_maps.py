@@ -14,6 +14,8 @@ from castream_jax.metrics.average_gain import average_gain
 from tests.asking import set_scene
 from tests.metrics.test_curves import pixel_ranks
 
+pytestmark = pytest.mark.slow
+
 
 def null_maps(indices, grid, size) -> dict[str, jax.Array]:
     scene = set_scene(jnp.zeros((len(indices), *size, 3)), jnp.zeros((len(indices), *grid, 2)))

@@ -9,6 +9,8 @@ from castream_jax import InputError
 from castream_jax.attribution.rise import KEPT, RISE, add_up, draw_masks, rise
 from tests.attribution.toy import CLASSES, IMAGES, attribute, hide, min_max, probabilities
 
+pytestmark = pytest.mark.slow
+
 COUNT = 12
 MASKS = np.asarray(draw_masks(jnp.arange(COUNT), (8, 8)), np.float64)
 

@@ -13,6 +13,8 @@ from tests.asking import Weighed, weigh, weighted_map
 from tests.goldens import assert_close
 from tests.networks import MEAN, STD
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 B, H, W, C, K = 3, 12, 10, 7, 4
 PIXELS = RNG.random((B, H, W, 3))
@@ -99,7 +101,6 @@ SOME = 32
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 def test_golden_weights_of_ca_and_gap_from_the_same_passes():
     """The baseline shares the stream network's trunk, so two images serve three golden maps."""
     ca, gap = goldens.read("resnet18_stream_cam_metrics"), goldens.read("resnet18_gap")
@@ -121,7 +122,6 @@ def test_golden_weights_of_ca_and_gap_from_the_same_passes():
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "name", "target"),
     [
@@ -138,7 +138,6 @@ def test_golden_maps_of_golden_weights(file, name, target):
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 def test_golden_weights_of_convnext():
     golden = goldens.read("convnext_tiny_stream_cam_metrics")
     graphdef, state = nnx.split(goldens.network("convnext_tiny"))
@@ -154,7 +153,6 @@ def test_golden_weights_of_convnext():
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target", "file"),
     [("resnet18", "stage4", "resnet18_stream"), ("convnext_tiny", "branch", "convnext_tiny_stream")],

@@ -17,6 +17,8 @@ from tests.goldens import assert_close
 from tests.networks import IMAGES as NETWORK_IMAGES
 from tests.networks import MEAN, STD, forward, small_convnext
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 TOLERANCES = (1e-3, 1e-2, 0.05, 0.2, 0.7)
 MANY = 96

@@ -17,6 +17,8 @@ from castream_jax.binding.shared_trunk import head_from
 from tests.attribution.toy import min_max, upsample
 from tests.networks import IMAGES, small_convnext, small_resnet
 
+pytestmark = pytest.mark.slow
+
 LABELS = jnp.asarray([2, 1])
 STAGES = ["stage4", "stage2", "stage1"]
 """Of the small ResNet, whose last two share a grid."""

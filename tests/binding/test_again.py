@@ -20,6 +20,8 @@ from castream_jax.metrics.random_logit import SEED
 from tests.goldens import assert_close
 from tests.networks import IMAGES, mild_resnet
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ("AD", "SRG", "SD", "ROAD", "Coh", "Com", "ADCC", "ARCC", "RLT", "Sens")
 METRICS = tuple(ca.METRICS[symbol] for symbol in SYMBOLS)
 LABELS = np.array([4, 1])

@@ -22,7 +22,7 @@ from castream_jax.models.cascade import Cascade, draw_again
 from tests.goldens import assert_close
 from tests.networks import IMAGES, forward, mild_resnet, random_images
 
-pytestmark = pytest.mark.usefixtures("shallow")
+pytestmark = [pytest.mark.usefixtures("shallow"), pytest.mark.slow]
 LABELS = np.array([4, 1])
 INDICES = [6, 3]
 METRICS = tuple(ca.METRICS[symbol] for symbol in ("MPRT", "SSIM", "eMPRT", "GridPG"))

@@ -18,6 +18,8 @@ from tests.asking import explain
 from tests.goldens import assert_close
 from tests.networks import IMAGES, forward, small_convnext, small_resnet
 
+pytestmark = pytest.mark.slow
+
 LABELS = {"gap": jnp.asarray([4, 1]), "ca": jnp.asarray([2, 1])}
 
 

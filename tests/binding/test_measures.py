@@ -20,6 +20,8 @@ from tests.asking import measure as measure_maps
 from tests.goldens import assert_close
 from tests.networks import MEAN, STD
 
+pytestmark = pytest.mark.slow
+
 CASTREAM = PROTOCOLS["castream"]
 TOLERANCE = 1e-3
 
@@ -88,7 +90,6 @@ def golden_of(name: str, file: str, kind: str, key: str) -> np.ndarray:
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "file", "kind"), [case for case in GOLDEN if case[1:] not in IMPOSED])
 def test_golden_recognition(name, file, kind):
     find, golden = functools.partial(stacked, name, file, kind), functools.partial(golden_of, name, file, kind)
@@ -101,7 +102,6 @@ def test_golden_recognition(name, file, kind):
 
 
 @pytest.mark.optimised
-@pytest.mark.slow
 @pytest.mark.parametrize(("measure", "short"), [("insertion", "ins"), ("deletion", "del")])
 @pytest.mark.parametrize(("name", "file", "kind"), GOLDEN)
 def test_golden_curves(name, file, kind, measure, short):

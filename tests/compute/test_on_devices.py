@@ -12,6 +12,8 @@ from flax import nnx
 from castream_jax.compute.on_devices import Placement, compute_on_devices
 from castream_jax.compute.sharding import create_local_mesh, replicated
 
+pytestmark = pytest.mark.slow
+
 
 class Scale(nnx.Module):
     def __init__(self):

@@ -14,6 +14,8 @@ from castream_jax.report.writing import write_evaluation
 from castream_jax.weights.convert import export_weights
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def experiment(demo_directory, tmp_path_factory):

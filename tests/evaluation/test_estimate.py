@@ -16,6 +16,8 @@ from castream_jax.experiment.plan import create_plan
 from tests.demo_data import SIZES
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_papers_passes():
     """METHOD 3 at 224 pixels: 28 steps, so 27 points between the ends of each of two curves, and one masked image.

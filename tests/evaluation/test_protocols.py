@@ -12,6 +12,8 @@ from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.training.loop import train
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_protocol_of_ones_own_has_its_columns():
     experiment = Experiment("x", own_protocol=OwnProtocol(step_rows=4))
@@ -25,7 +27,6 @@ def test_a_protocol_of_ones_own_has_its_columns():
     assert "| AD ↓ rise | AG ↑ rise | AI ↑ rise | I ↑ rise | D ↓ rise |" in table  # whatever the order of the means
 
 
-@pytest.mark.slow
 def test_one_protocol_is_the_evaluations_and_another_differs(demo_directory, tmp_path):
     experiment = small_experiment(str(demo_directory))
     config = dataclasses.replace(experiment.evaluation, attributions=("grad_cam", "attention"))

@@ -32,7 +32,7 @@ from castream_jax.training.loop import train
 from tests.demo_data import SIZES
 from tests.training.small import small_experiment
 
-pytestmark = pytest.mark.usefixtures("shallow", "remembered")
+pytestmark = [pytest.mark.usefixtures("shallow", "remembered"), pytest.mark.slow]
 
 NULLS = EvaluationConfig().null_maps
 EXPLAINED = [(a, p) for a in ("grad_cam", "grad_cam_pp", "score_cam") for p in ("gap", "ca")] + [("attention", "ca")]
@@ -212,7 +212,6 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(accuracy, "IMAGES", 1)
 
 
-@pytest.mark.slow
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(light, tmp_path, monkeypatch):
     experiment, workdir = light
     small_parts(monkeypatch)
@@ -254,7 +253,6 @@ def kill_after_one(monkeypatch, kind: type, experiment, workdir):
             evaluate(experiment, workdir)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["parquet", "json"])
 def test_a_damaged_part_is_computed_again(light, light_evaluation, tmp_path, monkeypatch, caplog, suffix):
     experiment, workdir = light
@@ -267,7 +265,6 @@ def test_a_damaged_part_is_computed_again(light, light_evaluation, tmp_path, mon
     assert "cannot be read" in caplog.text
 
 
-@pytest.mark.slow
 def test_a_part_of_other_data_is_not_taken_up(light, tmp_path, monkeypatch, caplog):
     """The same names, classes and numbers; other pictures."""
     experiment, workdir = light
@@ -304,7 +301,6 @@ def turned_copy(experiment, root, turned, **changes):
     return dataclasses.replace(experiment, data=data)
 
 
-@pytest.mark.slow
 def test_oriented_pictures_are_counted_and_hashed(light, tmp_path, monkeypatch):
     """Upright, they are what they were; stored, other images; and the report says so, after a kill too."""
     experiment, workdir = light
@@ -359,7 +355,6 @@ def whole_place(tmp_path):
     return tmp_path / "whole" / "evaluation" / "castream"
 
 
-@pytest.mark.slow
 def test_devices_and_processes_find_the_same_rows(light, light_evaluation, tmp_path, monkeypatch):
     """One device; and two processes, one after the other, that meet at the end."""
     experiment, workdir = light
@@ -407,7 +402,6 @@ def test_what_was_saved_is_counted(evaluation):
     assert passes["made"] == 10 * each - passes["dead_channels"] + constants + split
 
 
-@pytest.mark.slow
 def test_pruning_is_reported_with_its_bound(pruned):
     experiment, _, evaluation = pruned
     for row in evaluation.rows.to_pylist():
@@ -428,7 +422,6 @@ def pruned(trained):
     return experiment, workdir, evaluate(experiment, workdir)
 
 
-@pytest.mark.slow
 def test_one_device_leaves_out_what_eight_do(pruned, tmp_path, monkeypatch):
     experiment, workdir, evaluation = pruned
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -16,6 +16,8 @@ from castream_jax.explanation.explainer import Explained, Explainer, rank
 from castream_jax.explanation.view import View
 from tests.networks import mild_resnet
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("grad_cam", "score_cam", "attention")
 PIXELS = np.random.default_rng(5).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 

@@ -14,6 +14,8 @@ from castream_jax.explanation.gallery import describe_view
 from tests.drawing.recorded import check_texts
 from tests.explanation.synthetic import CLASS_NAMES, PAIRS, create_explained, create_failed
 
+pytestmark = pytest.mark.slow
+
 LONG = tuple(f"black-and-white colobus of the forest {i:02d}" for i in range(6))
 
 

@@ -18,6 +18,8 @@ from castream_jax.explanation.output import Request, explain_pictures
 from castream_jax.storage.checkpoints import Checkpoints
 from tests.networks import small_resnet
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENT = Experiment(
     name="small",
     model=ModelConfig(name="resnet18_small"),

@@ -6,6 +6,8 @@ import pytest
 from castream_jax.storage.checkpoints import Checkpoints
 from tests.faults.damage import try_all
 
+pytestmark = pytest.mark.slow
+
 
 def trees(value: int) -> dict:
     model = {"a": {"b": np.full(100, value, np.float32)}, "c": [np.arange(3) + value]}

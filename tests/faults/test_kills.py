@@ -5,6 +5,8 @@ import pytest
 from tests.compiling import share_programs_of_runs
 from tests.faults.kills import kill_and_resume
 
+pytestmark = pytest.mark.slow
+
 TRAINING = [
     "--config=configs/demo.py",
     "--config.data.image_size=32",
@@ -16,7 +18,6 @@ TRAINING = [
 ]
 
 
-@pytest.mark.slow
 def test_killed_twice(demo_directory, tmp_path):
     """Once in a save."""
     share_programs_of_runs(tmp_path)

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import pytest
 
 from castream_jax import METRICS, PROTOCOLS
 from castream_jax.binding.measures import measure_maps
 from castream_jax.compute.questions import Again, Asked, Panel
 from castream_jax.metrics.metric import Case, Metric
 from tests.metrics.cases import NORMALISATION
+
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 SIDE, MAPS, IMAGES = 28, 6, 2  # 28 steps of a row

@@ -12,6 +12,8 @@ from castream_jax.metrics.protocol import PROTOCOLS
 from tests.goldens import assert_close
 from tests.metrics.cases import COLUMNS, HEIGHT, IMAGES, READOUT, RNG, WIDTH, erase, measure, probabilities
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ("SD", "MuF", "INFD")
 ZEROS, ONES = np.zeros((HEIGHT, WIDTH)), np.full((HEIGHT, WIDTH), 0.3)
 MAPS = np.stack([*RNG.random((3, HEIGHT, WIDTH)), ZEROS, ONES]).astype(np.float32)

@@ -11,6 +11,8 @@ from castream_jax.metrics.overlap_fixed import mask_iou
 from castream_jax.metrics.pointing_game import pointing_game
 from tests.goldens import assert_close
 
+pytestmark = pytest.mark.slow
+
 METRICS = (pointing_game, energy_pointing_game, mask_iou, best_mask_iou)
 RNG = np.random.default_rng(5)
 

@@ -16,6 +16,8 @@ from tests.goldens import assert_close
 from tests.metrics.cases import COLUMNS, HEIGHT, IMAGES, PIXELS, RNG, WIDTH, descending, measure, probabilities
 from tests.networks import MEAN, STD
 
+pytestmark = pytest.mark.slow
+
 NEIGHBOURS = {(r, c): 1 / 6 if 0 in (r, c) else 1 / 12 for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)}
 
 

@@ -17,6 +17,8 @@ from tests.goldens import assert_close
 from tests.models.plain import draw
 from tests.networks import BUILDS, IMAGES, ROUNDING, fill, forward, random_images, small_convnext, small_resnet
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS = {
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,

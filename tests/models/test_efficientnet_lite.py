@@ -15,6 +15,8 @@ from tests.goldens import assert_close
 from tests.models.data.lite_recipe import MAPS, ODD, SIZES, make_images, make_weights
 from tests.networks import forward
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 LARGE = ("efficientnet_lite3", "efficientnet_lite4")
 CLASS = 7  # whose logit the goldens differentiate

@@ -16,6 +16,8 @@ from tests.models.data.lite_recipe import make_images
 from tests.models.data.resnet_recipe import CLASSES, EVERY, SIZES, SPECS, make_weights
 from tests.networks import forward
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 CLASS = 7
 

@@ -11,6 +11,8 @@ from castream_jax.models import layers
 from castream_jax.models.stream import Stream
 from tests.goldens import assert_close
 
+pytestmark = pytest.mark.slow
+
 
 def draw(*shape: int, seed: int = 0) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)

@@ -8,6 +8,8 @@ from flax import nnx
 
 from tests.networks import BUILDS, IMAGES
 
+pytestmark = pytest.mark.slow
+
 TARGETS = {
     "resnet": ("stage4", "stage3", "stage2", "stage1"),
     "convnext": ("branch", "stage4", "downsample2", "downsample1"),

@@ -24,6 +24,8 @@ from castream_jax.training.loop import train
 from tests.evaluation.synthetic import create_report, create_rows
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(demo_directory, tmp_path_factory):

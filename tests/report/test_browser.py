@@ -21,6 +21,8 @@ from tests.evaluation.synthetic import (
     create_selection,
 )
 
+pytestmark = pytest.mark.slow
+
 LONG = tuple(f"greater spotted mountain dog number {i:04d}" for i in range(100))
 """Class names of 40 characters."""
 COLUMN = """([number, part]) => {

@@ -15,6 +15,8 @@ from castream_jax.report.statistics import bootstrap_intervals
 from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, ROWS, create_localised_rows, create_rows
 from tests.report.test_pairing import change, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def directories(tmp_path):

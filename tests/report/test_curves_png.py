@@ -13,6 +13,8 @@ from castream_jax.report.curves_png import draw_curves, probability_limit
 from tests.drawing.recorded import read_width, record_sheets
 from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, create_rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sheets(monkeypatch):

@@ -12,6 +12,8 @@ from castream_jax.storage import compiled_programs as compilation
 from castream_jax.storage.compiled_programs import SUMS, drop_damaged, keep_compiled_programs, read_sums
 from tests.faults.cache import Computation, prepare, try_all
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def own_cache():

@@ -20,6 +20,8 @@ from castream_jax.training.loop import train
 from castream_jax.weights.convert import export_weights
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 
 def draw(num_classes: int):
     """Return features [60 4] of classes that overlap, and labels."""

@@ -22,6 +22,8 @@ from castream_jax.training.loop import train
 from castream_jax.training.stopping import StopRequest
 from tests.training.small import killed_in_the_second_epoch, small_experiment
 
+pytestmark = pytest.mark.slow
+
 VIEWS = 2
 
 

@@ -29,7 +29,7 @@ from castream_jax.weights.convert import export_weights
 from castream_jax.weights.files import load_weights
 from tests.training.small import killed_in_the_second_epoch, small_experiment
 
-pytestmark = pytest.mark.usefixtures("shallow", "remembered")
+pytestmark = [pytest.mark.usefixtures("shallow", "remembered"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,6 @@ def test_a_request_to_stop_saves_and_the_run_goes_on_to_the_same_end(trained, tm
 
 
 # Orbax drops its other writes when one fails, and Python complains as they end (`command.hide_dropped_writes`).
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(trained, tmp_path, monkeypatch, caplog):
     """Files may not grow past a limit while the second and the last checkpoint of stage `backbone` are saved."""
@@ -237,7 +236,6 @@ def test_a_full_memory_is_no_traceback(demo_directory, tmp_path, monkeypatch):
         train(small_experiment(str(demo_directory)), tmp_path)
 
 
-@pytest.mark.slow
 def test_the_average_is_the_result_and_is_resumed(demo_directory, tmp_path):
     settings = StageConfig(epochs=2, batch_size=32, learning_rate=0.01, ema=0.5, validate_every=2, save_every=2)
     experiment = small_experiment(str(demo_directory), stream=settings)

@@ -22,6 +22,8 @@ from castream_jax.storage.array_trees import digest
 from castream_jax.training.loop import train
 from tests.training.small import small_experiment
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import jax
 import jax.numpy as jnp

@@ -19,6 +19,8 @@ from castream_jax.weights.convert import export_weights
 from tests.compiler_flags import FLAGS
 from tests.compiling import IN_A_HURRY, share_programs_of_runs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 6
 
@@ -80,13 +82,11 @@ def read_log(workdir: Path, name: str) -> list[float]:
     return [line[name] for line in lines if name in line]
 
 
-@pytest.mark.slow
 def test_they_ran_as_they_were_told_to(runs):
     assert [summary(runs[name])["devices"] for name in ("one", "eight", "two")] == [1, 8, 2]
     assert [summary(runs[name])["processes"] for name in ("one", "eight", "two")] == [1, 1, 2]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eight", "two"])
 def test_losses_and_accuracies_are_those_of_one_device(name, runs):
     losses = read_log(runs["one"], "loss")
@@ -96,13 +96,11 @@ def test_losses_and_accuracies_are_those_of_one_device(name, runs):
         assert read_log(runs[name], metric) == pytest.approx(read_log(runs["one"], metric))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eight", "two"])
 def test_frozen_arrays_keep_every_bit(name, runs):
     assert summary(runs[name])["frozen_sha256"] == summary(runs["one"])["frozen_sha256"]
 
 
-@pytest.mark.slow
 def test_two_processes_find_the_same_rows_and_one_writes_the_report(runs, demo_directory, tmp_path):
     """80 images are two parts, one for each process; the first was made by a process that was killed."""
     share_programs_of_runs(tmp_path)

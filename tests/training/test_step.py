@@ -23,7 +23,7 @@ from castream_jax.training.state import FILTERS, create_state, update_average
 from castream_jax.training.step import create_train_step
 from tests.networks import forward
 
-pytestmark = pytest.mark.usefixtures("shallow")
+pytestmark = [pytest.mark.usefixtures("shallow"), pytest.mark.slow]
 
 STAGE = StageConfig(epochs=1, optimizer="sgd", learning_rate=0.1)
 

@@ -17,6 +17,8 @@ from castream_jax.weights.names import SCHEMES, find_scheme
 from tests import goldens
 from tests.networks import BUILDS, small_convnext, small_resnet
 
+pytestmark = pytest.mark.slow
+
 
 def assert_same_weights(model, other) -> None:
     chex.assert_trees_all_equal(nnx.state(model), nnx.state(other))

@@ -16,6 +16,8 @@ from castream_jax.weights.names import SCHEMES
 from tests.networks import BUILDS, small_resnet
 from tests.weights.archives import save
 
+pytestmark = pytest.mark.slow
+
 SMALL = [scheme for scheme in SCHEMES if scheme.architecture in ("", "efficientnet_lite0")]
 """Those of the small networks."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "network.", "net.")

@@ -15,6 +15,8 @@ from castream_jax.weights.known import KNOWN, read_imagenet_classes
 from tests.networks import forward
 from tests.torch_models import build_lite, import_torch
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"efficientnet_lite0": 224, "efficientnet_lite1": 240, "efficientnet_lite2": 260}
 TOLERANCE = 1e-4  # of the logits' scale
 RECORDED = {

@@ -19,6 +19,8 @@ from castream_jax.models.resnet import ResNetSpec
 from castream_jax.weights.names import find_scheme, list_schemes
 from tests.networks import BUILDS, small_convnext, small_resnet
 
+pytestmark = pytest.mark.slow
+
 KEYS = json.loads((Path(__file__).parent / "data" / "keys.json").read_text())
 LARGE = (
     "resnet101",

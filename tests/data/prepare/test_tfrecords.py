@@ -16,6 +16,8 @@ from castream_jax.data.source import open_source
 from castream_jax.data.sources.prepared import OWN_BUILDERS
 from tests.demo_data import SIZES
 
+pytestmark = pytest.mark.slow
+
 
 def write_tfrecords(file: Path, records: list[bytes]) -> None:
     with file.open("wb") as stream:

@@ -8,6 +8,8 @@ from castream_jax.models.kernels import convolution, winograd
 from tests.goldens import assert_close
 from tests.models.plain import convolve_plainly, draw
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("shape", [(2, 8, 8), (1, 9, 12), (3, 14, 11), (1, 1, 1)])
 def test_against_the_sum_over_positions(shape):
