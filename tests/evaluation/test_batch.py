@@ -19,7 +19,7 @@ from castream_jax.compute.sharding import DATA, replicate
 from castream_jax.evaluation.batch import create_evaluate_batch, stack_maps
 from tests import goldens
 from tests.goldens import assert_close
-from tests.networks import small_resnet
+from tests.networks import mild_resnet
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def evaluate(model: Classifier, images: np.ndarray, devices: int, plan: Plan = P
     }
     protocol = replace(PROTOCOLS["castream"], explained_class="predicted")  # as the golden maps do
     work = create_evaluate_batch(graphdef, replace(plan, protocols=(protocol,)), mesh)
-    return jax.device_get(work(replicate(state, mesh), batch))
+    return jax.device_get(work((replicate(state, mesh), None), batch))
 
 
 @functools.cache
@@ -76,7 +76,7 @@ def test_golden_maps_and_metrics(method, pooling):
 def small_results(devices: int) -> dict[str, np.ndarray]:
     """Return what the program finds in four small images."""
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    return evaluate(small_resnet(), images, devices, replace(PLAN, null_maps=tuple(NULL_MAPS.values())))
+    return evaluate(mild_resnet(), images, devices, replace(PLAN, null_maps=tuple(NULL_MAPS.values())))
 
 
 @pytest.mark.optimised  # in a hurry, the two programs round differently

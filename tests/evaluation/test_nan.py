@@ -53,7 +53,7 @@ def table():
         "indices": np.arange(3),
     }
     work = create_evaluate_batch(graphdef, plan, mesh)
-    results = jax.device_get(work(replicate(state, mesh), batch))
+    results = jax.device_get(work((replicate(state, mesh), None), batch))
     return to_rows(plan, plan.keys(model.poolings()), results, batch | {"ids": np.array(["a", "b", "c"])})
 
 
