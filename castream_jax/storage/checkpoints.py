@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from castream_jax.storage.limits import check_file_size
 log = logging.getLogger(__name__)
 
 KEPT = 2
+CLEARINGS = 20
+"""Times, a tenth of a second apart, that what a failed save has left is removed: its other writers end when they do."""
 
 
 class Checkpoints:
@@ -118,7 +121,11 @@ class Checkpoints:
     def _clear(self) -> None:
         """Remove what a failed save has left."""
         for rest in self.directory.glob(f"{self._saving}.*tmp*"):
-            shutil.rmtree(rest, ignore_errors=True)
+            for _ in range(CLEARINGS):
+                shutil.rmtree(rest, ignore_errors=True)
+                if not rest.exists():
+                    break
+                time.sleep(0.1)
 
     def steps(self) -> list[int]:
         """Return the steps that are saved, oldest first."""
