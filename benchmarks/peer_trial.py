@@ -1,0 +1,176 @@
+"""One method or metric of ours beside a peer's: the same network and images, and what a difference comes from."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+import castream_jax as ca
+from benchmarks.comparison import largest
+from benchmarks.interleaved import interleave, ratios
+from benchmarks.peer_networks import StreamResNet, build, convert, spread_stream, to_torch
+from castream_jax.attribution.gradient import gradient
+from castream_jax.binding.shared_trunk import head_from
+
+NETWORK = "resnet18"
+TARGET = "stage4"
+SAME = 1e-3
+"""A larger difference has a reason, and is shown to come from it."""
+CHUNK = 32
+"""Images in one pass of ours, where their definition is computed with it."""
+
+Compute = Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A network with CA pooling, ours and torch's, with the same weights; and the images to explain."""
+
+    ours: ca.Classifier
+    theirs: StreamResNet
+    images: np.ndarray
+    """[B H W 3], normalised."""
+    labels: np.ndarray
+    """[B], the classes that the network predicts, whose logits are positive."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the images."""
+        return self.images.shape[1], self.images.shape[2]
+
+    def first(self, count: int) -> "Pair":
+        """Return the same networks and the first images."""
+        return Pair(self.ours, self.theirs, self.images[:count], self.labels[:count])
+
+    @functools.cached_property
+    def stages(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The feature maps [B h w C] of the four stages and the gradients of the class's logit, the last stage first.
+
+        Of the last one all else stays as it is; of an earlier one all that is computed from it changes.
+        """
+        taps = sorted((name for name in self.ours.targets if name.startswith("stage")), reverse=True)
+
+        def find(model: ca.Classifier, images: jax.Array, labels: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+            features = model.features(images)
+            heads = {tap: head_from(model, features, tap) for tap in taps}
+            return [(features[tap], gradient(heads[tap], features[tap], labels)) for tap in taps]
+
+        found = nnx.jit(find)(self.ours, jnp.asarray(self.images), jnp.asarray(self.labels))
+        return [(np.asarray(a), np.asarray(g)) for a, g in found]
+
+    @functools.cached_property
+    def _forward(self) -> Callable[[jax.Array], jax.Array]:
+        graphdef, state = nnx.split(self.ours)
+        run = jax.jit(lambda state, images: nnx.merge(graphdef, state)(images))
+        return lambda images: run(state, images)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Return our network's logits [n K] of any number of images, in chunks of one size."""
+        found = []
+        for first in range(0, len(images), CHUNK):
+            some = images[first : first + CHUNK]
+            padded = np.concatenate([some, np.zeros((CHUNK - len(some), *some.shape[1:]), some.dtype)])
+            found.append(np.asarray(self._forward(jnp.asarray(padded)))[: len(some)])
+        return np.concatenate(found)
+
+    def class_logits(self, images: np.ndarray) -> np.ndarray:
+        """Return the logit of each image's class [n B] of images [n B H W 3]."""
+        n, b = images.shape[:2]
+        logits = self.logits(images.reshape(n * b, *images.shape[2:])).reshape(n, b, -1)
+        return logits[:, np.arange(b), self.labels]
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return the probability of each image's class [n B] of images [n B H W 3]."""
+        n, b = images.shape[:2]
+        logits = self.logits(images.reshape(n * b, *images.shape[2:]))
+        return np.asarray(jax.nn.softmax(logits)).reshape(n, b, -1)[:, np.arange(b), self.labels]
+
+
+def create_pair(images: np.ndarray) -> Pair:
+    """Return the networks, with seeded random weights.
+
+    Pooled by attention: under GAP and one linear layer the gradient is the same at every position, and five of the maps
+    are one.
+    """
+    network = build(NETWORK, images)
+    ours = convert(NETWORK, network, "ca")
+    spread_stream(ours, images)
+    theirs = StreamResNet(network, ours).eval()
+    labels = np.asarray(ours(images)).argmax(1).astype(np.int32)
+    apart = largest(theirs(to_torch(images)).detach().numpy(), ours(images))
+    assert apart < SAME, f"the networks' logits are {apart:.1e} apart"
+    return Pair(ours, theirs, images, labels)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is computed by both."""
+
+    what: str
+    peer: str
+    ours: Compute
+    """What is timed, and its result, as theirs is after it."""
+    theirs: Compute
+    again: Compute | None = None
+    """Their definition, computed with our code; None: it is ours."""
+    reason: str = ""
+    """Of a difference."""
+    shown: Callable[[np.ndarray], np.ndarray] | None = None
+    """From our result to what theirs is compared with, which takes no part in the times; None: as it is."""
+    rounds: int = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a trial found."""
+
+    what: str
+    peer: str
+    difference: float
+    ratio: tuple[float, float, float]
+    """The peer's time over ours: lower quartile, median, upper quartile of the rounds' ratios."""
+    ours_s: float
+    again: float | None
+    """The largest difference between theirs and their definition computed with our code."""
+    reason: str
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether a difference has a reason from which it comes."""
+        return self.difference <= SAME or bool(self.reason and self.again is not None and self.again <= SAME)
+
+    def to_line(self, note: str) -> str:
+        """Return a row of the Markdown table under `HEADER`; `note` is the reason's number."""
+        low, middle, high = self.ratio
+        again = "" if self.again is None else f"{self.again:.1e}"
+        return (
+            f"| {self.what} | {self.peer} | {self.difference:.1e} | {again} | {note} "
+            f"| {1e3 * self.ours_s:.3g} | {middle:.3g} | {low:.3g}-{high:.3g} |"
+        )
+
+
+HEADER = """| what | peer | largest difference | to theirs by our code | reason | ours, ms | theirs / ours | quartiles |
+|---|---|---:|---:|---|---:|---:|---:|"""
+
+
+def try_out(trial: Trial) -> Row:
+    """Return what a trial found; the calls that are compared are the first ones, and do not count in times."""
+    ours, theirs = np.asarray(trial.ours()), np.asarray(trial.theirs())
+    difference = largest(trial.shown(ours) if trial.shown else ours, theirs)
+    again = None
+    if difference > SAME and trial.again is not None:
+        again = largest(trial.again(), theirs)
+    times = interleave({"ours": trial.ours, "theirs": trial.theirs}, trial.rounds, compiled=True)
+    return Row(
+        trial.what,
+        trial.peer,
+        difference,
+        ratios(times["theirs"], times["ours"]),
+        float(np.median(times["ours"])),
+        again,
+        trial.reason if difference > SAME else "",
+    )
