@@ -130,22 +130,30 @@ class Row:
 
     what: str
     peer: str
-    difference: float
-    ratio: tuple[float, float, float]
+    difference: float | None
+    """The largest one of the results; None: theirs does not run."""
+    again: float | None = None
+    """The largest difference between theirs and their definition computed with our code; None: not asked."""
+    reason: str = ""
+    """Of a difference, or of a failure."""
+    failure: str = ""
+    """What theirs ended in."""
+    ours_s: float = 0.0
+    ratio: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """The peer's time over ours: lower quartile, median, upper quartile of the rounds' ratios."""
-    ours_s: float
-    again: float | None
-    """The largest difference between theirs and their definition computed with our code."""
-    reason: str
 
     @property
     def is_explained(self) -> bool:
-        """Whether a difference has a reason from which it comes."""
+        """Whether a difference has a reason from which it is shown to come, and a failure has one."""
+        if self.difference is None:
+            return bool(self.reason)
         return self.difference <= SAME or bool(self.reason and self.again is not None and self.again <= SAME)
 
     def to_line(self, note: str) -> str:
         """Return a row of the Markdown table under `HEADER`; `note` is the reason's number."""
         low, middle, high = self.ratio
+        if self.difference is None:
+            return f"| {self.what} | {self.peer} | does not run | | {note} | | | |"
         again = "" if self.again is None else f"{self.again:.1e}"
         return (
             f"| {self.what} | {self.peer} | {self.difference:.1e} | {again} | {note} "
@@ -159,18 +167,21 @@ HEADER = """| what | peer | largest difference | to theirs by our code | reason 
 
 def try_out(trial: Trial) -> Row:
     """Return what a trial found; the calls that are compared are the first ones, and do not count in times."""
-    ours, theirs = np.asarray(trial.ours()), np.asarray(trial.theirs())
+    ours = np.asarray(trial.ours())
+    try:
+        theirs = np.asarray(trial.theirs())
+    except Exception as error:
+        return Row(trial.what, trial.peer, None, reason=trial.reason, failure=f"{type(error).__name__}: {error}")
     difference = largest(trial.shown(ours) if trial.shown else ours, theirs)
-    again = None
-    if difference > SAME and trial.again is not None:
-        again = largest(trial.again(), theirs)
+    is_other = difference > SAME
+    again = largest(trial.again(), theirs) if is_other and trial.again else None
     times = interleave({"ours": trial.ours, "theirs": trial.theirs}, trial.rounds, compiled=True)
     return Row(
         trial.what,
         trial.peer,
         difference,
-        ratios(times["theirs"], times["ours"]),
-        float(np.median(times["ours"])),
         again,
-        trial.reason if difference > SAME else "",
+        trial.reason if is_other else "",
+        ours_s=float(np.median(times["ours"])),
+        ratio=ratios(times["theirs"], times["ours"]),
     )
