@@ -25,8 +25,8 @@ DEFAULTS = (
     "Legendre's rule; ours starts at black and takes midpoints."
 )
 ABSOLUTE = (
-    "SmoothGrad: Saliency takes absolute values by default, before NoiseTunnel's mean; the paper's and ours is the mean "
-    "of gradients, and its absolute value."
+    "SmoothGrad: Saliency takes absolute values by default, before NoiseTunnel's mean; ours is the absolute value of "
+    "the mean gradient."
 )
 
 
@@ -109,16 +109,16 @@ def list_maps(pair: Pair) -> Iterator[Trial]:
 
 
 UNSCALED = (
-    "Infidelity: its mean square is not divided by that of the cost, so that it depends on how sure the network is; ours "
-    "is a share. Times that mean square, ours is theirs."
+    "Infidelity: its mean square is not divided by that of the cost, so that it depends on how sure the network is; "
+    "ours is a share. Times that mean square, ours is theirs."
 )
 
 
 def list_metrics(pair: Pair) -> Iterator[Trial]:
     """Yield its metrics, with what ours draw at random."""
-    few, all_ = Measured(pair.first(FEW)), Measured(pair)
+    one, all_ = Measured(pair.first(1)), Measured(pair)
     labels = torch.from_numpy(pair.labels).long()
-    sets = torch.from_numpy(few.sets())
+    sets = torch.from_numpy(one.sets())
     together = 20
     """Sets in one forward pass."""
 
@@ -126,22 +126,22 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         chunks = iter(sets.split(together))
 
         def erase(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            erased = next(chunks).repeat(FEW, 1, 1)[:, None].expand_as(inputs)
+            erased = next(chunks)[:, None].expand_as(inputs)
             return erased.float(), inputs.masked_fill(erased, 0)
 
         return infidelity(
-            lambda seen: few.pair.theirs(seen).softmax(-1),
+            lambda seen: one.pair.theirs(seen).softmax(-1),
             erase,
-            few.pixels,
-            torch.from_numpy(few.maps)[:, None].expand_as(few.pixels).contiguous() / 3,
-            target=labels[:FEW],
+            one.pixels,
+            torch.from_numpy(one.maps)[:, None].expand_as(one.pixels).contiguous() / 3,
+            target=labels[:1],
             n_perturb_samples=len(sets),
-            max_examples_per_batch=together * FEW,
+            max_examples_per_batch=together,
             normalize=True,
         ).numpy()
 
     def scaled() -> np.ndarray:
-        return few.ours("INFD")() * measures.mean_square_cost(few.pair, few.sets())
+        return one.ours("INFD")() * measures.mean_square_cost(one.pair, one.sets())
 
     def sense() -> np.ndarray:
         noise = iter([to_torch(one) for one in all_.sensitivity_noise()])
@@ -154,6 +154,6 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         ).numpy()
 
     yield Trial(
-        f"Infidelity, normalised, our sets, {FEW} images", NAME, few.ours("INFD"), infidel, scaled, UNSCALED, rounds=2
+        "Infidelity, normalised, our sets, 1 image", NAME, one.ours("INFD"), infidel, scaled, UNSCALED, rounds=2
     )
     yield Trial("Max-sensitivity of Grad-CAM, our noise", NAME, all_.judged("Sens"), sense)

@@ -58,8 +58,9 @@ def centred_eigen_cam(pair: Pair) -> np.ndarray:
 
 
 def softmax_score_cam(pair: Pair, channels: int, align_corners: bool) -> np.ndarray:
-    """Return Score-CAM of the first channels, weighted by the softmax over them of the class's logits; the masks multiply
-    normalised images.
+    """Return Score-CAM of the first channels, weighted by the softmax over them of the class's logits.
+
+    The masks multiply normalised images.
 
     Aligned corners: upsampled, then min-max scaled; else scaled before.
     """
@@ -74,7 +75,7 @@ def softmax_score_cam(pair: Pair, channels: int, align_corners: bool) -> np.ndar
 
 
 def weighted_finer_cam(pair: Pair) -> np.ndarray:
-    """Return Grad-CAM of `sum_d p_d (y_c - y_d) / sum_d p_d`, d the three classes nearest to c; p has a gradient, too."""
+    """Return Grad-CAM of `sum_d p_d (y_c - y_d) / sum_d p_d`, d the three classes nearest to c; p is differentiated."""
     near, one_hot = 3, jax.nn.one_hot(pair.labels, pair.ours.num_classes)
 
     def target(model: nnx.Module, feature_map: jax.Array, features: dict[str, jax.Array]) -> jax.Array:
@@ -90,7 +91,7 @@ def weighted_finer_cam(pair: Pair) -> np.ndarray:
 
 
 def refined(pair: Pair, weigh_channels: Weigh, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Return RefineCAM with other weights, on the finest grid, or with every stage's map made as large as the images."""
+    """Return RefineCAM with other weights, on the finest grid, or of maps that are made as large as the images."""
     maps = [jnp.asarray(scale(cam(pair, weigh_channels, stage))) for stage in range(len(pair.stages))]
     if size is not None:
         return np.asarray(jnp.stack([min_max(upsample(m, size)) for m in maps]).prod(0))

@@ -32,8 +32,8 @@ CENTRED = (
     "centre."
 )
 SOFTMAX = (
-    "Score-CAM: weights are a softmax over channels of the class's logits, and masks multiply the normalised image; ours "
-    "are probabilities, as in the authors' code, of images masked in pixel space."
+    "Score-CAM: weights are a softmax over channels of the class's logits, and masks multiply the normalised image; "
+    "ours are probabilities, as in the authors' code, of images masked in pixel space."
 )
 FINER = (
     "Finer-CAM: the mean over similar classes is weighted by their probabilities, through which the gradient runs, and "
@@ -95,7 +95,7 @@ def list_maps(pair: Pair) -> Iterator[Trial]:
         targets = [ClassifierOutputTarget(label) for label in pair.labels.tolist()]
         return peer.RefineCAM(pair.theirs, stages)(to_torch(pair.images), targets)
 
-    few, one = pair.first(FEW), pair.first(1)
+    one = pair.first(1)
     for what, key, kind in (
         ("Grad-CAM", "grad_cam", peer.GradCAM),
         ("HiResCAM", "hires_cam", peer.HiResCAM),
@@ -137,11 +137,11 @@ def list_maps(pair: Pair) -> Iterator[Trial]:
     )
     yield Trial("Ablation-CAM, 1 image", NAME, ours(one, "ablation_cam"), raw(peer.AblationCAM, one), rounds=2)
     yield Trial(
-        f"Score-CAM, {CHANNELS} channels, {FEW} images",
+        f"Score-CAM, {CHANNELS} channels, 1 image",
         NAME,
-        ours_of_channels(few),
-        raw(peer.ScoreCAM, few, reshape_transform=first_channels),
-        lambda: scale(definitions.softmax_score_cam(few, CHANNELS, align_corners=True)),
+        ours_of_channels(one),
+        raw(peer.ScoreCAM, one, reshape_transform=first_channels),
+        lambda: scale(definitions.softmax_score_cam(one, CHANNELS, align_corners=True)),
         SOFTMAX,
     )
     yield Trial(
@@ -156,17 +156,20 @@ def list_maps(pair: Pair) -> Iterator[Trial]:
     )
 
 
-MULTIPLIED = "pytorch-grad-cam's metrics multiply the normalised image by the map, so that black becomes the mean colour; ours pixels."
+MULTIPLIED = (
+    "Average increase: maps multiply the normalised image, so that 0 leaves the mean colour; ours multiply pixels, so "
+    "that 0 leaves black."
+)
 UNDIVIDED_DROP = "Average drop: it is p - o, not divided by p; and maps multiply the normalised image."
 CHANGES = (
-    "ROAD, MoRF, LeRF: the mean change of the probability over nine percentiles, of the normalised image, where all that "
-    "reaches a threshold is filled in, so that equal values go together; ours is the area under the curve from the whole "
-    "image on, of exactly so many pixels, filled in as pixels in 0..1, with noise (set to 0 in theirs here). Its combined "
-    "score is half the difference, ours the whole."
+    "ROAD, MoRF, LeRF: the mean change of the probability over nine percentiles; the normalised image is filled in, "
+    "wherever the map reaches a threshold, so that equal values go together. Ours is the area under the curve from the "
+    "whole image on, of exactly so many pixels, filled in as pixels in 0..1, with noise (set to 0 in theirs here). Its "
+    "combined score is half of a difference of which ours is the whole."
 )
 MIXED = (
-    "Coherency and ARCC: maps multiply the normalised image, and ROAD is as above; ours multiply pixels. ARCC adds 1e-8 to each "
-    "term."
+    "Coherency and ARCC: maps multiply the normalised image, ROAD is as theirs above, and 1e-8 is added to each term; "
+    "ours multiply pixels."
 )
 
 

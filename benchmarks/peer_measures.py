@@ -33,8 +33,9 @@ def trace(pair: Pair, ranks: np.ndarray, before: np.ndarray, after: np.ndarray, 
 
 
 def flip_colours(pair: Pair, maps: np.ndarray, step: int) -> np.ndarray:
-    """Return the probability [B steps] after every step of pixel flipping, whose features are single colours of pixels, in
-    the order of a sort that leaves equal ones as it comes.
+    """Return the probability [B steps] after every step of pixel flipping, whose features are pixels' single colours.
+
+    They stand in the order of a sort that leaves equal ones as it comes.
     """
     pixels = pair.images.transpose(0, 3, 1, 2)
     features = np.broadcast_to(maps[:, None], pixels.shape).reshape(len(maps), -1)

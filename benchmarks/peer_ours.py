@@ -28,10 +28,10 @@ from castream_jax.metrics.random_logit import SEED as CLASS_SEED
 from castream_jax.models.inputs import Normalisation
 from castream_jax.models.network import Network
 
-CHANNELS = 128
+CHANNELS = 64
 """Of 512: those that Score-CAM weighs."""
 FEW = 2
-"""Images of Score-CAM, of maps whose gradients run through the trunk, and of metrics that take many passes."""
+"""Images of maps whose gradients run through the trunk, and of ROAD."""
 STEPS = 16
 """Of integrated gradients, and samples of SmoothGrad."""
 CASTREAM = PROTOCOLS["castream"]

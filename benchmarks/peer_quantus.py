@@ -16,29 +16,35 @@ import castream_jax as ca
 from benchmarks import peer_measures as measures
 from benchmarks.peer_definitions import grow
 from benchmarks.peer_loops import grad_cam
-from benchmarks.peer_ours import FEW, Measured
+from benchmarks.peer_ours import Measured
 from benchmarks.peer_trial import Compute, Pair, Trial
 
 NAME = "Quantus"
 COLOURS = (
-    "Pixel flipping: its features are the colours of pixels one by one, sorted so that equal ones stand in any order, and "
-    "all three of a pixel are equal; ours erase whole pixels, of equal ones the last first."
+    "Pixel flipping: its features are the colours of pixels one by one, in the order of a sort that leaves equal ones "
+    "as it comes, and the three of a pixel are equal; ours erase whole pixels, of equal ones the last first."
 )
 NATS = "Complexity, our entropy: in nats; ours is a share of the largest, ln n of n pixels."
 CUMULATIVE = (
     "Infidelity: the mean square of sum a (x - x') - (p - p') as it is, in the map's own scale, over patches that are "
-    "erased one after the other and stay erased; ours draws sets, takes the best multiple of the map and divides by the mean "
-    "square of the cost. Its samples repeat the same patches: one is as good as two."
+    "erased one after the other and stay erased; ours draws sets, takes the best multiple of the map and divides by "
+    "the mean square of the cost. Its samples repeat the same patches: theirs is of two, and computed here from one."
 )
-LINES = "Random logit: by default, the structural similarity of the maps as lines of pixels, row after row; ours is Spearman's."
-COLOURED = "ROAD, a defect: a map for all colours is spread over them, and places among 3 H W features are then looked up among H W pixels."
+LINES = (
+    "Random logit: by default the structural similarity of the maps as lines of pixels, row after row; ours is "
+    "Spearman's correlation."
+)
+COLOURED = (
+    "ROAD, a defect: a map that is one for all colours is spread over them, and places among 3 H W features are then "
+    "looked up among H W pixels."
+)
 PATCH = 16
 """Pixels on a side of its infidelity's patches."""
 
 
 def list_metrics(pair: Pair) -> Iterator[Trial]:
     """Yield its metrics, with what ours draw at random."""
-    few, all_ = Measured(pair.first(FEW)), Measured(pair)
+    one, all_ = Measured(pair.first(1)), Measured(pair)
     pixels = all_.maps[0].size
 
     def ask(metric: Callable[..., object], of: Measured, **settings: object) -> Compute:
@@ -64,8 +70,7 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         return grad_cam(pair.theirs, seen, labels).numpy()
 
     def correlate() -> np.ndarray:
-        sets = [np.flatnonzero(np.broadcast_to(one, (3, *one.shape))) for one in few.sets()]
-        drawn = iter([one for one in sets for _ in range(FEW)])
+        sets = [np.flatnonzero(np.broadcast_to(some, (3, *some.shape))) for some in one.sets()]
         metric = settle(
             peer.FaithfulnessCorrelation,
             nr_runs=len(sets),
@@ -73,8 +78,8 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
             perturb_baseline=0.0,
             return_aggregate=False,
         )
-        with mock.patch("numpy.random.choice", lambda *_, **__: next(drawn)):
-            return ask(metric, few, softmax=True)()
+        with mock.patch("numpy.random.choice", side_effect=sets):
+            return ask(metric, one, softmax=True)()
 
     def sense() -> np.ndarray:
         noise = iter(all_.sensitivity_noise().transpose(0, 1, 4, 2, 3))
@@ -90,7 +95,7 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
 
     def tell_apart(**settings: object) -> np.ndarray:
         metric = settle(peer.RandomLogit, num_classes=pair.ours.num_classes, **settings)
-        with mock.patch("numpy.random.randint", lambda *_: places):
+        with mock.patch("numpy.random.randint", return_value=places):
             return ask(metric, all_, a_batch=None, explain_func=explain)()
 
     def similar() -> np.ndarray:
@@ -122,17 +127,15 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         COLOURS,
         shown=lambda curve: curve[:, 1:],
     )
-    yield Trial(
-        f"Faithfulness correlation (MuFidelity), our sets, {FEW} images", NAME, few.ours("MuF"), correlate, rounds=2
-    )
+    yield Trial("Faithfulness correlation (MuFidelity), our sets, 1 image", NAME, one.ours("MuF"), correlate, rounds=2)
     metric = settle(peer.Infidelity, perturb_patch_sizes=[PATCH], n_perturb_samples=2, perturb_baseline=0.0)
-    shares = few.maps / few.maps.sum((1, 2), keepdims=True)
+    shares = one.maps / one.maps.sum((1, 2), keepdims=True)
     yield Trial(
-        f"Infidelity, maps divided by their sum, {FEW} images",
+        "Infidelity, maps divided by their sum, 1 image",
         NAME,
-        few.ours("INFD"),
-        ask(metric, few, softmax=True, a_batch=shares[:, None].copy()),
-        lambda: measures.patch_infidelity(few.pair, shares, PATCH),
+        one.ours("INFD"),
+        ask(metric, one, softmax=True, a_batch=shares[:, None].copy()),
+        lambda: measures.patch_infidelity(one.pair, shares, PATCH),
         CUMULATIVE,
         rounds=2,
     )
@@ -155,4 +158,4 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
             pair.images[0].transpose(2, 0, 1).copy(), np.flatnonzero(gone), noise=0
         ).transpose(1, 2, 0)[None],
     )
-    yield Trial("ROAD, most salient first", NAME, few.ours("MoRF"), ask(settle(peer.ROAD), few), None, COLOURED)
+    yield Trial("ROAD, most salient first", NAME, one.ours("MoRF"), ask(settle(peer.ROAD), one), None, COLOURED)

@@ -17,7 +17,7 @@ from benchmarks import peer_definitions as definitions
 from benchmarks import peer_measures as measures
 from benchmarks.peer_definitions import scale
 from benchmarks.peer_networks import to_torch
-from benchmarks.peer_ours import CASTREAM, CHANNELS, FEW, NORMALISED, Measured, ours, ours_of_channels
+from benchmarks.peer_ours import CASTREAM, CHANNELS, NORMALISED, Measured, ours, ours_of_channels
 from benchmarks.peer_trial import Compute, Pair, Trial
 from castream_jax.metrics.insertion import blur
 
@@ -27,8 +27,9 @@ UNDIVIDED = (
     "stays g² and is never divided."
 )
 SOFTMAX = (
-    "Score-CAM: weights are a softmax over channels of the class's logits, and masks, scaled before they are upsampled, "
-    "multiply the normalised image; ours are probabilities, as in the authors' code, of images masked in pixel space."
+    "Score-CAM: weights are a softmax over channels of the class's logits, and masks, scaled before they are "
+    "upsampled, multiply the normalised image; ours are probabilities, as in the authors' code, of images masked in "
+    "pixel space."
 )
 FUSED = "LayerCAM of several stages: the tanh is taken of the last stage's map too; in the paper's equation it is not."
 
@@ -51,7 +52,7 @@ def list_maps(pair: Pair) -> Iterator[Trial]:
 
         return run
 
-    few = pair.first(FEW)
+    one = pair.first(1)
     for what, key, kind in (
         ("Grad-CAM", "grad_cam", peer.GradCAM),
         ("LayerCAM", "layer_cam", peer.LayerCAM),
@@ -84,22 +85,23 @@ def list_maps(pair: Pair) -> Iterator[Trial]:
         UNDIVIDED,
     )
     yield Trial(
-        f"Score-CAM, {CHANNELS} channels, {FEW} images",
+        f"Score-CAM, {CHANNELS} channels, 1 image",
         NAME,
-        ours_of_channels(few),
-        raw(peer.ScoreCAM, few, reshape_transform=first_channels),
-        lambda: scale(definitions.softmax_score_cam(few, CHANNELS, align_corners=False)),
+        ours_of_channels(one),
+        raw(peer.ScoreCAM, one, reshape_transform=first_channels),
+        lambda: scale(definitions.softmax_score_cam(one, CHANNELS, align_corners=False)),
         SOFTMAX,
     )
 
 
 MULTIPLIED = (
-    "Average drop and increase: maps multiply the normalised image, so that black becomes the mean colour; ours pixels."
+    "Average drop and increase: maps multiply the normalised image, so that 0 leaves the mean colour; ours multiply "
+    "pixels, so that 0 leaves black."
 )
 TIES = (
-    "Insertion and deletion: of pixels with equal values the one with the lower index changes first, ours the one with the "
-    "higher, as in the authors' code; a map that is upsampled from few positions has them in its corners, and a positive part "
-    "wherever it is 0."
+    "Insertion and deletion: of pixels with equal values the one with the lower index changes first, ours the one with "
+    "the higher, as in the authors' code; a map that is upsampled from few positions has such pixels in its corners, "
+    "and a positive part wherever it is 0."
 )
 
 

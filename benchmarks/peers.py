@@ -15,7 +15,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
-import math
 import os
 import platform
 import sys
@@ -26,7 +25,7 @@ from pathlib import Path
 
 import jax
 
-from castream_jax.cpu import count_cores, use_cores_as_devices
+from castream_jax.cpu import count_cores
 
 RESULTS = Path(__file__).parent / "peers.json"
 LIBRARIES = {
@@ -46,7 +45,6 @@ def main() -> int:
     """Print the tables, write the results, and return the exit code."""
     began = time.perf_counter()
     jax.config.update("jax_platforms", "cpu")
-    use_cores_as_devices(math.gcd(IMAGES, 2))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     warnings.simplefilter("ignore")  # of the libraries about each other
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
