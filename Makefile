@@ -72,8 +72,7 @@ $(VENV)/page: $(VENV)/installed
 # installed is left out of the tables, which then say so.
 $(PEERS)/peers: pyproject.toml constraints.txt
 	$(MAKE) install VENV=$(PEERS)
-	-$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,peers]'
-	touch $@
+	-$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,peers]' && touch $@
 
 clean:
 	rm -rf $(VENV) $(PEERS) .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+import castream_jax as ca
 from benchmarks.peer_trial import TARGET, Pair
 from castream_jax.attribution.layer_cam import GAMMA, weigh
-from castream_jax.attribution.method import weighted_sum
+from castream_jax.attribution.method import Head, weighted_sum
 from castream_jax.attribution.smooth_grad import SEED, SPREAD
 from castream_jax.binding.shared_trunk import head_from
 from castream_jax.compute.masking import min_max, upsample
@@ -78,16 +79,20 @@ def weighted_finer_cam(pair: Pair) -> np.ndarray:
     """Return Grad-CAM of `sum_d p_d (y_c - y_d) / sum_d p_d`, d the three classes nearest to c; p is differentiated."""
     near, one_hot = 3, jax.nn.one_hot(pair.labels, pair.ours.num_classes)
 
-    def target(model: nnx.Module, feature_map: jax.Array, features: dict[str, jax.Array]) -> jax.Array:
-        y = head_from(model, features, TARGET)(feature_map)
+    def target(head: Head, feature_map: jax.Array) -> jax.Array:
+        y = head(feature_map)
         own = (y * one_hot).sum(1, keepdims=True)
         nearest = jnp.argsort(jnp.where(one_hot > 0, jnp.inf, jnp.abs(y - own)), axis=1)[:, :near]
         p, others = (jnp.take_along_axis(values, nearest, axis=1) for values in (jax.nn.softmax(y), y))
         return ((p * (own - others)).sum(1) / (p.sum(1) + 1e-9)).sum()
 
-    features = pair.ours.features(jnp.asarray(pair.images))
-    g = jax.grad(lambda a: target(pair.ours, a, features))(features[TARGET])
-    return np.asarray(weighted_sum(features[TARGET], g.mean((1, 2))))
+    @nnx.jit
+    def add_up(model: ca.Classifier, images: jax.Array) -> jax.Array:
+        features = model.features(images)
+        head, a = head_from(model, features, TARGET), features[TARGET]
+        return weighted_sum(a, jax.grad(lambda a: target(head, a))(a).mean((1, 2)))
+
+    return np.asarray(add_up(pair.ours, jnp.asarray(pair.images)))
 
 
 def refined(pair: Pair, weigh_channels: Weigh, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -31,7 +31,10 @@ SOFTMAX = (
     "upsampled, multiply the normalised image; ours are probabilities, as in the authors' code, of images masked in "
     "pixel space."
 )
-FUSED = "LayerCAM of several stages: the tanh is taken of the last stage's map too; in the paper's equation it is not."
+FUSED = (
+    "LayerCAM of several stages: each stage's map is min-max scaled, and the tanh is taken of the last stage's too; "
+    "ours divides by the maximum, and takes the tanh of the earlier stages' alone."
+)
 
 
 def list_maps(pair: Pair) -> Iterator[Trial]:
