@@ -3,6 +3,7 @@
 Its attributions are added up over colours and scaled by our min-max.
 """
 
+import functools
 from collections.abc import Iterator
 from unittest import mock
 
@@ -16,8 +17,10 @@ from benchmarks import peer_measures as measures
 from benchmarks.peer_definitions import scale
 from benchmarks.peer_loops import grad_cam
 from benchmarks.peer_networks import to_torch
-from benchmarks.peer_ours import FEW, STEPS, Measured, ours
-from benchmarks.peer_trial import Compute, Pair, Trial
+from benchmarks.peer_ours import STEPS, Measured, ours
+from benchmarks.peer_smooth import create_smooth
+from benchmarks.peer_trial import Pair, Trial
+from castream_jax.models.inputs import Normalisation
 
 NAME = "captum"
 DEFAULTS = (
@@ -30,81 +33,126 @@ ABSOLUTE = (
 )
 
 
-def list_maps(pair: Pair) -> Iterator[Trial]:
-    """Yield its maps."""
-    few = pair.first(FEW)
-    pixels, labels = to_torch(few.images), torch.from_numpy(few.labels).long()
-    mean, std = (
-        torch.tensor(values).reshape(1, 3, 1, 1)
-        for values in (pair.ours.normalisation.mean, pair.ours.normalisation.std)
-    )
-    samples, black = f"{STEPS} samples, {FEW} images", (-mean / std).expand_as(pixels).contiguous()
+def add_up(found: torch.Tensor) -> np.ndarray:
+    """Return attributions as a map: the sum over colours or channels, scaled."""
+    return scale(found.detach().sum(1).numpy())
 
-    def add_up(found: torch.Tensor) -> np.ndarray:
-        return scale(found.detach().sum(1).numpy())
 
-    def integrate(**settings: object) -> Compute:
-        return lambda: add_up(
-            peer.IntegratedGradients(few.theirs).attribute(pixels, target=labels, n_steps=STEPS, **settings)
+class Peer:
+    """Its maps that begin at the image, of a network."""
+
+    def __init__(self, pair: Pair, normalisation: Normalisation) -> None:
+        self.pair = pair
+        self.mean, self.std = (
+            torch.tensor(values).reshape(1, 3, 1, 1) for values in (normalisation.mean, normalisation.std)
         )
+        self.pixels, self.labels = to_torch(pair.images), torch.from_numpy(pair.labels).long()
 
-    def smooth(absolute: bool) -> Compute:
+    def times_input(self) -> np.ndarray:
+        """Return gradient times input."""
+        method = peer.InputXGradient(self.pair.theirs)
+        return add_up(method.attribute(self.pixels.clone().requires_grad_(), target=self.labels))
+
+    def integrate(self, **settings: object) -> np.ndarray:
+        """Return integrated gradients."""
+        method = peer.IntegratedGradients(self.pair.theirs)
+        return add_up(method.attribute(self.pixels, target=self.labels, n_steps=STEPS, **settings))
+
+    def integrate_from_black(self) -> np.ndarray:
+        """Return integrated gradients by our rule, from our baseline."""
+        black = (-self.mean / self.std).expand_as(self.pixels).contiguous()
+        return self.integrate(baselines=black, method="riemann_middle")
+
+    def smoothen(self, absolute: bool) -> np.ndarray:
         """Return SmoothGrad of the network as a function of pixels in 0..1, where noise is the same for all colours."""
-        noise = [to_torch(one[None]) for one in definitions.smooth_noise(few, STEPS)]
-        saliency = peer.Saliency(lambda seen: few.theirs((seen - mean) / std))
+        drawn = iter([to_torch(one[None]) for one in definitions.smooth_noise(self.pair, STEPS)])
+        saliency = peer.Saliency(lambda seen: self.pair.theirs((seen - self.mean) / self.std))
+        with mock.patch("torch.normal", lambda _, spread: next(drawn).expand_as(spread)):
+            found = peer.NoiseTunnel(saliency).attribute(
+                self.pixels * self.std + self.mean,
+                nt_samples=STEPS,
+                nt_samples_batch_size=1,
+                stdevs=definitions.SPREAD,
+                target=self.labels,
+                abs=absolute,
+            )
+        return add_up((found * self.std).abs())
 
-        def run() -> np.ndarray:
-            drawn = iter(noise)
-            with mock.patch("torch.normal", lambda mean, spread: next(drawn).expand_as(spread)):
-                found = peer.NoiseTunnel(saliency).attribute(
-                    pixels * std + mean,
-                    nt_samples=STEPS,
-                    nt_samples_batch_size=1,
-                    stdevs=definitions.SPREAD,
-                    target=labels,
-                    abs=absolute,
-                )
-            return add_up((found * std).abs())
 
-        return run
+def list_maps(pair: Pair) -> Iterator[Trial]:
+    """Yield its maps; those that begin at the image are compared on a small smooth network, and timed on the other."""
+    smooth, one = create_smooth(pair.images, pair.ours.normalisation), pair.first(1)
+    theirs, large = (Peer(some, pair.ours.normalisation) for some in (smooth, one))
+    integrated, smoothed = (
+        [ours(some, key, **{f"{key}_{name}": STEPS}) for some in (smooth, one)]
+        for key, name in (("integrated_gradients", "steps"), ("smooth_grad", "samples"))
+    )
 
     def layer_grad_cam() -> np.ndarray:
-        found = peer.LayerGradCam(pair.theirs, pair.theirs.network.layer4).attribute(
-            to_torch(pair.images), target=torch.from_numpy(pair.labels).long()
-        )
-        return add_up(found)
+        method = peer.LayerGradCam(pair.theirs, pair.theirs.network.layer4)
+        return add_up(method.attribute(to_torch(pair.images), target=torch.from_numpy(pair.labels).long()))
 
     yield Trial("Grad-CAM", NAME, ours(pair, "grad_cam"), layer_grad_cam)
     yield Trial(
-        f"Gradient x input, {FEW} images",
+        "Gradient x input *",
         NAME,
-        ours(few, "gradient_input"),
-        lambda: add_up(peer.InputXGradient(few.theirs).attribute(pixels.clone().requires_grad_(), target=labels)),
-    )
-    integrated = ours(few, "integrated_gradients", integrated_gradients_steps=STEPS)
-    yield Trial(
-        f"Integrated gradients from black, midpoints, {STEPS} steps, {FEW} images",
-        NAME,
-        integrated,
-        integrate(baselines=black, method="riemann_middle"),
+        ours(smooth, "gradient_input"),
+        theirs.times_input,
+        timed=(ours(one, "gradient_input"), large.times_input),
     )
     yield Trial(
-        f"Integrated gradients as by default, {STEPS} steps, {FEW} images",
+        "Integrated gradients from black at midpoints *",
         NAME,
-        integrated,
-        integrate(),
-        lambda: scale(definitions.gaussian_integrated_gradients(few, STEPS)),
+        integrated[0],
+        theirs.integrate_from_black,
+        timed=(integrated[1], large.integrate_from_black),
+        rounds=2,
+    )
+    yield Trial(
+        "Integrated gradients as by default *",
+        NAME,
+        integrated[0],
+        theirs.integrate,
+        lambda: scale(definitions.gaussian_integrated_gradients(smooth, STEPS)),
         DEFAULTS,
+        timed=(integrated[1], large.integrate),
+        rounds=2,
     )
-    smoothed = ours(few, "smooth_grad", smooth_grad_samples=STEPS)
-    yield Trial(f"SmoothGrad of signed gradients, our noise, {samples}", NAME, smoothed, smooth(False))
-    yield Trial(
-        f"SmoothGrad as by default, our noise, {samples}",
-        NAME,
-        smoothed,
-        smooth(True),
-        lambda: scale(definitions.absolute_smooth_grad(few, STEPS)),
-        ABSOLUTE,
+    for what, absolute in (("of signed gradients", False), ("as by default", True)):
+        yield Trial(
+            f"SmoothGrad {what}, our noise *",
+            NAME,
+            smoothed[0],
+            functools.partial(theirs.smoothen, absolute),
+            (lambda: scale(definitions.absolute_smooth_grad(smooth, STEPS))) if absolute else None,
+            ABSOLUTE if absolute else "",
+            timed=(smoothed[1], functools.partial(large.smoothen, absolute)),
+            rounds=2,
+        )
+
+
+MOVED = 1e-6
+"""How far images are moved, as a share of each value: a few of float32's last places."""
+
+
+def describe_kinks(pair: Pair) -> str:
+    """Say how far input gradients of a network with ReLUs are apart, and what rounding does to theirs."""
+    torch.manual_seed(0)
+    theirs = Peer(pair, pair.ours.normalisation)
+    still, first, own = theirs.pixels, theirs.times_input(), ours(pair, "gradient_input")()
+    moved = []
+    for _ in range(4):
+        theirs.pixels = still * (1 + MOVED * torch.randn_like(still))
+        moved.append(np.abs(theirs.times_input() - first).max((1, 2)))
+    apart, shaken = (
+        ", ".join(f"{value:.1e}" for value in values)
+        for values in (np.abs(own - first).max((1, 2)), np.max(moved, axis=0))
+    )
+    return (
+        f"\\* Compared on a small smooth network ({len(pair.images)} images), timed on ResNet-18 (1 image, {STEPS} "
+        "steps or samples). Gradient x input of ResNet-18, image by image: ours and captum's are "
+        f"{apart} apart; captum's and captum's of images moved by {MOVED:g} of their values, the most of 4 draws: "
+        f"{shaken}. A ReLU whose input is next to 0 goes one way or the other."
     )
 
 

@@ -17,6 +17,7 @@ from castream_jax.attribution.method import Head, weighted_sum
 from castream_jax.attribution.smooth_grad import SEED, SPREAD
 from castream_jax.binding.shared_trunk import head_from
 from castream_jax.compute.masking import min_max, upsample
+from castream_jax.models.network import Network
 
 Weigh = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From gradients and feature maps [B h w C] to weights [B C]."""
@@ -114,9 +115,12 @@ def fused_layer_cam(pair: Pair) -> np.ndarray:
 def image_gradients(pair: Pair, images: Sequence[np.ndarray]) -> np.ndarray:
     """Return the gradients of the classes' logits at several versions [B H W 3] of the images, [n B H W 3]."""
 
+    def logits(model: Network, seen: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(model.head(model.features(seen))[0], pair.labels[:, None], axis=1)
+
     @nnx.jit
-    def find(model: nnx.Module, seen: jax.Array) -> jax.Array:
-        return jax.grad(lambda x: jnp.take_along_axis(model(x), pair.labels[:, None], axis=1).sum())(seen)
+    def find(model: Network, seen: jax.Array) -> jax.Array:
+        return jax.grad(lambda x: logits(model, x).sum())(seen)
 
     return np.stack([np.asarray(find(pair.ours, jnp.asarray(seen, jnp.float32))) for seen in images])
 

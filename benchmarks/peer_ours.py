@@ -31,7 +31,7 @@ from castream_jax.models.network import Network
 CHANNELS = 64
 """Of 512: those that Score-CAM weighs."""
 FEW = 2
-"""Images of maps whose gradients run through the trunk, and of ROAD."""
+"""Images of metrics that take many passes for each."""
 STEPS = 16
 """Of integrated gradients, and samples of SmoothGrad."""
 CASTREAM = PROTOCOLS["castream"]

@@ -38,7 +38,7 @@ COLOURED = (
     "ROAD, a defect: a map that is one for all colours is spread over them, and places among 3 H W features are then "
     "looked up among H W pixels."
 )
-PATCH = 16
+PATCH = 8
 """Pixels on a side of its infidelity's patches."""
 
 

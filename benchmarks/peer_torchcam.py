@@ -17,7 +17,7 @@ from benchmarks import peer_definitions as definitions
 from benchmarks import peer_measures as measures
 from benchmarks.peer_definitions import scale
 from benchmarks.peer_networks import to_torch
-from benchmarks.peer_ours import CASTREAM, CHANNELS, NORMALISED, Measured, ours, ours_of_channels
+from benchmarks.peer_ours import CASTREAM, CHANNELS, FEW, NORMALISED, Measured, ours, ours_of_channels
 from benchmarks.peer_trial import Compute, Pair, Trial
 from castream_jax.metrics.insertion import blur
 
@@ -127,6 +127,7 @@ class Given:
 
 def list_metrics(pair: Pair) -> Iterator[Trial]:
     """Yield its metrics, which are means over the images."""
+    pair = pair.first(FEW)
     all_, images = Measured(pair), pair.images
     softmax = functools.partial(torch.softmax, dim=-1)
     blurred = np.asarray(blur(jnp.asarray(images), jnp.asarray(CASTREAM.blur_kernel())))

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,10 +29,11 @@ Compute = Callable[[], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A network with CA pooling, ours and torch's, with the same weights; and the images to explain."""
+    """A network, ours and torch's, with the same weights; and the images to explain."""
 
-    ours: ca.Classifier
-    theirs: StreamResNet
+    ours: Any
+    theirs: Any
+    """Of our networks with CA pooling a `StreamResNet`."""
     images: np.ndarray
     """[B H W 3], normalised."""
     labels: np.ndarray
@@ -41,6 +43,10 @@ class Pair:
     def size(self) -> tuple[int, int]:
         """Of the images."""
         return self.images.shape[1], self.images.shape[2]
+
+    def at(self, images: np.ndarray) -> "Pair":
+        """Return the same networks and other images, with the classes that are predicted for them."""
+        return Pair(self.ours, self.theirs, images, np.asarray(self.ours(images)).argmax(1).astype(np.int32))
 
     def first(self, count: int) -> "Pair":
         """Return the same networks and the first images."""
@@ -121,6 +127,8 @@ class Trial:
     """Of a difference."""
     shown: Callable[[np.ndarray], np.ndarray] | None = None
     """From our result to what theirs is compared with, which takes no part in the times; None: as it is."""
+    timed: tuple[Compute, Compute] | None = None
+    """What is timed in place of ours and theirs, which are compared on another network."""
     rounds: int = 3
 
 
@@ -175,7 +183,8 @@ def try_out(trial: Trial) -> Row:
     difference = largest(trial.shown(ours) if trial.shown else ours, theirs)
     is_other = difference > SAME
     again = largest(trial.again(), theirs) if is_other and trial.again else None
-    times = interleave({"ours": trial.ours, "theirs": trial.theirs}, trial.rounds, compiled=True)
+    works = dict(zip(("ours", "theirs"), trial.timed or (trial.ours, trial.theirs)))
+    times = interleave(works, trial.rounds, compiled=trial.timed is None)
     return Row(
         trial.what,
         trial.peer,

@@ -37,8 +37,9 @@ LIBRARIES = {
 """By the name it is imported by: what it is installed by, and the module that knows what it shares with us."""
 NEEDED = ("torch", "torchvision", "pytest")
 PACKAGES = ("castream-jax", "jax", "jaxlib", "torch", "torchvision", "numpy")
-IMAGES, SIZE = 4, 144
-"""Photographs, and their side: 5x5 positions, and a multiple of what both cut images into."""
+IMAGES, SIZE, SMALL = 4, 144, 72
+"""Photographs, and their side for maps (5x5 positions) and for metrics, which ask for hundreds of passes: multiples of
+what both cut images into."""
 
 
 def main() -> int:
@@ -65,6 +66,7 @@ def main() -> int:
     load = [os.getloadavg()[0]]
     print(f"{machine()}; Python {platform.python_version()}, {said}; load before: {load[0]:.1f}\n")
     pair = create_pair(photographs(IMAGES, SIZE))
+    small = pair.at(photographs(IMAGES, SMALL))
     rows: list[Row] = []
     reasons: list[str] = []
     modules = []
@@ -75,7 +77,7 @@ def main() -> int:
             modules.append(importlib.import_module(module))
     lists = {
         "Maps": [module.list_maps(pair) for module in modules if hasattr(module, "list_maps")],
-        "Metrics": [module.list_metrics(pair) for module in modules if hasattr(module, "list_metrics")],
+        "Metrics": [module.list_metrics(small) for module in modules if hasattr(module, "list_metrics")],
     }
     for title, trials in lists.items():
         print(f"### {title}\n\n{HEADER}", flush=True)
@@ -87,11 +89,20 @@ def main() -> int:
             print(row.to_line(str(reasons.index(row.reason) + 1) if row.reason else ""), flush=True)
         print()
     print("\n".join(f"{number}. {reason}" for number, reason in enumerate(reasons, 1)))
+    remarks = [module.describe_kinks(pair) for module in modules if hasattr(module, "describe_kinks")]
+    for remark in remarks:
+        print(f"\n{remark}")
     for row in rows:
         if row.failure:
             print(f"\n{row.what}, {row.peer}, ended in {row.failure}")
     load.append(os.getloadavg()[0])
-    results = {"rows": [asdict(row) for row in rows], "machine": machine(), "versions": versions, "load": load}
+    results = {
+        "rows": [asdict(row) for row in rows],
+        "remarks": remarks,
+        "machine": machine(),
+        "versions": versions,
+        "load": load,
+    }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\n{RESULTS.name}, after {time.perf_counter() - began:.0f} s; load average after: {load[1]:.1f}")
     unexplained = [f"{row.what}, {row.peer}" for row in rows if not row.is_explained]
