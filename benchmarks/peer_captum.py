@@ -162,9 +162,9 @@ UNSCALED = (
 )
 
 
-def list_metrics(pair: Pair) -> Iterator[Trial]:
+def list_metrics(all_: Measured) -> Iterator[Trial]:
     """Yield its metrics, with what ours draw at random."""
-    one, all_ = Measured(pair.first(1)), Measured(pair)
+    pair, one = all_.pair, all_.first(1)
     labels = torch.from_numpy(pair.labels).long()
     sets = torch.from_numpy(one.sets())
     together = 20
@@ -189,7 +189,7 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         ).numpy()
 
     def scaled() -> np.ndarray:
-        return one.ours("INFD")() * measures.mean_square_cost(one.pair, one.sets())
+        return one.ours("infidelity", "INFD")() * measures.mean_square_cost(one.pair, one.sets())
 
     def sense() -> np.ndarray:
         noise = iter([to_torch(one) for one in all_.sensitivity_noise()])
@@ -202,6 +202,12 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         ).numpy()
 
     yield Trial(
-        "Infidelity, normalised, our sets, 1 image", NAME, one.ours("INFD"), infidel, scaled, UNSCALED, rounds=2
+        "Infidelity, normalised, our sets, 1 image",
+        NAME,
+        one.ours("infidelity", "INFD"),
+        infidel,
+        scaled,
+        UNSCALED,
+        rounds=2,
     )
     yield Trial("Max-sensitivity of Grad-CAM, our noise", NAME, all_.judged("Sens"), sense)

@@ -20,8 +20,9 @@ from benchmarks import peer_definitions as definitions
 from benchmarks import peer_measures as measures
 from benchmarks.peer_definitions import scale
 from benchmarks.peer_networks import to_torch
-from benchmarks.peer_ours import CHANNELS, FEW, NORMALISED, Measured, ours, ours_of_channels
+from benchmarks.peer_ours import CASTREAM, CHANNELS, FEW, NORMALISED, Measured, ours, ours_of_channels
 from benchmarks.peer_trial import Compute, Pair, Trial
+from castream_jax.metrics.protocol import Protocol
 
 NAME = "pytorch-grad-cam"
 DAMPED = (
@@ -173,9 +174,10 @@ MIXED = (
 )
 
 
-def list_metrics(pair: Pair) -> Iterator[Trial]:
+def list_metrics(all_: Measured) -> Iterator[Trial]:
     """Yield its metrics."""
-    few, all_ = Measured(pair.first(FEW)), Measured(pair)
+    pair, few = all_.pair, all_.first(FEW)
+    layers = [pair.theirs.network.layer4[-1]]
 
     def ask(metric: Callable[..., np.ndarray], of: Measured) -> Compute:
         """Return a metric of probabilities, without noise."""
@@ -188,25 +190,28 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         return run
 
     def cohere() -> np.ndarray:
-        with peer.GradCAM(pair.theirs, [pair.theirs.network.layer4[-1]]) as cam:
+        with peer.GradCAM(pair.theirs, layers) as cam:
             targets = [ClassifierOutputTarget(label) for label in pair.labels.tolist()]
             return arcc.Coherency()(all_.pixels, all_.maps, targets, pair.theirs, cam)
 
     def judge() -> np.ndarray:
-        with peer.GradCAM(few.pair.theirs, [pair.theirs.network.layer4[-1]]) as cam:
+        with peer.GradCAM(pair.theirs, layers) as cam:
             return ask(arcc.ARCC(cam), few)()
 
-    def drop_of_probability() -> np.ndarray:
-        return all_.ours("AD", "average_drop", NORMALISED)() * all_.ours("AD", "probability")()
+    def changed(column: str, protocol: Protocol = CASTREAM) -> Compute:
+        return all_.ours(column, "AD", "AI", protocol=protocol)
 
-    def halved() -> np.ndarray:
-        road_ = measures.threshold_road(few.pair, few.maps)
-        return (road_["least"] - road_["most"]) / 2
+    def drop_of_probability() -> np.ndarray:
+        return changed("average_drop", NORMALISED)() * changed("probability")()
+
+    @functools.cache
+    def filled_in() -> dict[str, np.ndarray]:
+        return measures.threshold_road(few.pair, few.maps)
 
     yield Trial(
         "Average drop",
         NAME,
-        all_.ours("AD"),
+        changed("average_drop"),
         ask(cam_mult_image.DropInConfidence(), all_),
         drop_of_probability,
         UNDIVIDED_DROP,
@@ -214,9 +219,9 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
     yield Trial(
         "Average increase",
         NAME,
-        all_.ours("AI"),
+        changed("average_increase"),
         ask(cam_mult_image.IncreaseInConfidence(), all_),
-        all_.ours("AI", protocol=NORMALISED),
+        changed("average_increase", NORMALISED),
         MULTIPLIED,
     )
     yield Trial("Complexity", NAME, all_.placed("Com"), lambda: arcc.Complexity()(all_.maps))
@@ -228,20 +233,28 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         lambda: measures.normalised_coherency(pair, all_.maps),
         MIXED,
     )
-    for what, symbol, metric, order in (
-        ("ROAD, most salient first", "MoRF", road.ROADMostRelevantFirstAverage(), "most"),
-        ("ROAD, least salient first", "LeRF", road.ROADLeastRelevantFirstAverage(), "least"),
+    for order, metric in (
+        ("most", road.ROADMostRelevantFirstAverage()),
+        ("least", road.ROADLeastRelevantFirstAverage()),
     ):
         yield Trial(
-            f"{what}, {FEW} images",
+            f"ROAD's curve, {order} salient first, {FEW} images; ours finds both",
             NAME,
-            few.ours(symbol),
+            few.ours(f"road_{order}_first", "MoRF", "LeRF"),
             ask(metric, few),
-            functools.partial(lambda order: measures.threshold_road(few.pair, few.maps)[order], order),
+            functools.partial(lambda order: filled_in()[order], order),
             CHANGES,
             rounds=2,
         )
-    yield Trial(f"ROAD, {FEW} images", NAME, few.ours("ROAD"), ask(road.ROADCombined(), few), halved, CHANGES, rounds=2)
+    yield Trial(
+        f"ROAD, {FEW} images",
+        NAME,
+        few.ours("road", "ROAD"),
+        ask(road.ROADCombined(), few),
+        lambda: (filled_in()["least"] - filled_in()["most"]) / 2,
+        CHANGES,
+        rounds=2,
+    )
     yield Trial(
         f"ARCC of Grad-CAM, {FEW} images",
         NAME,

@@ -56,9 +56,9 @@ def _weigh(network: ca.Classifier, images: jax.Array, labels: jax.Array, channel
 class Measured:
     """Our Grad-CAM of a pair's images, at their size, and what is measured of it."""
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: Pair, maps: np.ndarray | None = None) -> None:
         self.pair = pair
-        self.maps = grow(ours(pair, "grad_cam")(), pair.size)
+        self.maps = grow(ours(pair, "grad_cam")(), pair.size) if maps is None else maps
         self.pixels = to_torch(pair.images)
         self.step = CASTREAM.step(pair.size[1])
         """Pixels that curves change at once."""
@@ -67,11 +67,15 @@ class Measured:
         """Where an object is said to be: a box half as high and half as wide as the image, left of its middle."""
         self.truth[:, height // 4 : 3 * height // 4, width // 8 : 5 * width // 8] = True
 
-    def ours(self, symbol: str, column: str = "", protocol: Protocol = CASTREAM) -> Compute:
-        """Return our metric of the maps, or another of its columns, by the public function."""
-        pair, column = self.pair, column or METRICS[symbol].column
+    def first(self, count: int) -> "Measured":
+        """Return the same of the first images."""
+        return Measured(self.pair.first(count), self.maps[:count])
+
+    def ours(self, column: str, *symbols: str, protocol: Protocol = CASTREAM) -> Compute:
+        """Return a column of our metrics of the maps, by the public function."""
+        pair = self.pair
         return lambda: np.asarray(
-            ca.evaluate_maps(pair.ours, pair.images, pair.labels, self.maps, protocol, metrics=(symbol,))[column]
+            ca.evaluate_maps(pair.ours, pair.images, pair.labels, self.maps, protocol, metrics=symbols)[column]
         )
 
     def judged(self, symbol: str) -> Compute:

@@ -17,7 +17,7 @@ from benchmarks import peer_measures as measures
 from benchmarks.peer_definitions import grow
 from benchmarks.peer_loops import grad_cam
 from benchmarks.peer_ours import Measured
-from benchmarks.peer_trial import Compute, Pair, Trial
+from benchmarks.peer_trial import Compute, Trial
 
 NAME = "Quantus"
 COLOURS = (
@@ -42,9 +42,9 @@ PATCH = 8
 """Pixels on a side of its infidelity's patches."""
 
 
-def list_metrics(pair: Pair) -> Iterator[Trial]:
+def list_metrics(all_: Measured) -> Iterator[Trial]:
     """Yield its metrics, with what ours draw at random."""
-    one, all_ = Measured(pair.first(1)), Measured(pair)
+    pair, one = all_.pair, all_.first(1)
     pixels = all_.maps[0].size
 
     def ask(metric: Callable[..., object], of: Measured, **settings: object) -> Compute:
@@ -121,19 +121,25 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
     yield Trial(
         "Pixel flipping (deletion's curve), to the mean colour",
         NAME,
-        all_.ours("D", "deletion_curve"),
+        all_.ours("deletion_curve", "D"),
         ask(settle(peer.PixelFlipping, features_in_step=3 * all_.step, perturb_baseline=0.0), all_),
         lambda: measures.flip_colours(pair, all_.maps, 3 * all_.step),
         COLOURS,
         shown=lambda curve: curve[:, 1:],
     )
-    yield Trial("Faithfulness correlation (MuFidelity), our sets, 1 image", NAME, one.ours("MuF"), correlate, rounds=2)
+    yield Trial(
+        "Faithfulness correlation (MuFidelity), our sets, 1 image",
+        NAME,
+        one.ours("mu_fidelity", "MuF"),
+        correlate,
+        rounds=2,
+    )
     metric = settle(peer.Infidelity, perturb_patch_sizes=[PATCH], n_perturb_samples=2, perturb_baseline=0.0)
     shares = one.maps / one.maps.sum((1, 2), keepdims=True)
     yield Trial(
         "Infidelity, maps divided by their sum, 1 image",
         NAME,
-        one.ours("INFD"),
+        one.ours("infidelity", "INFD"),
         ask(metric, one, softmax=True, a_batch=shares[:, None].copy()),
         lambda: measures.patch_infidelity(one.pair, shares, PATCH),
         CUMULATIVE,
@@ -158,4 +164,4 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
             pair.images[0].transpose(2, 0, 1).copy(), np.flatnonzero(gone), noise=0
         ).transpose(1, 2, 0)[None],
     )
-    yield Trial("ROAD, most salient first", NAME, one.ours("MoRF"), ask(settle(peer.ROAD), one), None, COLOURED)
+    yield Trial("ROAD, most salient first", NAME, lambda: np.zeros(0), ask(settle(peer.ROAD), one), reason=COLOURED)

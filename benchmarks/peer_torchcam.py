@@ -17,7 +17,7 @@ from benchmarks import peer_definitions as definitions
 from benchmarks import peer_measures as measures
 from benchmarks.peer_definitions import scale
 from benchmarks.peer_networks import to_torch
-from benchmarks.peer_ours import CASTREAM, CHANNELS, FEW, NORMALISED, Measured, ours, ours_of_channels
+from benchmarks.peer_ours import CASTREAM, CHANNELS, NORMALISED, Measured, ours, ours_of_channels
 from benchmarks.peer_trial import Compute, Pair, Trial
 from castream_jax.metrics.insertion import blur
 
@@ -125,10 +125,9 @@ class Given:
         return contextlib.nullcontext()
 
 
-def list_metrics(pair: Pair) -> Iterator[Trial]:
+def list_metrics(all_: Measured) -> Iterator[Trial]:
     """Yield its metrics, which are means over the images."""
-    pair = pair.first(FEW)
-    all_, images = Measured(pair), pair.images
+    pair, images = all_.pair, all_.pair.images
     softmax = functools.partial(torch.softmax, dim=-1)
     blurred = np.asarray(blur(jnp.asarray(images), jnp.asarray(CASTREAM.blur_kernel())))
 
@@ -150,19 +149,22 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
         curve = measures.trace(pair, measures.find_ranks(all_.maps), before, after, all_.step)
         return np.asarray(((curve[:, 1:] + curve[:, :-1]) / 2).mean())
 
-    for what, symbol, key in (("Average drop", "AD", "avg_drop"), ("Average increase", "AI", "conf_increase")):
+    for what, column, key in (
+        ("Average drop", "average_drop", "avg_drop"),
+        ("Average increase", "average_increase", "conf_increase"),
+    ):
         yield Trial(
             f"{what}, mean",
             NAME,
-            mean(all_.ours(symbol)),
+            mean(all_.ours(column, "AD", "AI")),
             functools.partial(change, key),
-            mean(all_.ours(symbol, protocol=NORMALISED)),
+            mean(all_.ours(column, "AD", "AI", protocol=NORMALISED)),
             MULTIPLIED,
         )
     yield Trial(
         "Deletion, mean; theirs finds insertion too",
         NAME,
-        mean(all_.ours("D")),
+        mean(all_.ours("deletion", "D")),
         lambda: area("deletion_auc"),
         lambda: traced(images, np.zeros_like(images)),
         TIES,
@@ -170,7 +172,7 @@ def list_metrics(pair: Pair) -> Iterator[Trial]:
     yield Trial(
         "Insertion from our blurred image, mean; theirs finds deletion too",
         NAME,
-        mean(all_.ours("I")),
+        mean(all_.ours("insertion", "I")),
         lambda: area("insertion_auc", to_torch(blurred)),
         lambda: traced(blurred, images),
         TIES,

@@ -68,19 +68,13 @@ class Pair:
         found = nnx.jit(find)(self.ours, jnp.asarray(self.images), jnp.asarray(self.labels))
         return [(np.asarray(a), np.asarray(g)) for a, g in found]
 
-    @functools.cached_property
-    def _forward(self) -> Callable[[jax.Array], jax.Array]:
-        graphdef, state = nnx.split(self.ours)
-        run = jax.jit(lambda state, images: nnx.merge(graphdef, state)(images))
-        return lambda images: run(state, images)
-
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return our network's logits [n K] of any number of images, in chunks of one size."""
         found = []
         for first in range(0, len(images), CHUNK):
             some = images[first : first + CHUNK]
             padded = np.concatenate([some, np.zeros((CHUNK - len(some), *some.shape[1:]), some.dtype)])
-            found.append(np.asarray(self._forward(jnp.asarray(padded)))[: len(some)])
+            found.append(np.asarray(_forward(*nnx.split(self.ours), jnp.asarray(padded)))[: len(some)])
         return np.concatenate(found)
 
     def class_logits(self, images: np.ndarray) -> np.ndarray:
@@ -94,6 +88,11 @@ class Pair:
         n, b = images.shape[:2]
         logits = self.logits(images.reshape(n * b, *images.shape[2:]))
         return np.asarray(jax.nn.softmax(logits)).reshape(n, b, -1)[:, np.arange(b), self.labels]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _forward(graphdef: nnx.GraphDef, state: nnx.State, images: jax.Array) -> jax.Array:
+    return nnx.merge(graphdef, state)(images)
 
 
 def create_pair(images: np.ndarray) -> Pair:

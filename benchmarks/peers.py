@@ -58,6 +58,7 @@ def main() -> int:
     import_torchvision()
     torch.set_num_threads(count_cores())
     from benchmarks.bench import machine, photographs
+    from benchmarks.peer_ours import Measured
     from benchmarks.peer_trial import HEADER, Row, create_pair, try_out
 
     found = {name: version(package) for package, _ in LIBRARIES.values() for name in [package]}
@@ -66,7 +67,7 @@ def main() -> int:
     load = [os.getloadavg()[0]]
     print(f"{machine()}; Python {platform.python_version()}, {said}; load before: {load[0]:.1f}\n")
     pair = create_pair(photographs(IMAGES, SIZE))
-    small = pair.at(photographs(IMAGES, SMALL))
+    measured = Measured(pair.at(photographs(IMAGES, SMALL)))
     rows: list[Row] = []
     reasons: list[str] = []
     modules = []
@@ -77,7 +78,7 @@ def main() -> int:
             modules.append(importlib.import_module(module))
     lists = {
         "Maps": [module.list_maps(pair) for module in modules if hasattr(module, "list_maps")],
-        "Metrics": [module.list_metrics(small) for module in modules if hasattr(module, "list_metrics")],
+        "Metrics": [module.list_metrics(measured) for module in modules if hasattr(module, "list_metrics")],
     }
     for title, trials in lists.items():
         print(f"### {title}\n\n{HEADER}", flush=True)
