@@ -28,8 +28,8 @@ from castream_jax.metrics.random_logit import SEED as CLASS_SEED
 from castream_jax.models.inputs import Normalisation
 from castream_jax.models.network import Network
 
-CHANNELS = 64
-"""Of 512: those that Score-CAM weighs."""
+CHANNELS = 63
+"""Of 512: those that Score-CAM weighs. With the black image that flat ones share, ours asks for two full chunks."""
 FEW = 2
 """Images of metrics that take many passes for each."""
 STEPS = 16

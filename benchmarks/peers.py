@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 wrap = functools.partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
 RESULTS = Path(__file__).parent / "peers.json"
 LIBRARIES = {
-    "grad-cam": "benchmarks.peer_grad_cam",
-    "torchcam": "benchmarks.peer_torchcam",
-    "captum": "benchmarks.peer_captum",
-    "quantus": "benchmarks.peer_quantus",
+    "grad-cam": ("benchmarks.peer_grad_cam", "benchmarks.peer_grad_cam_metrics"),
+    "torchcam": ("benchmarks.peer_torchcam",),
+    "captum": ("benchmarks.peer_captum",),
+    "quantus": ("benchmarks.peer_quantus",),
 }
-"""By what it is installed by, the module that knows what it shares with us."""
+"""By what it is installed by, the modules that know what it shares with us."""
 INSTALL = "To install: pip install -e '.[dev,peers]'"
 NEEDED = ("torch", "torchvision", "pytest")
 PACKAGES = ("castream-jax", "jax", "jaxlib", "torch", "torchvision", "numpy")
@@ -106,9 +106,9 @@ def none(_: object) -> tuple[()]:
 def import_libraries() -> list[ModuleType]:
     """Return the modules of the libraries that are there, and say which are not."""
     modules = []
-    for package, module in LIBRARIES.items():
+    for package, names in LIBRARIES.items():
         try:
-            modules.append(importlib.import_module(module))
+            modules += [importlib.import_module(name) for name in names]
         except ImportError as error:
             print(f"{package} skipped: {error}. {INSTALL}\n")
     return modules
