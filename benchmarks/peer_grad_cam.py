@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytorch_grad_cam as peer
-import torch
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from benchmarks import peer_definitions as definitions
 from benchmarks.peer_definitions import scale
 from benchmarks.peer_networks import to_torch
-from benchmarks.peer_ours import CHANNELS, ours, ours_of_channels
+from benchmarks.peer_ours import CHANNELS, first_channels, ours, ours_of_channels
 from benchmarks.peer_trial import Compute, Pair, Trial
 
 NAME = "pytorch-grad-cam"
@@ -39,11 +38,6 @@ REFINED = (
     "RefineCAM: its Grad-CAM++ (see there), and every stage's map is made as large as the image before they are "
     "multiplied; ours are multiplied on the finest stage's grid."
 )
-
-
-def first_channels(activations: torch.Tensor) -> torch.Tensor:
-    """Return the channels that Score-CAM weighs, of feature maps and gradients."""
-    return activations[:, :CHANNELS]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ All metrics measure the same maps, our Grad-CAM at the images' size, or let Grad
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,11 @@ NORMALISED = choose_protocol("castream", {"mask_space": "normalised"})
 def ours(pair: Pair, key: str, **settings: object) -> Compute:
     """Return our map, by the public function."""
     return lambda: np.asarray(ca.attribute(pair.ours, pair.images, pair.labels, key, **settings))
+
+
+def first_channels(maps: Any) -> Any:
+    """Return the channels that Score-CAM weighs, of torch's feature maps [B C h w]."""
+    return maps[:, :CHANNELS]
 
 
 def ours_of_channels(pair: Pair) -> Compute:

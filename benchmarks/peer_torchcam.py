@@ -17,7 +17,7 @@ from benchmarks import peer_definitions as definitions
 from benchmarks import peer_measures as measures
 from benchmarks.peer_definitions import scale
 from benchmarks.peer_networks import to_torch
-from benchmarks.peer_ours import CASTREAM, CHANNELS, NORMALISED, Measured, ours, ours_of_channels
+from benchmarks.peer_ours import CASTREAM, CHANNELS, NORMALISED, Measured, first_channels, ours, ours_of_channels
 from benchmarks.peer_trial import Compute, Pair, Trial
 from castream_jax.metrics.insertion import blur
 
