@@ -181,7 +181,7 @@ def list_metrics(all_: Measured) -> Iterator[Trial]:
             lambda seen: one.pair.theirs(seen).softmax(-1),
             erase,
             one.pixels,
-            torch.from_numpy(one.maps)[:, None].expand_as(one.pixels).contiguous() / 3,
+            torch.from_numpy(one.maps.copy())[:, None].expand_as(one.pixels).contiguous() / 3,
             target=labels[:1],
             n_perturb_samples=len(sets),
             max_examples_per_batch=together,

@@ -112,7 +112,7 @@ class Given:
     """Maps in the place of an extractor, of which its metrics ask a model, maps and how to fuse them."""
 
     def __init__(self, measured: Measured) -> None:
-        self.model, self.maps = measured.pair.theirs, torch.from_numpy(measured.maps)
+        self.model, self.maps = measured.pair.theirs, torch.from_numpy(measured.maps.copy())
 
     def __call__(self, class_idx: object, scores: object) -> list[torch.Tensor]:
         return [self.maps]
