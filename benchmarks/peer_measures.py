@@ -93,6 +93,11 @@ def normalised_arcc(pair: Pair, maps: np.ndarray) -> np.ndarray:
     return 3 / sum(1 / (term + 1e-8) for term in terms)
 
 
+def hit_by_any(maps: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return whether any pixel that has the map's largest value is on the object [B]."""
+    return (truth & (maps == maps.max((1, 2), keepdims=True))).any((1, 2)).astype(float)
+
+
 def flat_ssim(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the structural similarity [B] of maps as lines of pixels, row after row."""
     pairs = zip(first.reshape(len(first), -1), second.reshape(len(second), -1))

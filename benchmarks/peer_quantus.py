@@ -14,15 +14,19 @@ from quantus.functions.similarity_func import correlation_spearman
 
 import castream_jax as ca
 from benchmarks import peer_measures as measures
-from benchmarks.peer_definitions import grow
 from benchmarks.peer_loops import grad_cam
 from benchmarks.peer_ours import Measured
 from benchmarks.peer_trial import Compute, Trial
+from castream_jax.compute.masking import upsample
 
 NAME = "Quantus"
 COLOURS = (
     "Pixel flipping: its features are the colours of pixels one by one, in the order of a sort that leaves equal ones "
     "as it comes, and the three of a pixel are equal; ours erase whole pixels, of equal ones the last first."
+)
+ANY = (
+    "Pointing game: where several pixels have the largest value, one of them on the object is a hit; ours counts the "
+    "share of them that is. A map that is upsampled from few positions has such pixels in its corners."
 )
 NATS = "Complexity, our entropy: in nats; ours is a share of the largest, ln n of n pixels."
 CUMULATIVE = (
@@ -99,9 +103,20 @@ def list_metrics(all_: Measured) -> Iterator[Trial]:
             return ask(metric, all_, a_batch=None, explain_func=explain)()
 
     def similar() -> np.ndarray:
-        other = grow(np.asarray(ca.attribute(pair.ours, pair.images, others, "grad_cam")), pair.size)
-        return measures.flat_ssim(all_.maps, other)
+        own, other = (
+            np.asarray(upsample(ca.attribute(pair.ours, pair.images, labels, "grad_cam"), pair.size))
+            for labels in (pair.labels, others)
+        )
+        return measures.flat_ssim(own, other)
 
+    yield Trial(
+        "Pointing game",
+        NAME,
+        all_.placed("PG"),
+        ask(settle(peer.PointingGame), all_, s_batch=all_.truth[:, None]),
+        lambda: measures.hit_by_any(all_.maps, all_.truth),
+        ANY,
+    )
     yield Trial("Sparseness (Gini)", NAME, all_.placed("Gini"), ask(settle(peer.Sparseness), all_))
     yield Trial(
         "Complexity (our entropy)",
@@ -112,7 +127,6 @@ def list_metrics(all_: Measured) -> Iterator[Trial]:
         NATS,
     )
     for what, symbol, metric in (
-        ("Pointing game", "PG", peer.PointingGame),
         ("Relevance mass accuracy (EPG)", "EPG", peer.RelevanceMassAccuracy),
         ("Attribution localisation (EPG)", "EPG", peer.AttributionLocalisation),
         ("Relevance rank accuracy", "RRA", peer.RelevanceRankAccuracy),
