@@ -191,13 +191,18 @@ def list_metrics(all_: Measured) -> Iterator[Trial]:
     def scaled() -> np.ndarray:
         return one.ours("infidelity", "INFD")() * measures.mean_square_cost(one.pair, one.sets())
 
+    def explain(seen: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """Return the maps of images as a tuple, whose first entry it takes for the first input's."""
+        return (grad_cam(pair.theirs, seen[0] if isinstance(seen, tuple) else seen, labels),)
+
     def sense() -> np.ndarray:
-        noise = iter([to_torch(one) for one in all_.sensitivity_noise()])
+        noise = all_.sensitivity_noise()
+        drawn = iter([to_torch(one) for one in noise])
         return sensitivity_max(
-            lambda seen: grad_cam(pair.theirs, seen[0] if isinstance(seen, tuple) else seen, labels),
+            explain,
             all_.pixels,
-            lambda seen: seen + next(noise),
-            n_perturb_samples=len(all_.sensitivity_noise()),
+            lambda seen: seen + next(drawn),
+            n_perturb_samples=len(noise),
             max_examples_per_batch=len(pair.images),
         ).numpy()
 
