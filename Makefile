@@ -6,14 +6,16 @@
 # make quick  the tests that compile no large program, for a second interpreter
 # make docs   the documentation, into build/site
 # make bench  times beside torch and pytorch-grad-cam, where they are installed; QUICK=1: in under 6 minutes
+# make peers  maps and metrics beside pytorch-grad-cam, torch-cam, captum and Quantus, in an environment of their own
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
 	'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(p)")' 2>/dev/null)))
 VENV ?= .venv
+PEERS ?= .venv-peers
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo photos app test quick lint bench docs install clean
+.PHONY: demo photos app test quick lint bench peers docs install clean
 
 demo: install
 	$(BIN)/python train.py --config configs/demo.py
@@ -39,6 +41,9 @@ lint: install
 bench: install
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick)
 
+peers: $(PEERS)/peers
+	$(PEERS)/bin/python -m benchmarks.peers
+
 docs: $(VENV)/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -63,5 +68,11 @@ $(VENV)/page: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,app]'
 	touch $@
 
+# Apart from the other environment: torch and these libraries take gigabytes, and versions of their own. What cannot be
+# installed is left out of the tables, which then say so.
+$(PEERS)/peers: pyproject.toml constraints.txt
+	$(MAKE) install VENV=$(PEERS)
+	-$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,peers]' && touch $@
+
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(PEERS) .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info

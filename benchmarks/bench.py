@@ -100,9 +100,9 @@ QUICK = Plan(
 )
 
 
-def photographs(count: int) -> np.ndarray:
+def photographs(count: int, size: int = SIZE) -> np.ndarray:
     """Return normalised photographs, squashed, the later ones mirrored."""
-    pixels = [np.asarray(Image.fromarray(getattr(skimage.data, name)()).resize((SIZE, SIZE))) for name in PHOTOS]
+    pixels = [np.asarray(Image.fromarray(getattr(skimage.data, name)()).resize((size, size))) for name in PHOTOS]
     pixels += [image[:, ::-1] for image in pixels]
     return np.asarray(IMAGENET(np.stack(pixels[:count])))
 

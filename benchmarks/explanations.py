@@ -22,7 +22,7 @@ import castream_jax as ca
 from benchmarks import peer_loops
 from benchmarks.comparison import Comparison, compare, largest
 from benchmarks.interleaved import Work, interleave
-from benchmarks.peer_networks import EAGER, StreamResNet, build, convert, in_format, to_torch
+from benchmarks.peer_networks import EAGER, StreamResNet, build, convert, in_format, spread_stream, to_torch
 from benchmarks.score_cam import compute_score_cam
 from castream_jax.compute.masking import min_max, upsample
 from castream_jax.compute.sharding import DATA, create_local_mesh, replicate, split_images
@@ -55,13 +55,7 @@ def create_pair(images: np.ndarray, eager: str) -> Pair:
     """Return the networks; `eager` is torch's format."""
     theirs = build(NETWORK, images)
     ours = convert(NETWORK, theirs, "ca")
-    assert ours.stream is not None
-    logits = {name: np.asarray(model(images)) for name, model in ours.poolings().items()}
-    # A fresh stream's logits are several times as large, and its probabilities of most classes next to 0.
-    last = ours.stream.projections[-1]
-    gain = logits["gap"].std() / logits["ca"].std()
-    last.kernel[...], last.bias[...] = last.kernel[...] * gain, last.bias[...] * gain
-    labels = logits["gap"].argmax(1).astype(np.int32)
+    labels = spread_stream(ours, images)["gap"].argmax(1).astype(np.int32)
     formats = {name: StreamResNet(in_format(theirs, name), ours).eval() for name in EAGER}
     return Pair(ours, formats, eager, images, labels)
 

@@ -1,4 +1,4 @@
-"""Score-CAM (METHOD 2) and insertion and deletion (METHOD 3) as one writes them in plain, batched torch."""
+"""Grad-CAM, Score-CAM (METHOD 2), insertion and deletion (METHOD 3) as one writes them in plain, batched torch."""
 
 from collections.abc import Callable
 
@@ -16,6 +16,18 @@ def min_max(maps: torch.Tensor) -> torch.Tensor:
     """Scale each map [... h w] to [0, 1]."""
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     return (maps - low) / (high - low + EPSILON)
+
+
+@torch.enable_grad()
+def grad_cam(network: StreamResNet, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the maps of CA [B 1 H W], at the images' size."""
+    with torch.no_grad():
+        taps = network.taps(pixels)
+    last = taps[-1].requires_grad_()
+    logits = network.ca([*taps[:-1], last])
+    (gradient,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum(), last)
+    maps = min_max((gradient.mean((2, 3), keepdim=True) * last).sum(1, keepdim=True).relu())
+    return F.interpolate(maps, pixels.shape[2:], mode="bilinear").detach()
 
 
 @torch.no_grad()

@@ -59,6 +59,19 @@ def convert(name: str, model: torch.nn.Module, pooling: str, dtype: str = "float
     return ca.load_torch_weights(ca.create_model(name, pooling, dtype=dtype), weights)
 
 
+def spread_stream(ours: ca.Classifier, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Spread CA's logits as GAP's are, and return both for the images.
+
+    A fresh stream's logits are several times as large, and its probabilities of most classes next to 0.
+    """
+    assert ours.stream is not None
+    logits = {name: np.asarray(model(images)) for name, model in ours.poolings().items()}
+    last = ours.stream.projections[-1]
+    gain = logits["gap"].std() / logits["ca"].std()
+    last.kernel[...], last.bias[...] = last.kernel[...] * gain, last.bias[...] * gain
+    return logits
+
+
 def in_format(model: torch.nn.Module, name: str) -> torch.nn.Module:
     """Return a copy of a network in one of the `EAGER` formats: its activations take the format of its weights."""
     channels_last = name == "eager channels_last"
