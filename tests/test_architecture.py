@@ -1,6 +1,7 @@
 """Who may import whom."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,6 +197,12 @@ def test_one_name_for_one_module():
     """But for commands and what they call."""
     stems = Counter(file.stem for file in FILES if not file.stem.startswith("__") and part_of(file) != "cli")
     assert {stem for stem, count in stems.items() if count > 1} == set()
+
+
+def test_no_program_calls_lapack():
+    """Its kernels for batches wait for threads of the pool that they run in: two devices of two cores hang."""
+    calls = re.compile(r"jnp\.linalg|jax\.lax\.linalg|lax\.linalg|(import|from) jax\.(scipy\.linalg|numpy\.linalg)")
+    assert [str(file) for file in FILES if calls.search(file.read_text())] == []
 
 
 def test_the_walk_sees_imports_inside_functions(tmp_path):
