@@ -129,7 +129,7 @@ class MapMaker:
             return None
         if isinstance(one, NullMap):
             draw_null = one.draw
-            return lambda scene: Made(*[draw_null(scene)] * 2)
+            return lambda scene: Made(*[lax.optimization_barrier(draw_null(scene))] * 2)  # as `program.measure` does
         method, pooling = one
         if method.ask is not None or method.through_trunk:
             return None

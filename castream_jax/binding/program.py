@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.method import PASSES, Method, Scene
@@ -149,7 +150,8 @@ def measure(
     own = [upsample(maps[:, 0], size) for maps in computed.maps.values()]
     given = [upsample(views.given[name], size) for name in plan.given]
     drawn = [*own, *given, *(null.draw(scene) for null in plan.null_maps)]
-    saliency = jnp.concatenate(drawn)  # [JB H W], J maps of each image
+    # [JB H W], J maps of each image. A null map is known before there are images: the compiler would measure it slowly.
+    saliency = lax.optimization_barrier(jnp.concatenate(drawn))
     of = jnp.tile(jnp.arange(len(views.images)), len(drawn))
     poolings = [list(networks).index(name) for _, name in computed.maps]
     measures, asked = [], []
