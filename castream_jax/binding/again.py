@@ -88,7 +88,6 @@ class MapMaker:
             raise InputError("a metric asks for a network with fresh weights, and here there is none: evaluate.py has.")
         cascade, parts, count = self.cascade, len(self.cascade.parts), len(self.scene.images)
         turns = np.arange(parts + 1) if question.networks == "cascade" else np.array([0, parts])
-        concerned = {name: (0, *(i + 1 for i in cascade.concerned(own))) for name, own in self.networks.items()}
 
         def turn(number: Int[Array, ""]) -> Float[Array, "J"]:
             networks = cascade.networks(number)
@@ -102,11 +101,7 @@ class MapMaker:
                 found.append(unknown if draw is None else question.judge(draw(scene), jobs))
             return jnp.concatenate(found)
 
-        answers = lax.map(turn, jnp.asarray(turns, jnp.int32))
-        first = concerned[next(iter(self.networks))]  # of null maps: they are of no pooling
-        poolings = [concerned[one[1]] if isinstance(one, tuple) else first for one in self.drawers]
-        counts = np.repeat([[turn in own for own in poolings] for turn in turns], count, axis=1)
-        return jnp.where(counts, answers, jnp.nan), len(turns)
+        return lax.map(turn, jnp.asarray(turns, jnp.int32)), len(turns)
 
     def count_images(self, make: Callable[..., Array]) -> int:
         """Return as how many images what is made for one image counts: those of more pixels are dearer."""

@@ -80,8 +80,8 @@ class Again:
     """The seed by which another class of the network is drawn for each image; None: of the class that is measured."""
     networks: Literal["own", "cascade", "ends of the cascade"] = "own"
     """By which network each turn's maps are made: that which is measured, or first that one, and then those whose
-    weights are drawn again from the classifier down, stage by stage or all at once. A stage that a pooling has nothing
-    of gives NaN. Whoever answers knows how many turns these are."""
+    weights are drawn again from the classifier down, part by part or all at once. Whoever answers knows how many turns
+    these are."""
 
 
 class Asked(NamedTuple):

@@ -20,10 +20,8 @@ def thin_out(maps: Float[Array, "B H W"]) -> Float[Array, "B n"]:
 
 
 def mean_over_parts(found: Float[Array, "turns J"]) -> Float[Array, "J"]:
-    """Return the mean over the parts that are drawn again, without the first turn and what a pooling has nothing of;
-    NaN where nobody makes the map again.
-    """
-    return jnp.where(jnp.isnan(found[0]), jnp.nan, jnp.nanmean(found[1:], 0))
+    """Return the mean over the parts that are drawn again, all turns but the first."""
+    return found[1:].mean(0)
 
 
 def measure(case: Case) -> Conversation:
@@ -50,7 +48,8 @@ CASCADING_RANDOMISATION = Metric(
     meaning=(
         "The rank correlation of the map with that of the same network whose weights are drawn again from the "
         "classifier down, mean over the parts where that stops: classifier, each block of the stream, each stage of "
-        "the trunk, stem. A map that does not depend on what was learned has 1."
+        "the trunk, stem. Where a pooling has nothing of a part, its map stays as it was. A map that does not depend "
+        "on what was learned has 1."
     ),
     formula="mean over parts l of Spearman(S, S with all down to l drawn again)",
     source="Adebayo et al., 2018",

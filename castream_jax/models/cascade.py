@@ -92,10 +92,6 @@ class Cascade:
         model: Network = nnx.merge(self.graphdef, nnx.from_flat_state(mixed))
         return model.poolings()
 
-    def concerned(self, network: Network) -> tuple[int, ...]:
-        """Return the numbers of the parts that a network, one of the poolings, has anything of."""
-        return tuple(sorted({self._number(path) for path, _ in nnx.to_flat_state(nnx.state(network))}))
-
     def _number(self, path: tuple[object, ...]) -> int:
         """Return the place of the part that an array belongs to."""
         name = ".".join(map(str, path)) + "."
