@@ -22,15 +22,15 @@ FLOOR = 0.2
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class MaskSpace:
-    """The channels of one image as points: how far two are apart is how far their masks in the image are."""
+    """The channels of one image, or of several, as points: how far two are apart is how far their masks in the image are."""
 
-    points: Float[Array, "C n"]
+    points: Float[Array, "*B C n"]
     """Of dead channels any."""
-    live: Bool[Array, "C"]
+    live: Bool[Array, "*B C"]
     """Which channels are not flat."""
-    scale: Float[Array, ""]
+    scale: Float[Array, "*B"]
     """About the median distance of two live ones."""
-    strength: Float[Array, "C"]
+    strength: Float[Array, "*B C"]
     """The largest |A^k|, 1 for the strongest channel."""
 
 
@@ -49,7 +49,7 @@ def measure_masks(feature_map: Float[Array, "h w C"], size: tuple[int, int]) -> 
     points = points.reshape(len(points), -1)
     count = jnp.maximum(live.sum(), 1).astype(jnp.float32)
     middle = jnp.where(live[:, None], points, 0.0).sum(0) / count
-    points = points - middle  # distances lose fewer digits
+    points = points - middle[None]  # distances lose fewer digits
     spread = jnp.where(live, (points**2).sum(1), 0.0).sum() / count
     strength = jnp.abs(channels).max((1, 2))
     largest = strength.max()
@@ -62,7 +62,7 @@ def measure_masks(feature_map: Float[Array, "h w C"], size: tuple[int, int]) -> 
 
 
 def _root(length: int, large: int) -> Float[np.ndarray, "length length"]:
-    """Return R with `|x R| = |M x|`, up to a factor, of the matrix M that interpolates a line of `length` to `large`."""
+    """Return R with `|x R| = |M x|`, up to a factor, of the matrix M that interpolates a line to `large` values."""
     matrix = interpolation_matrix(length, max(large, length), align_corners=True).astype(np.float64)
     return np.linalg.cholesky(matrix.T @ matrix / len(matrix)).astype(np.float32)
 
@@ -76,7 +76,7 @@ def kernel(squares: Float[Array, "*n"], length: Float[Array, ""]) -> Float[Array
 def square_distances(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> Float[Array, "n m"]:
     """Return the squared distance of each two points."""
     products = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
-    return (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * products
+    return (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * products
 
 
 def choose_channels(space: MaskSpace, count: int) -> tuple[Int[Array, "count"], Bool[Array, "count"]]:
@@ -90,7 +90,7 @@ def choose_channels(space: MaskSpace, count: int) -> tuple[Int[Array, "count"], 
     def add(step: Array, state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         variance, factor, free, chosen = state
         pick = jnp.where(free, variance * weight, -1.0).argmax().astype(jnp.int32)
-        squares = ((space.points - space.points[pick]) ** 2).sum(1)
+        squares = ((space.points - space.points[pick][None]) ** 2).sum(1)
         known = jnp.matmul(factor, factor[pick], precision=lax.Precision.HIGHEST)  # later columns are 0 still
         column = (kernel(squares, space.scale) - known) / jnp.sqrt(jnp.maximum(variance[pick], 1e-6))
         return (

@@ -49,7 +49,7 @@ class Estimate:
     """The share of channels whose weights are estimates."""
 
 
-def count_passes(passes: float, channels: int) -> int:
+def count_passes(passes: float | int, channels: int) -> int:
     """Return how many channels a setting asks for: a number of them, or below 1 a share."""
     return min(channels, int(passes) if passes >= 1 else max(1, round(passes * channels)))
 
@@ -82,12 +82,12 @@ def estimate_image(
     return jax.vmap(one, (1, 0), -1)(scores, flat)
 
 
-def weigh_few(scene: Scene, passes: float) -> Conversation:
+def weigh_few(scene: Scene, passes: float | int) -> Conversation:
     """Find all weights from those of `count_passes` channels of each image."""
     masks = Masks.of(scene)
     feature_map = scene.feature_map
     b, c = len(feature_map), feature_map.shape[-1]
-    count = count_passes(passes, c)
+    count = count_passes(passes, c)  # all, too, take this way: what was asked is kept
     spaces = measure_batch(feature_map, scene.size)
     chosen, asked = jax.vmap(lambda space: choose_channels(space, count))(spaces)
     pairs = (chosen + c * jnp.arange(b)[:, None]).reshape(-1)
@@ -151,8 +151,8 @@ class Rounds:
     done: Bool[Array, "B"]
 
 
-def weigh_until(scene: Scene, error: float) -> Conversation:
-    """Find all weights from those of as many channels as it takes until the maps' errors are stated to be below `error`.
+def weigh_until(scene: Scene, error: float | int) -> Conversation:
+    """Find all weights from those of as many channels as it takes until the stated errors are below `error`.
 
     A design of fewer channels is the beginning of one of more: each round asks for as many again as there are, of the
     images that are not done, and packs them into full chunks. An image whose error is larger still after `LARGEST` is
@@ -173,7 +173,7 @@ def weigh_until(scene: Scene, error: float) -> Conversation:
     flat = black[0]  # [B Q]
 
     def estimate(rounds: Rounds) -> Rounds:
-        asked = jnp.arange(largest) < jnp.minimum(rounds.count, needed)[:, None]
+        asked = jnp.arange(largest)[None] < jnp.minimum(rounds.count, needed)[:, None]
 
         def one(arrays: tuple) -> tuple[Array, Array, Array, Array]:
             done, before, *others = arrays
@@ -200,7 +200,7 @@ def weigh_until(scene: Scene, error: float) -> Conversation:
         def turn(rounds: Rounds) -> Rounds:
             more = jnp.where(rounds.count < largest, jnp.clip(2 * rounds.count, first, largest), c)
             count = jnp.where(rounds.done, rounds.count, jnp.minimum(more, needed))
-            rank = jnp.arange(c)
+            rank = jnp.arange(c)[None]
             missing = (rank >= rounds.count[:, None]) & (rank < count[:, None])
             values, _ = lax.while_loop(lambda state: state[1].any(), ask_some, (rounds.values, missing))
             return estimate(replace(rounds, values=values, count=count))
@@ -238,6 +238,6 @@ def remark_on_estimate(columns: Mapping[str, Float[np.ndarray, "n"]]) -> str:
     return (
         f"from {passes.mean():.4g} masked images each, mean over images; the other weights, "
         f"{100 * columns['score_cam_left_out'].mean():.3g} % of them, are estimates: 19 of 20 maps are within "
-        f"{errors.mean():.2g} of the exact one everywhere, mean over images, {errors.max():.2g} in the worst, as a share "
-        f"of its range. Certain is less: {certain} of the maximum in the worst."
+        f"{errors.mean():.2g} of the exact one everywhere, mean over images, {errors.max():.2g} in the worst, as a "
+        f"share of its range. Certain is less: {certain} of the maximum in the worst."
     )

@@ -2,8 +2,8 @@
 
     log(p / (1 - p)) = mean + f(mask) + noise,   f ~ Matérn 3/2
 
-The mean and the variance come out of the scores themselves, the length and the noise as their means over a grid, weighted
-by the likelihood: a rounding error in a score moves them a little, where a best choice could jump.
+The mean and the variance come out of the scores themselves, the length and the noise as their means over a grid,
+weighted by the likelihood: a rounding error in a score moves them a little, where a best choice could jump.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ NOISES = (1e-3, 1e-2, 1e-1)
 """Variance of what is no function of the mask's values on its grid, as a share of the process's."""
 LEAST = 1e-6
 """Scores nearer to 0 or 1 count as this: float32 tells little more."""
+UNKNOWN = 16.0
+"""The variance of the log-odds, where three scores or fewer cannot tell: what is usual of trained networks."""
 BLOCK = 256
 """Channels whose covariance with all others is in memory at once."""
 NODES = np.polynomial.hermite_e.hermegauss(12)
@@ -71,9 +73,9 @@ def fit(space: MaskSpace, chosen: Int[Array, "m"], asked: Bool[Array, "m"], scor
     ones = asked.astype(jnp.float32)
     both, count = jnp.stack([ones, values], 1), jnp.maximum(ones.sum(), 2.0)
 
-    def solve(length: Array, noise: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """Return the factor, the residual, the mean and the variances, and the logarithm of the likelihood."""
-        covariance = kernel(squares, length * space.scale) * ones[:, None] * ones
+    def solve(length: Array, noise: Array) -> tuple[Array, Array, Array, Array]:
+        """Return the factor, the residual, the mean with the two variances, and the log of the likelihood."""
+        covariance = kernel(squares, length * space.scale) * ones[:, None] * ones[None]
         covariance = jnp.where(jnp.eye(len(ones), dtype=bool), jnp.where(asked, 1 + noise, 1.0)[:, None], covariance)
         factor = jnp.linalg.cholesky(covariance)
         one, value = solve_triangular(factor, both, lower=True).T
@@ -83,7 +85,10 @@ def fit(space: MaskSpace, chosen: Int[Array, "m"], asked: Bool[Array, "m"], scor
         squared = jnp.maximum((residual**2).sum(), 1e-12)
         half = jnp.log(jnp.diagonal(factor)).sum()
         likelihood = -0.5 * count * jnp.log(squared / count) - half
-        return factor, residual, jnp.stack([mean, squared / (count - 1), 1 / known]), likelihood
+        variance = jnp.where(
+            count > 3, squared / jnp.maximum(count - 3, 1.0), UNKNOWN
+        )  # Student's: the mean is unknown
+        return factor, residual, jnp.stack([mean, variance, 1 / known]), likelihood
 
     grid = jnp.asarray([(length, noise) for length in LENGTHS for noise in NOISES], jnp.float32)
     likelihoods = lax.map(lambda pair: solve(pair[0], pair[1])[3], grid)
@@ -122,7 +127,7 @@ def predict(space: MaskSpace, process: Process, scores: Float[Array, "m"], flat:
     deviation = jnp.sqrt(process.variance * jnp.maximum(share, 1e-6))
     places, weights = (jnp.asarray(part, jnp.float32) for part in NODES)
     weights = weights / weights.sum()
-    drawn = jax.nn.sigmoid(mean[:, None] + deviation[:, None] * places)
+    drawn = jax.nn.sigmoid(mean[:, None] + deviation[:, None] * places[None])
     expected = drawn @ weights
     slopes = jnp.sqrt(((drawn - expected[:, None]) ** 2) @ weights) / deviation
     expected = jnp.where(space.live, expected, flat)
@@ -160,5 +165,5 @@ def covariance_of_sums(
     mean = jnp.matmul(posterior.offset, weighted, precision=lax.Precision.HIGHEST)
     noise = jnp.matmul(weighted.T, weighted, precision=lax.Precision.HIGHEST)
     known = jnp.matmul(known.T, known, precision=lax.Precision.HIGHEST)
-    share = prior - known + process.noise * noise + process.mean_variance * mean[:, None] * mean
+    share = prior - known + process.noise * noise + process.mean_variance * mean[:, None] * mean[None]
     return process.variance * share

@@ -17,7 +17,8 @@ DRAWN = 256
 """Maps, always from the same numbers."""
 WIDER = 1.4
 """What deviations are multiplied by. The design asks for masks that are far from each other, which a process finds
-smoother than those between them; seen on 16 pictures under EfficientNet-Lite0, and held on others (docs/evaluation.md)."""
+smoother than those between them: seen on 16 pictures under EfficientNet-Lite0, checked on others
+(`benchmarks.score_cam_few`)."""
 
 
 @jax.tree_util.register_dataclass
@@ -47,10 +48,10 @@ def draw_interval(
     if in_channels:
         moved = jnp.matmul(moved, channels.T, precision=lax.Precision.HIGHEST)
     sums = jnp.matmul(channels, posterior.scores, precision=lax.Precision.HIGHEST)
-    found, drawn = _scale(sums), _scale(sums + moved)
+    found, drawn = _scale(sums), _scale(sums[None] + moved)
     outside = (1 - SURE) / 2
     low, high = jnp.quantile(drawn, jnp.asarray([outside, 1 - outside]), axis=0)
-    error = jnp.quantile(jnp.abs(drawn - found).max(1), SURE)
+    error = jnp.quantile(jnp.abs(drawn - found[None]).max(1), SURE)
     return Interval(jnp.minimum(low, found).reshape(h, w), jnp.maximum(high, found).reshape(h, w), error)
 
 

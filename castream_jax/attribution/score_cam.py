@@ -33,7 +33,9 @@ STRONGEST = 10
 
 
 @functools.lru_cache
-def score_cam(tolerance: float = 0.0, variant: str = "published", passes: float = 0, error: float = 0.0) -> Method:
+def score_cam(
+    tolerance: float = 0.0, variant: str = "published", passes: float | int = 0, error: float | int = 0.0
+) -> Method:
     """Return Score-CAM as a method.
 
     A flat channel masks everything: all of them share one pass of a black image. The other (image, channel) pairs are
@@ -58,7 +60,7 @@ def score_cam(tolerance: float = 0.0, variant: str = "published", passes: float 
 
     if not (0 <= passes < 1 or (1 <= passes < np.inf and passes == int(passes))):
         raise InputError(
-            f"score_cam_passes is {passes}: expected a number of channels, as 160, or a share of them below 1, as 0.125."
+            f"score_cam_passes is {passes}: expected a number of channels, 160, or a share of them below 1, 0.125."
         )
     if not 0 <= error < 1:
         raise InputError(f"score_cam_error is {error}: expected a share of the map's range, 0 to below 1.")
@@ -74,9 +76,7 @@ def score_cam(tolerance: float = 0.0, variant: str = "published", passes: float 
     if len(some) > 1:
         told = " and ".join(f"{name} is {value}" for name, value in some.items())
         raise InputError(f"{told}: each says which channels to ask for. Set one of them.")
-    estimates = {
-        name.removeprefix("score_cam_"): value for name, value in some.items() if name != "score_cam_tolerance"
-    }
+    estimates = {name: value for name, value in (("passes", passes), ("error", error)) if value}
 
     def ask(scene: Scene) -> Conversation:
         if variant == "faster":
