@@ -1,8 +1,9 @@
-"""Which channels of an image to ask for, chosen from their masks before any of them is asked.
+"""Which channels of an image to ask for, chosen from their masks.
 
 The score behind a mask is a smooth function of the mask. A channel tells most where its mask is far from those that are
 asked already and where it weighs much in the map: a greedy design, which is Cholesky's decomposition with pivoting. Its
-beginnings are the designs of fewer channels. It knows nothing of scores, and so serves every class and pooling.
+beginnings are the designs of fewer channels. It needs no scores, and so serves every class and pooling; what some
+scores say of the others can be put in its weights.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ FLOOR = 0.2
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class MaskSpace:
-    """The channels of one image, or of several, as points: how far two are apart is how far their masks in the image are."""
+    """The channels of one image, or of several, as points: two are as far apart as their masks in the image."""
 
     points: Float[Array, "*B C n"]
     """Of dead channels any."""
@@ -79,17 +80,31 @@ def square_distances(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> Float[Ar
     return (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * products
 
 
-def choose_channels(space: MaskSpace, count: int) -> tuple[Int[Array, "count"], Bool[Array, "count"]]:
+def choose_channels(
+    space: MaskSpace,
+    count: int,
+    begun: Int[Array, "first"] | None = None,
+    weight: Float[Array, "C"] | None = None,
+) -> tuple[Int[Array, "count"], Bool[Array, "count"]]:
     """Return which channels to ask for, in the order of the design, and whether each is to be asked.
 
-    The next is always the one whose score is least known, times its strength and a floor. An image that has fewer live
-    channels than `count` asks for all of them; the rest is not to be asked.
+    The next is always the one whose log-odds are least known, times its weight. An image that has fewer live channels
+    than `count` asks for all of them; the rest is not to be asked.
+
+    Args:
+      space: the masks.
+      count: channels in all.
+      begun: what a design begins with; None: nothing.
+      weight: of the channels after that; None: their strength and a floor.
     """
-    weight = space.strength + FLOOR
+    weight = space.strength + FLOOR if weight is None else weight
+    given = 0 if begun is None else len(begun)
+    start = jnp.zeros(count, jnp.int32) if begun is None else jnp.pad(begun, (0, count - given))
 
     def add(step: Array, state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         variance, factor, free, chosen = state
         pick = jnp.where(free, variance * weight, -1.0).argmax().astype(jnp.int32)
+        pick = jnp.where(step < given, start[step], pick)
         squares = ((space.points - space.points[pick][None]) ** 2).sum(1)
         known = jnp.matmul(factor, factor[pick], precision=lax.Precision.HIGHEST)  # later columns are 0 still
         column = (kernel(squares, space.scale) - known) / jnp.sqrt(jnp.maximum(variance[pick], 1e-6))
@@ -101,6 +116,6 @@ def choose_channels(space: MaskSpace, count: int) -> tuple[Int[Array, "count"], 
         )
 
     size = len(space.points)
-    start = jnp.ones(size), jnp.zeros((size, count)), space.live, jnp.zeros(count, jnp.int32)
-    chosen = lax.fori_loop(0, count, add, start)[3]
+    nothing = jnp.ones(size), jnp.zeros((size, count)), space.live, jnp.zeros(count, jnp.int32)
+    chosen = lax.fori_loop(0, count, add, nothing)[3]
     return chosen, jnp.arange(count) < space.live.sum()

@@ -1,9 +1,10 @@
 """Score-CAM from a few of its passes: a design says which channels to ask for, a Gaussian process fills in the others.
 
-    masks -> design -> passes -> process -> weights of all channels, and between what the map lies
+    masks -> half of the design -> passes -> process -> the other half -> passes -> process -> weights of all channels
 
-What was asked stays as it came. The process is fitted to each image, class and pooling by itself, so a map does not
-depend on the batch, the chunk or the devices, but for what rounding does to it.
+The first half is chosen before any pass. The second asks where the first leaves the map most open: for strong channels
+whose scores may still be large. What was asked stays as it came. The process is fitted to each image, class and pooling
+by itself, so a map does not depend on the batch, the chunk or the devices, but for what rounding does to it.
 """
 
 from collections.abc import Mapping
@@ -82,6 +83,28 @@ def estimate_image(
     return jax.vmap(one, (1, 0), -1)(scores, flat)
 
 
+def choose_rest(
+    space: MaskSpace,
+    chosen: Int[Array, "first"],
+    asked: Bool[Array, "first"],
+    scores: Float[Array, "first Q"],
+    count: int,
+) -> tuple[Int[Array, "count"], Bool[Array, "count"]]:
+    """Return an image's design of `count` channels that begins with those that are chosen, by what their scores say.
+
+    A channel weighs as much as its score may move with its log-odds, for the class and pooling where that is most,
+    times its strength.
+    """
+
+    def find_slopes(scores: Float[Array, "first"]) -> Float[Array, "C"]:
+        slopes = predict(space, fit(space, chosen, asked, scores), scores, jnp.zeros(())).slopes
+        largest = slopes.max()
+        return jnp.where(largest > 0, slopes / jnp.where(largest > 0, largest, 1.0), 0.0)  # 0 for NaN
+
+    weight = jax.vmap(find_slopes, 1)(scores).max(0) * space.strength
+    return choose_channels(space, count, chosen, weight)
+
+
 def weigh_few(scene: Scene, passes: float | int) -> Conversation:
     """Find all weights from those of `count_passes` channels of each image."""
     masks = Masks.of(scene)
@@ -89,18 +112,27 @@ def weigh_few(scene: Scene, passes: float | int) -> Conversation:
     b, c = len(feature_map), feature_map.shape[-1]
     count = count_passes(passes, c)  # all, too, take this way: what was asked is kept
     spaces = measure_batch(feature_map, scene.size)
-    chosen, asked = jax.vmap(lambda space: choose_channels(space, count))(spaces)
-    pairs = (chosen + c * jnp.arange(b)[:, None]).reshape(-1)
-    question = Question(
-        key=("channels of a design", count),
-        make=lambda i: masks.make(pairs[i]),
-        count=b * count,
-        share="image",
-        of=lambda i: masks.image(pairs[i]),
-        live=asked.reshape(-1),
-    )
-    black, scores = yield [masks.black(), question]
-    scores, flat = scores.reshape(b, count, -1), black[0]  # [B m Q], [B Q]
+
+    def inquire(chosen: Int[Array, "B m"], asked: Bool[Array, "B m"], part: str = "first") -> Question:
+        pairs = (chosen + c * jnp.arange(b)[:, None]).reshape(-1)
+        return Question(
+            key=("channels of a design", count, part),
+            make=lambda i: masks.make(pairs[i]),
+            count=len(pairs),
+            share="image",
+            of=lambda i: masks.image(pairs[i]),
+            live=asked.reshape(-1),
+        )
+
+    first = count - count // 2
+    chosen, asked = jax.vmap(lambda space: choose_channels(space, first))(spaces)
+    black, scores = yield [masks.black(), inquire(chosen, asked)]
+    scores, flat = scores.reshape(b, first, -1), black[0]  # [B m Q], [B Q]
+    if first < count:
+        arrays = spaces, chosen, asked, scores
+        chosen, asked = lax.map(lambda some: choose_rest(*some, count), arrays)
+        (more,) = yield [inquire(chosen[:, first:], asked[:, first:], "rest")]
+        scores = jnp.concatenate([scores, more.reshape(b, count - first, -1)], 1)
     found = lax.map(lambda arrays: estimate_image(*arrays), (feature_map, spaces, chosen, asked, scores, flat))
     return finish(feature_map, found, known_channels(spaces.live, chosen, asked))
 
