@@ -9,6 +9,7 @@ picture's own. A run that was stopped goes on with what is there.
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -30,7 +31,7 @@ BATCH = 4
 """Few: a run that is stopped loses one."""
 
 
-def create_program(model: Classifier):
+def create_program(model: Classifier) -> Callable[..., dict[str, np.ndarray]]:
     """Return the compiled function of images [B H W 3] and labels [B] to what a file holds."""
     graphdef, state = nnx.split(model)
 
