@@ -5,6 +5,7 @@ feature map `feature_map` [16 1280 7 7] in float16 and the exact weight of every
 """
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -252,8 +253,14 @@ def test_a_certificate_of_weights_that_are_all_known():
 def test_passes_are_counted_before_anything_runs():
     views = Views(jnp.asarray(TOY_IMAGES, jnp.float32), jnp.asarray(CLASSES)[:, None])
     for passes, count in ((4, 4), (0.5, 3), (100, 6)):
-        found = run({"": network()}, views, Plan("feature_map", 4, (score_cam(passes=passes),)))
-        assert found.ledger.most_for_maps() == count_passes(passes, 6) == count
+        plan, found = Plan("feature_map", 4, (score_cam(passes=passes),)), []
+
+        def trace(images, plan=plan, found=found):
+            found.append(run({"": network()}, replace(views, images=images), plan).ledger.most_for_maps())
+            return images
+
+        jax.eval_shape(trace, views.images)
+        assert found == [count_passes(passes, 6)] == [count]
 
 
 @pytest.mark.parametrize(
