@@ -23,7 +23,7 @@ from castream_jax.binding.program import Plan, Views, run
 from castream_jax.weights.known import KNOWN
 
 SHARES = (0.0, 1 / 8, 1 / 16)
-ROUNDS = 1
+ROUNDS = 3
 
 
 def main(name: str, pictures: Path, count: int) -> None:

@@ -130,7 +130,7 @@ def weigh_few(scene: Scene, passes: float | int) -> Conversation:
     scores, flat = scores.reshape(b, first, -1), black[0]  # [B m Q], [B Q]
     if first < count:
         arrays = spaces, chosen, asked, scores
-        chosen, asked = lax.map(lambda some: choose_rest(*some, count=count), arrays)
+        chosen, asked = lax.map(lambda some: choose_rest(some[0], some[1], some[2], some[3], count), arrays)
         (more,) = yield [inquire(chosen[:, first:], asked[:, first:], "rest")]
         scores = jnp.concatenate([scores, more.reshape(b, count - first, -1)], 1)
     found = lax.map(lambda arrays: estimate_image(*arrays), (feature_map, spaces, chosen, asked, scores, flat))
