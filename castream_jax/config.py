@@ -147,6 +147,12 @@ class EvaluationConfig:
     """A folder of maps that another tool made, to be measured as attributions; empty: none."""
     score_cam_tolerance: float = 0.0
     """Leave out channels that change no position of a Score-CAM map by more than this share of its maximum."""
+    score_cam_passes: float = 0.0
+    """Ask for so many channels of Score-CAM for an image at most, or below 1 for this share of them, chosen before any
+    is asked, and estimate the weights of the others, with the error that this makes; 0: ask for all."""
+    score_cam_error: float = 0.0
+    """Ask for as many channels of Score-CAM for each image as it takes until the largest error of its map is stated to
+    be below this share of its range; 0: for all. Of tolerance, passes and error only one is set."""
     score_cam_variant: Literal["published", "increase", "softmax", "faster"] = "published"
     """Score-CAM's weights: probabilities; less the black image's; a softmax of them; of ten channels alone."""
     layer_cam_stages: int = 1
@@ -247,6 +253,10 @@ class Experiment:
         _require(evaluation.chunk >= 0, "evaluation.chunk", evaluation.chunk, "1 or more, or 0 (chosen)")
         tolerance = evaluation.score_cam_tolerance
         _require(0 <= tolerance < 1, "evaluation.score_cam_tolerance", tolerance, "0 (leave out none) to below 1")
+        passes, error = evaluation.score_cam_passes, evaluation.score_cam_error
+        is_count = 0 <= passes < 1 or (1 <= passes <= LARGEST_COUNT and passes == int(passes))
+        _require(is_count, "evaluation.score_cam_passes", passes, "a number of channels, a share below 1, or 0 (all)")
+        _require(0 <= error < 1, "evaluation.score_cam_error", error, "0 (ask for all channels) to below 1")
         for name in ("rise_masks", "opti_cam_steps", "integrated_gradients_steps", "smooth_grad_samples"):
             value = getattr(evaluation, name)
             _require(1 <= value <= LARGEST_COUNT, f"evaluation.{name}", value, f"1 to {LARGEST_COUNT}")

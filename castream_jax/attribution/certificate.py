@@ -34,13 +34,27 @@ def certify(
       known: whether a channel's weights are known.
     """
     maps = feature_map.astype(jnp.float32)
-
-    def add(channels: Array, factors: Array) -> Array:
-        return jnp.einsum("bhwc,bcs->bshw", channels, factors, precision=lax.Precision.HIGHEST)
-
     rest = jnp.where(known, 0.0, 1.0)[..., None]  # [B C 1]
-    above, below = add(jax.nn.relu(maps), rest), add(jax.nn.relu(-maps), rest)  # [B 1 h w]
-    return _relative_error(add(maps, weights), above, below)
+    above, below = _sum(jax.nn.relu(maps), rest), _sum(jax.nn.relu(-maps), rest)  # [B 1 h w]
+    return _relative_error(_sum(maps, weights), above, below)
+
+
+def certify_estimate(
+    feature_map: Float[Array, "B h w C"], weights: Float[Array, "B C S"], known: Bool[Array, "B C"]
+) -> Float[Array, "B S"]:
+    """Return by how much `ReLU(sum_k w_k A^k)` may differ from M, of weights that are estimates where not known.
+
+    Estimates in [0, 1] keep that sum between P - R- and P + R+, where M's is too: this is the farther of the two ends,
+    relative to the maximum of M as in `certify`.
+    """
+    maps, rest = feature_map.astype(jnp.float32), jnp.where(known, 0.0, 1.0)[..., None]
+    found = _sum(maps, jnp.where(known[..., None], weights, 0.0))
+    above, below = _sum(jax.nn.relu(maps), rest), _sum(jax.nn.relu(-maps), rest)
+    middle = jax.nn.relu(_sum(maps, weights))
+    low, high = jax.nn.relu(found - below), jax.nn.relu(found + above)
+    error = jnp.maximum(jnp.maximum(high - middle, middle - low).max((2, 3)), 0.0)
+    error = jnp.where(known.all(1, keepdims=True), 0.0, error)
+    return error / jnp.where(error == 0, 1, low.max((2, 3)))
 
 
 def certify_beginnings(
@@ -73,6 +87,10 @@ def certify_beginnings(
         return _relative_error(sums, above, below)
 
     return lax.map(certify_one, (feature_map, weights, known, ranked))
+
+
+def _sum(channels: Float[Array, "B h w C"], factors: Float[Array, "B C S"]) -> Float[Array, "B S h w"]:
+    return jnp.einsum("bhwc,bcs->bshw", channels, factors, precision=lax.Precision.HIGHEST)
 
 
 def _relative_error(

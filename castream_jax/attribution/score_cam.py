@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.certificate import certify, certify_beginnings
 from castream_jax.attribution.channel_masks import ChannelWeights, Masks
+from castream_jax.attribution.few_passes import describe_estimate, remark_on_estimate, weigh_few, weigh_until
 from castream_jax.attribution.method import Method, Scene, Subject, weighted_sum
 from castream_jax.compute.questions import Ask, Conversation, Question, Search
 from castream_jax.errors import InputError, choose
@@ -32,7 +33,9 @@ STRONGEST = 10
 
 
 @functools.lru_cache
-def score_cam(tolerance: float = 0.0, variant: str = "published") -> Method:
+def score_cam(
+    tolerance: float = 0.0, variant: str = "published", passes: float | int = 0, error: float | int = 0.0
+) -> Method:
     """Return Score-CAM as a method.
 
     A flat channel masks everything: all of them share one pass of a black image. The other (image, channel) pairs are
@@ -41,28 +44,49 @@ def score_cam(tolerance: float = 0.0, variant: str = "published") -> Method:
     Args:
       tolerance: leave out channels that together change no position of any `ReLU(sum_k w_k A^k)` of the image by more
         than this share of its maximum; 0: leave out none. Scores must be in [0, 1] then.
-      variant: of `VARIANTS`; those but the published one know no tolerance.
+      variant: of `VARIANTS`; those but the published one know none of the other settings.
+      passes: ask for so many channels of an image at most, or below 1 for this share of them, and estimate the other
+        weights (`few_passes`); 0: ask for all. Scores must be in [0, 1] then.
+      error: ask for as many channels of each image as it takes until the largest error of its maps is stated to be
+        below this; 0: for all.
 
     Raises:
-      InputError: a tolerance outside [0, 1), another variant, or a tolerance of one that is not the published one.
+      InputError: a setting out of range, another variant, or two settings that exclude each other.
 
-    Source: METHOD 2; the tolerance is ours (`certify`).
+    Source: METHOD 2; tolerance (`certify`), passes and error (`few_passes`) are ours.
     """
     if not 0 <= tolerance < 1:
         raise InputError(f"Score-CAM's tolerance is {tolerance}: expected a share of the map's maximum, 0 to below 1.")
 
-    choose("score_cam_variant", variant, VARIANTS)
-    if tolerance and variant != "published":
+    if not (0 <= passes < 1 or (1 <= passes < np.inf and passes == int(passes))):
         raise InputError(
-            f"score_cam_tolerance is {tolerance} and score_cam_variant {variant!r}: only the weights of 'published' "
-            "are certified. Set one of them."
+            f"score_cam_passes is {passes}: expected a number of channels, 160, or a share of them below 1, 0.125."
         )
+    if not 0 <= error < 1:
+        raise InputError(f"score_cam_error is {error}: expected a share of the map's range, 0 to below 1.")
+    choose("score_cam_variant", variant, VARIANTS)
+    named = {"score_cam_tolerance": tolerance, "score_cam_passes": passes, "score_cam_error": error}
+    some = {name: value for name, value in named.items() if value}
+    if some and variant != "published":
+        name, value = next(iter(some.items()))
+        raise InputError(
+            f"{name} is {value} and score_cam_variant {variant!r}: only the weights of 'published' are certified or "
+            "estimated. Set one of them."
+        )
+    if len(some) > 1:
+        told = " and ".join(f"{name} is {value}" for name, value in some.items())
+        raise InputError(f"{told}: each says which channels to ask for. Set one of them.")
+    estimates = {name: value for name, value in (("passes", passes), ("error", error)) if value}
 
     def ask(scene: Scene) -> Conversation:
         if variant == "faster":
             return (yield from weigh_varied(scene))
         if tolerance:
             return (yield from weigh_strongest(scene, tolerance))
+        if error:
+            return (yield from weigh_until(scene, error))
+        if passes:
+            return (yield from weigh_few(scene, passes))
         weights, black = yield from weigh_all(scene)
         if variant == "increase":
             return replace(weights, values=weights.values - black)
@@ -74,11 +98,11 @@ def score_cam(tolerance: float = 0.0, variant: str = "published") -> Method:
         meaning="Channels weighted by the probability of the class on the image that each of them masks.",
         formula="w_k = p(x ⊙ A^k)",
         source="Wang et al., 2020",
-        options={"variant": VARIANTS[variant]},
-        columns=("score_cam_bound", "score_cam_left_out"),
+        options={"variant": VARIANTS[variant]} | estimates,
+        columns=("score_cam_bound", "score_cam_left_out", "score_cam_passes", "score_cam_error"),
         sums=sums,
         ask=ask,
-        describe=describe if tolerance else None,
+        describe=describe_estimate if estimates else describe if tolerance else None,
         remark=remark,
         configure=score_cam,
     )
@@ -96,6 +120,8 @@ def describe(subject: Subject) -> Mapping[str, Float[Array, "B"]]:
 
 def remark(columns: Mapping[str, Float[np.ndarray, "n"]]) -> str:
     """Say what leaving out channels can have changed, before the map is min-max scaled."""
+    if "score_cam_error" in columns:
+        return remark_on_estimate(columns)
     bounds, left_out = columns["score_cam_bound"], columns["score_cam_left_out"]
     mean, worst, share = (
         f"{100 * value:.3g} %" if np.isfinite(value) else "—"

@@ -245,9 +245,11 @@ def collect_remarks(rows: pa.Table) -> dict[str, dict[str, str]]:
         if method.remark is None or not set(method.columns) <= set(rows.column_names):
             continue
         own = rows.select(["attribution", "pooling", *method.columns])
-        own = own.filter(pc.equal(own["attribution"], method.key)).drop_null()
+        own = own.filter(pc.equal(own["attribution"], method.key))
+        said = [name for name in method.columns if own[name].null_count < own.num_rows]  # not all choices say all
+        own = own.select(["attribution", "pooling", *said]).drop_null() if said else own.slice(0, 0)
         for (_, pooling), group in group_rows(own).items():
-            values = {name: group[name].to_numpy().astype(np.float64) for name in method.columns}
+            values = {name: group[name].to_numpy().astype(np.float64) for name in said}
             remarks.setdefault(method.key, {})[pooling] = method.remark(values)
     return remarks
 

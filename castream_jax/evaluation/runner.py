@@ -146,6 +146,8 @@ def describe_settings(resolved: Resolved, arrays: str) -> dict[str, str | int | 
         "score": describe_score(resolved.model.score),
         "dtype": resolved.experiment.model.dtype,
         "score_cam_tolerance": config.score_cam_tolerance,
+        "score_cam_passes": config.score_cam_passes,
+        "score_cam_error": config.score_cam_error,
         "arrays": arrays[:12],
         "chunk": config.chunk,
         "batch_size": resolved.batch_size,

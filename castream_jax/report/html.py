@@ -24,6 +24,8 @@ SETTING_NAMES = {
     "target": "Feature map that CAMs start from",
     "dtype": "The backbone computes in",
     "score_cam_tolerance": "Score-CAM's tolerance",
+    "score_cam_passes": "Score-CAM's passes for an image, at most, or their share; 0: all",
+    "score_cam_error": "Score-CAM's error, as stated; 0: none is allowed",
     "arrays": "Digest of the network's arrays",
     "chunk": "Images in one forward pass",
     "batch_size": "Images in a batch",
