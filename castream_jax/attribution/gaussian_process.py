@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.channel_design import MaskSpace, kernel, square_distances
+from castream_jax.attribution.cholesky import factorise, invert_lower
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
 """Of the kernel, in the distances of `MaskSpace.scale`."""
@@ -71,14 +71,13 @@ def fit(space: MaskSpace, chosen: Int[Array, "m"], asked: Bool[Array, "m"], scor
     squares = square_distances(points, points)
     values = jnp.where(asked, log_odds(scores), 0.0)
     ones = asked.astype(jnp.float32)
-    both, count = jnp.stack([ones, values], 1), jnp.maximum(ones.sum(), 2.0)
+    both, count = jnp.stack([ones, values]), jnp.maximum(ones.sum(), 2.0)
 
     def solve(length: Array, noise: Array) -> tuple[Array, Array, Array, Array]:
         """Return the factor, the residual, the mean with the two variances, and the log of the likelihood."""
         covariance = kernel(squares, length * space.scale) * ones[:, None] * ones[None]
         covariance = jnp.where(jnp.eye(len(ones), dtype=bool), jnp.where(asked, 1 + noise, 1.0)[:, None], covariance)
-        factor = jnp.linalg.cholesky(covariance)
-        one, value = solve_triangular(factor, both, lower=True).T
+        factor, (one, value) = factorise(covariance, both)
         known = jnp.maximum((one**2).sum(), 1e-6)
         mean = (one * value).sum() / known
         residual = value - mean * one
@@ -119,8 +118,9 @@ def predict(space: MaskSpace, process: Process, scores: Float[Array, "m"], flat:
     across = (
         kernel(square_distances(points, space.points), process.length) * asked.astype(jnp.float32)[:, None]
     )  # [m C]
-    half = solve_triangular(process.factor, across, lower=True)
-    one = solve_triangular(process.factor, asked.astype(jnp.float32), lower=True)
+    inverse = invert_lower(process.factor)
+    half = jnp.matmul(inverse, across, precision=lax.Precision.HIGHEST)
+    one = jnp.matmul(inverse, asked.astype(jnp.float32), precision=lax.Precision.HIGHEST)
     offset = 1 - jnp.matmul(one, half, precision=lax.Precision.HIGHEST)
     mean = process.mean + jnp.matmul(process.residual, half, precision=lax.Precision.HIGHEST)
     share = 1 + process.noise - (half**2).sum(0) + offset**2 * process.mean_variance

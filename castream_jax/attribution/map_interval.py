@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from castream_jax.attribution.channel_design import MaskSpace
+from castream_jax.attribution.cholesky import factorise
 from castream_jax.attribution.gaussian_process import Posterior, Process, covariance_of_sums
 from castream_jax.compute.masking import min_max
 
@@ -63,7 +64,8 @@ def _root(covariance: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """
     diagonal = jnp.maximum(jnp.diagonal(covariance), 0.0)
     added = 1e-4 * diagonal.max() + 1e-20
-    root = jnp.linalg.cholesky((covariance + covariance.T) / 2 + added * jnp.eye(len(covariance)))
+    definite = (covariance + covariance.T) / 2 + added * jnp.eye(len(covariance))
+    root, _ = factorise(definite, jnp.zeros((0, len(covariance))))
     return jnp.where(jnp.isfinite(root).all(), root, jnp.diag(jnp.sqrt(diagonal)))
 
 
