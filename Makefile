@@ -11,7 +11,7 @@
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
 	'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(p)")' 2>/dev/null)))
 VENV ?= .venv
-PEERS ?= .venv-peers
+PEERS ?= $(VENV)-peers
 BIN := $(VENV)/bin
 JOBS ?= 2
 
