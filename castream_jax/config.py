@@ -148,8 +148,9 @@ class EvaluationConfig:
     score_cam_tolerance: float = 0.0
     """Leave out channels that change no position of a Score-CAM map by more than this share of its maximum."""
     score_cam_passes: float = 0.0
-    """Ask for so many channels of Score-CAM for an image at most, or below 1 for this share of them, chosen before any
-    is asked, and estimate the weights of the others, with the error that this makes; 0: ask for all."""
+    """Ask for so many channels of Score-CAM for an image at most, or below 1 for this share of them, half of these
+    before any score is known, and estimate the weights of the others, with the error that this makes; 0: ask for all.
+    """
     score_cam_error: float = 0.0
     """Ask for as many channels of Score-CAM for each image as it takes until the largest error of its map is stated to
     be below this share of its range; 0: for all. Of tolerance, passes and error only one is set."""

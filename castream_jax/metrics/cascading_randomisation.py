@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from castream_jax.compute.questions import Again, Conversation, Made
+from castream_jax.metrics.correlation import rank_correlation
 from castream_jax.metrics.metric import WEIGHTS, Case, Metric
-from castream_jax.metrics.random_logit import rank_correlation
 from castream_jax.models.cascade import SEED
 
 SIDE = 56

@@ -1,5 +1,6 @@
 """How two lists of numbers go together; 0, and not defined, where one of them is flat."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -22,6 +23,18 @@ def pearson(a: Float[Array, "*n T"], b: Float[Array, "*n T"]) -> Float[Array, "*
 def spearman(a: Float[Array, "*n T"], b: Float[Array, "*n T"]) -> Float[Array, "*n"]:
     """Return the correlation of the lists' ranks, equal values having the mean of theirs; 0 where one is flat."""
     return jnp.where(is_flat(a) | is_flat(b), 0, pearson(mean_ranks(a), mean_ranks(b)))
+
+
+def rank_correlation(a: Float[Array, "J n"], b: Float[Array, "J n"]) -> Float[Array, "J"]:
+    """Return Spearman's correlation of long lists; equal values have the mean of their ranks, and flat lists give 0."""
+
+    def ranks(values: Float[Array, "n"]) -> Float[Array, "n"]:
+        ascending = jnp.sort(values)
+        first, last = (jnp.searchsorted(ascending, values, side) for side in ("left", "right"))
+        return (first + last) / (2 * len(values))  # in 0..1: whole ranks' squares leave float32
+
+    found = pearson(jax.vmap(ranks)(a), jax.vmap(ranks)(b))
+    return jnp.where(is_flat(a) | is_flat(b), 0, found)
 
 
 def uncentred(a: Float[Array, "*n T"], b: Float[Array, "*n T"]) -> Float[Array, "*n"]:

@@ -1,27 +1,14 @@
 """Random-logit test (Sixt et al., 2020): whether the map of another class is the same map."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from castream_jax.compute.questions import Again, Conversation, Made
-from castream_jax.metrics.correlation import is_flat, pearson
+from castream_jax.metrics.correlation import rank_correlation
 from castream_jax.metrics.metric import CLASS, Case, Metric
 
 SEED = 0
 """Of the other classes."""
-
-
-def rank_correlation(a: Float[Array, "J n"], b: Float[Array, "J n"]) -> Float[Array, "J"]:
-    """Return Spearman's correlation of long lists; equal values have the mean of their ranks, and flat lists give 0."""
-
-    def ranks(values: Float[Array, "n"]) -> Float[Array, "n"]:
-        ascending = jnp.sort(values)
-        first, last = (jnp.searchsorted(ascending, values, side) for side in ("left", "right"))
-        return (first + last) / (2 * len(values))  # in 0..1: whole ranks' squares leave float32
-
-    found = pearson(jax.vmap(ranks)(a), jax.vmap(ranks)(b))
-    return jnp.where(is_flat(a) | is_flat(b), 0, found)
 
 
 def measure(case: Case) -> Conversation:

@@ -44,15 +44,25 @@ def draw_again(model: Network) -> nnx.State:
     """Return the arrays of the same network with fresh weights, and statistics as they are before training.
 
     Raises:
-      InputError: as for `check_can_be_drawn`.
+      InputError: as for `check_can_be_drawn`, or a network of other parts than its name says.
 
     Source: Adebayo et al., 2018, each part by its own initialiser.
     """
     model = check_can_be_drawn(model)
     dtype = str(getattr(model.backbone, "dtype", "float32"))
     heads = model.stream.heads if model.stream else 1
-    fresh = create_model(model.name, model.pooling, model.num_classes, heads, SEED, dtype)
-    return nnx.state(fresh)
+    fresh = nnx.state(create_model(model.name, model.pooling, model.num_classes, heads, SEED, dtype))
+    if _shapes(fresh) != _shapes(nnx.state(model)):
+        raise InputError(
+            f"a metric needs the weights of {model.name} drawn again, and this network has other parts than one of "
+            "that name: leave out of evaluation.metrics those that randomise the network."
+        )
+    return fresh
+
+
+def _shapes(state: nnx.State) -> dict[tuple[object, ...], tuple[int, ...]]:
+    """Return the shapes of a network's arrays by path."""
+    return {path: variable.shape for path, variable in nnx.to_flat_state(state)}
 
 
 def list_parts(model: Classifier) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from flax import nnx
 import castream_jax as ca
 from castream_jax.errors import InputError
 from castream_jax.models.cascade import Cascade, draw_again
-from tests.networks import fill, small_resnet
+from tests.networks import fill, small_convnext, small_resnet
 
 PARTS = {
     "resnet18_small": "stage4 stage3 stage2 stage1 stem",
@@ -58,3 +58,5 @@ def test_a_network_of_one_s_own_is_refused():
     model.name = "my_network"
     with pytest.raises(InputError, match=r"my_network drawn again, .*leave out of evaluation\.metrics"):
         draw_again(fill(model))
+    with pytest.raises(InputError, match="convnext_tiny drawn again, and this network has other parts"):
+        draw_again(small_convnext())
