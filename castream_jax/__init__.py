@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from castream_jax.models.classifier import Classifier, Features, create_model
     from castream_jax.models.functional import network
     from castream_jax.models.inputs import Normalisation, Preprocessing
-    from castream_jax.models.stream import cross_attention_pool
+    from castream_jax.poolings import POOLINGS
+    from castream_jax.poolings.stream import cross_attention_pool
     from castream_jax.storage.compiled_programs import use_cache
     from castream_jax.weights.convert import export_weights, load_torch_weights
     from castream_jax.weights.files import load_weights
@@ -28,6 +29,7 @@ __version__ = VERSION
 __all__ = [
     "METHODS",
     "METRICS",
+    "POOLINGS",
     "PROTOCOLS",
     "Classifier",
     "Event",
@@ -59,7 +61,8 @@ HOMES = {
     "models.classifier": ("Classifier", "Features", "create_model"),
     "models.functional": ("network",),
     "models.inputs": ("Normalisation", "Preprocessing"),
-    "models.stream": ("cross_attention_pool",),
+    "poolings": ("POOLINGS",),
+    "poolings.stream": ("cross_attention_pool",),
     "storage.compiled_programs": ("use_cache",),
     "weights.convert": ("export_weights", "load_torch_weights"),
     "weights.files": ("load_weights",),

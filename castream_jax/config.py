@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,14 +21,22 @@ class ModelConfig:
     name: str = "resnet50"
     """One of ours, or "module:function": a function of the number of classes that returns a network of one's own, from
     the current directory or PYTHONPATH."""
-    pooling: Literal["gap", "ca"] = "ca"
+    pooling: str | tuple[str, ...] = "ca"
+    """What pools the features in place of GAP, which is always there beside it: "ca", or several that are trained and
+    measured together, "ca, simpool, gem(p=4)"; with options "ca(taps=stage3+stage4, heads=2)", and a record of one's
+    own as "my_package.poolings:mine". "gap": nothing else. A tuple of such is made one text."""
     heads: int = 1
+    """Of the attention of poolings that name none."""
     stream_init: Literal["reference", "identity"] = "reference"
     """How a stream starts: drawn as the reference draws it, or ours, pooling as GAP does until it is trained."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the frozen backbone computes in."""
     score: Literal["softmax", "sigmoid"] = "softmax"
     """How logits become scores, and the loss that belongs to it: exactly one class is right, or each by itself."""
+
+    def __post_init__(self) -> None:
+        text = self.pooling if isinstance(self.pooling, str) else ",".join(self.pooling)
+        object.__setattr__(self, "pooling", ", ".join("".join(text.split()).split(",")))  # one spelling for each choice
 
 
 @dataclass(frozen=True)
@@ -307,6 +316,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     """Return `value` as the type that a field declares, or raise `InputError`."""
     if dataclasses.is_dataclass(hint):
         return _read(typing.cast(type, hint), value, where)
+    if typing.get_origin(hint) is types.UnionType:  # a text, or several
+        return _convert(str if isinstance(value, str) else typing.get_args(hint)[1], value, where)
     if typing.get_origin(hint) is Literal:
         options = typing.get_args(hint)
         if not isinstance(value, str) or value not in options:  # an array is in nothing, and says so by an error

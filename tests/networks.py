@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from castream_jax.models import convnext, efficientnet_lite, layers, resnet
+from castream_jax.models import convnext, efficientnet_lite, resnet
 from castream_jax.models.classifier import Classifier, Head, create_model
-from castream_jax.models.stream import Stream
+from castream_jax.models.layers import modules
+from castream_jax.poolings.stream import Stream
 from castream_jax.weights import likeness
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -73,7 +74,7 @@ def small_convnext(pooling: str = "ca", num_classes: int = 5, dtype: str = "floa
 
     def build() -> Classifier:
         rngs = nnx.Rngs(0)
-        stream = Stream(spec.widths, 1, layers.truncated_normal, rngs) if pooling == "ca" else None
+        stream = Stream(spec.widths, 1, modules.truncated_normal, rngs) if pooling == "ca" else None
         backbone = convnext.ConvNeXt(spec, jnp.dtype(dtype), rngs)
         return Classifier("convnext_tiny", backbone, stream, Head(64, num_classes, normalise=True, rngs=rngs))
 
@@ -87,7 +88,7 @@ def small_lite(pooling: str = "ca", num_classes: int = 5, dtype: str = "float32"
     def build() -> Classifier:
         rngs = nnx.Rngs(0)
         backbone = efficientnet_lite.EfficientNetLite(spec, jnp.dtype(dtype), rngs)
-        stream = Stream(backbone.tap_widths, 1, layers.truncated_normal, rngs) if pooling == "ca" else None
+        stream = Stream(backbone.tap_widths, 1, modules.truncated_normal, rngs) if pooling == "ca" else None
         return Classifier("efficientnet_lite0", backbone, stream, Head(1280, num_classes, normalise=False, rngs=rngs))
 
     return fill(nnx.eval_shape(build))

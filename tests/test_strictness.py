@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from castream_jax.compute.masking import mask_images, min_max
-from castream_jax.models.stream import cross_attention_pool
+from castream_jax.poolings.stream import cross_attention_pool
 from tests.networks import small_resnet
 
 

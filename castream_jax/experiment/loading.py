@@ -17,6 +17,7 @@ from castream_jax.models.classifier import Classifier, create_model
 from castream_jax.models.description import recall_network
 from castream_jax.models.network import Network
 from castream_jax.models.scores import Score
+from castream_jax.poolings.choosing import choose_poolings, is_trained
 from castream_jax.storage.checkpoints import Checkpoints
 from castream_jax.weights.convert import FreshStream
 from castream_jax.weights.files import load_weights
@@ -86,6 +87,11 @@ def has_checkpoint(workdir: Path) -> bool:
     return False
 
 
+def last_stage(experiment: Experiment) -> str:
+    """Return the stage that ends a training: that of the poolings, where any of them has something to train."""
+    return STREAM if is_trained(choose_poolings(experiment.model.pooling)) else BACKBONE
+
+
 def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Network:
     """Return the network that training left in `workdir`.
 
@@ -95,7 +101,7 @@ def load_trained(experiment: Experiment, workdir: Path, num_classes: int) -> Net
     Raises:
       InputError: there is no checkpoint, or it is of another network.
     """
-    stage = STREAM if experiment.model.pooling == "ca" else BACKBONE
+    stage = last_stage(experiment)
     directory = checkpoint_directory(workdir, stage)
     if stage == BACKBONE and _comes_trained(experiment):
         return build_network(experiment, num_classes)
@@ -166,7 +172,7 @@ def note_training(stage: str, step: int, saved: Mapping[str, Any]) -> Iterator[s
 
 def read_class_names(experiment: Experiment, workdir: Path) -> tuple[str, ...]:
     """Return the names of the classes that the network in `workdir` was trained on; empty if it does not say."""
-    directory = checkpoint_directory(workdir, STREAM if experiment.model.pooling == "ca" else BACKBONE)
+    directory = checkpoint_directory(workdir, last_stage(experiment))
     if not directory.is_dir():
         return ()
     with Checkpoints(directory) as checkpoints:
@@ -175,7 +181,7 @@ def read_class_names(experiment: Experiment, workdir: Path) -> tuple[str, ...]:
 
 def count_classes(experiment: Experiment, workdir: Path) -> int | None:
     """Return how many classes the network has that training left in `workdir`; None if there is no such network."""
-    directory = checkpoint_directory(workdir, STREAM if experiment.model.pooling == "ca" else BACKBONE)
+    directory = checkpoint_directory(workdir, last_stage(experiment))
     if not directory.is_dir():
         return None
     with Checkpoints(directory) as checkpoints:

@@ -7,10 +7,10 @@ from flax import nnx
 from castream_jax.config import Experiment
 from castream_jax.errors import InputError
 from castream_jax.importing import import_object
-from castream_jax.models.classifier import Classifier
-from castream_jax.models.fresh import xavier_uniform
+from castream_jax.models.classifier import Classifier, describe_trunk
+from castream_jax.models.layers.fresh import xavier_uniform
 from castream_jax.models.network import Network, list_missing
-from castream_jax.models.stream import Stream
+from castream_jax.poolings.choosing import choose_poolings, create_modules
 
 PICTURE_CHANNELS = 3
 """Of what datasets of pictures are read as."""
@@ -21,9 +21,9 @@ def create_own_network(experiment: Experiment, num_classes: int) -> Network:
 
     Args:
       experiment: its `model.name` is "module:function", from the current directory or PYTHONPATH. The function takes
-        the number of classes and returns a `Network`, with its weights. Of a `Classifier`, the pooling becomes the
-        config's: for "ca" a stream is added where there is none, drawn from the config's seed; it is then trained, or
-        its checkpoint read.
+        the number of classes and returns a `Network`, with its weights. Of a `Classifier`, the poolings become the
+        config's: those that it has not are added, drawn from the config's seed, and then trained, or read from a
+        checkpoint.
       num_classes: of the dataset.
 
     Raises:
@@ -45,13 +45,14 @@ def create_own_network(experiment: Experiment, num_classes: int) -> Network:
                 "them in this function, and leave config.weights empty."
             )
         return found
-    if experiment.model.pooling == "gap":
-        return found.pooled_by(None)
-    if found.stream is None:
-        config, rngs = experiment.model, nnx.Rngs(params=experiment.seed)
-        widths = found.backbone.tap_widths
-        return found.pooled_by(Stream(widths, config.heads, xavier_uniform, rngs, config.stream_init))
-    return found
+    config = experiment.model
+    choices = choose_poolings(config.pooling)
+    own = {choice.text: getattr(found, choice.part) for choice in found.choices}
+    missing = [choice for choice in choices if choice.text not in own]
+    trunk = describe_trunk(found.backbone, xavier_uniform, missing)
+    usual = {"heads": config.heads, "stream_init": config.stream_init}
+    modules = own | create_modules(missing, trunk, nnx.Rngs(params=experiment.seed), usual)
+    return found.pooled_by({choice.text: modules[choice.text] for choice in choices})
 
 
 def _check_network(found: object, address: str, num_classes: int) -> None:

@@ -45,7 +45,7 @@ class SplitAccuracy:
         self.pictures = PictureCounts()
         """What was met in the images that were measured last."""
         self._batch_size = round_up(batch_size, mesh)  # padding never counts
-        self._count_step = create_count_step(graphdef, mesh)
+        self._graphdef, self._count_step = graphdef, create_count_step(graphdef, mesh)
 
     def measure(self, state: nnx.State) -> dict[str, float]:
         """Return the share of the split's readable images that each pooling classifies right; GAP's is the first."""
@@ -78,7 +78,8 @@ class SplitAccuracy:
             advance(int(batch["valid"].sum()) * block[1])
             if len(counts) > AHEAD:  # let no more batches wait on the device than keep it busy
                 jax.block_until_ready(counts[-1 - AHEAD])
-        return Counter({name: sum(int(count[name]) for count in counts) for name in counts[0]})
+        names = ("images", *MET, *nnx.merge(self._graphdef, state).poolings())  # JAX sorts the keys of a dictionary
+        return Counter({name: sum(int(count[name]) for count in counts) for name in names})
 
 
 def create_count_step(

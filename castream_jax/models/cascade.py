@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import ARCHITECTURES, Classifier, create_model
 from castream_jax.models.network import Network
+from castream_jax.poolings.stream import Stream
 
 SEED = 1
 """Of the weights that are drawn again, beside that of an experiment's own."""
@@ -50,8 +51,9 @@ def draw_again(model: Network) -> nnx.State:
     """
     model = check_can_be_drawn(model)
     dtype = str(getattr(model.backbone, "dtype", "float32"))
-    heads = model.stream.heads if model.stream else 1
-    fresh = nnx.state(create_model(model.name, model.pooling, model.num_classes, heads, SEED, dtype))
+    heads = next((getattr(getattr(model, choice.part), "heads", 1) for choice in model.choices), 1)
+    poolings = [choice.text for choice in model.choices] or "gap"
+    fresh = nnx.state(create_model(model.name, poolings, model.num_classes, heads, SEED, dtype))
     if _shapes(fresh) != _shapes(nnx.state(model)):
         raise InputError(
             f"a metric needs the weights of {model.name} drawn again, and this network has other parts than one of "
@@ -68,10 +70,15 @@ def _shapes(state: nnx.State) -> dict[tuple[object, ...], tuple[int, ...]]:
 def list_parts(model: Classifier) -> dict[str, tuple[str, ...]]:
     """Return the parts of a network from its classifier down: names, and how the paths of their arrays begin."""
     parts = {"classifier": ("classifier",)}
-    if model.stream is not None:
-        for number in reversed(range(len(model.stream.projections))):
-            query = () if number else ("stream.query",)
-            parts[f"block{number + 1}"] = (f"stream.projections.{number}", *query)
+    for choice in model.choices:
+        module = getattr(model, choice.part)
+        if isinstance(module, Stream):
+            for number in reversed(range(len(module.projections))):
+                query = () if number else (f"{choice.part}.query",)
+                name = f"block{number + 1}" if choice.text == "ca" else f"{choice.text} block{number + 1}"
+                parts[name] = (f"{choice.part}.projections.{number}", *query)
+        else:
+            parts[choice.text] = (choice.part,)
     assert isinstance(model.backbone, Parted)
     own = reversed(model.backbone.parts.items())
     return parts | {name: tuple(f"backbone.{path}" for path in paths) for name, paths in own}

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from castream_jax.models import layers
-from castream_jax.models.fresh import truncated_normal
 from castream_jax.models.kernels.convolution import per_channel
 from castream_jax.models.kernels.depthwise import depthwise_convolve
+from castream_jax.models.layers import modules
+from castream_jax.models.layers.fresh import truncated_normal
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Block(nnx.Module):
     def __init__(self, features: int, dtype: jnp.dtype, rngs: nnx.Rngs):
         self.kernel = nnx.Param(truncated_normal(rngs.params(), (7, 7, 1, features)))
         self.bias = nnx.Param(jnp.zeros(features))
-        self.norm = layers.layer_norm(features, dtype, rngs)
-        self.expand = layers.linear(features, 4 * features, dtype, rngs)
-        self.project = layers.linear(4 * features, features, dtype, rngs)
+        self.norm = modules.layer_norm(features, dtype, rngs)
+        self.expand = modules.linear(features, 4 * features, dtype, rngs)
+        self.project = modules.linear(4 * features, features, dtype, rngs)
         self.layer_scale = nnx.Param(jnp.full(features, 1e-6))
 
     def branch(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Return what the block computes, before layer scale and shortcut."""
         y = depthwise_convolve(x, self.kernel[...]) + per_channel(self.bias[...]).astype(x.dtype)
-        return self.project(layers.gelu(self.expand(self.norm(y))))
+        return self.project(modules.gelu(self.expand(self.norm(y))))
 
     def join(self, shortcut: Float[Array, "B H W C"], branch: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Return the block's output from its two halves."""
@@ -68,11 +68,11 @@ class ConvNeXt(nnx.Module):
         self.spec = spec
         self.dtype = dtype
         widths = spec.widths
-        self.stem = layers.Conv(4, 3, widths[0], stride=4, rngs=rngs)
-        self.stem_norm = layers.layer_norm(widths[0], dtype, rngs)
-        self.downsample_norms = nnx.List([layers.layer_norm(width, dtype, rngs) for width in widths[:-1]])
+        self.stem = modules.Conv(4, 3, widths[0], stride=4, rngs=rngs)
+        self.stem_norm = modules.layer_norm(widths[0], dtype, rngs)
+        self.downsample_norms = nnx.List([modules.layer_norm(width, dtype, rngs) for width in widths[:-1]])
         self.downsamples = nnx.List(
-            [layers.Conv(2, before, after, stride=2, rngs=rngs) for before, after in itertools.pairwise(widths)]
+            [modules.Conv(2, before, after, stride=2, rngs=rngs) for before, after in itertools.pairwise(widths)]
         )
         self.stages = nnx.List(
             [
@@ -100,13 +100,13 @@ class ConvNeXt(nnx.Module):
     def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
         """Return every named feature map, in the compute dtype; `train` changes none: there are no statistics."""
         images = images.astype(self.dtype)
-        early = self._early_stages(images) if train else layers.map_in_cache(self._early_stages, images)
-        return early | self._late_stages(early[f"downsample{layers.EARLY}"], layers.EARLY)
+        early = self._early_stages(images) if train else modules.map_in_cache(self._early_stages, images)
+        return early | self._late_stages(early[f"downsample{modules.EARLY}"], modules.EARLY)
 
     def _early_stages(self, images: Float[Array, "B H W 3"]) -> dict[str, Array]:
         """Return the feature maps of the stem and the early stages."""
         x = self.stem_norm(self.stem(images))
-        return {"stem": x} | self._stages(x, range(layers.EARLY))
+        return {"stem": x} | self._stages(x, range(modules.EARLY))
 
     def _late_stages(self, x: Float[Array, "B H W C"], first: int) -> dict[str, Array]:
         """Return the feature maps after the `first` stage and those that follow it; the last block stays open."""

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from castream_jax.models import layers
-from castream_jax.models.layers import relu6
+from castream_jax.models.layers import modules
+from castream_jax.models.layers.modules import relu6
 
 STEM, HEAD = 32, 1280
 """Channels."""
@@ -101,9 +101,9 @@ class Block(nnx.Module):
 
     def __init__(self, features_in: int, stage: Stage, stride: int, spec: EfficientNetLiteSpec, rngs: nnx.Rngs):
         inner = stage.expansion * features_in
-        layer = functools.partial(layers.ConvNorm, rngs=rngs, epsilon=spec.epsilon, same=spec.same)
+        layer = functools.partial(modules.ConvNorm, rngs=rngs, epsilon=spec.epsilon, same=spec.same)
         self.expand = layer(1, features_in, inner, stride=1) if stage.expansion > 1 else None
-        self.depthwise = layers.DepthwiseNorm(
+        self.depthwise = modules.DepthwiseNorm(
             stage.size, inner, inner, stride=stride, rngs=rngs, epsilon=spec.epsilon, same=spec.same
         )
         self.project = layer(1, inner, stage.width, stride=1)
@@ -116,7 +116,7 @@ class Block(nnx.Module):
             y = self.project(y, train)
             return x + y if self.has_shortcut else y
         branch = self.project.branch(y)
-        return layers.add_branches(branch, layers.Branch(x), activate=False) if self.has_shortcut else branch.value
+        return modules.add_branches(branch, modules.Branch(x), activate=False) if self.has_shortcut else branch.value
 
 
 class EfficientNetLite(nnx.Module):
@@ -127,7 +127,7 @@ class EfficientNetLite(nnx.Module):
     def __init__(self, spec: EfficientNetLiteSpec, dtype: jnp.dtype, rngs: nnx.Rngs):
         self.spec = spec
         self.dtype = dtype
-        layer = functools.partial(layers.ConvNorm, rngs=rngs, epsilon=spec.epsilon, same=spec.same)
+        layer = functools.partial(modules.ConvNorm, rngs=rngs, epsilon=spec.epsilon, same=spec.same)
         self.stem = layer(3, 3, STEM, stride=2)
         self.stages: nnx.List[nnx.List[Block]] = nnx.List([])
         features = STEM
@@ -160,7 +160,7 @@ class EfficientNetLite(nnx.Module):
     def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
         """Return every named feature map, in the compute dtype."""
         images = images.astype(self.dtype)
-        early = self._early_stages(images, train) if train else layers.map_in_cache(self._early_stages, images)
+        early = self._early_stages(images, train) if train else modules.map_in_cache(self._early_stages, images)
         return early | self._late_stages(early[NUMBERED[EARLY - 1]], EARLY, train)
 
     def _early_stages(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:

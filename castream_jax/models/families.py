@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from castream_jax.errors import choose
-from castream_jax.models import convnext, efficientnet_lite, fresh, resnet
+from castream_jax.models import convnext, efficientnet_lite, resnet
 from castream_jax.models.backbone import Backbone
+from castream_jax.models.layers import fresh
 
 
 @dataclass(frozen=True)

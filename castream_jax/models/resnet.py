@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from castream_jax.models import layers
 from castream_jax.models.kernels.convolution import average_pool, max_pool
+from castream_jax.models.layers import modules
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class DeepStem(nnx.Module):
     """Three convolutions in place of a stem's one (ResNet-D)."""
 
     def __init__(self, stem: Stem, width: int, rngs: nnx.Rngs):
-        self.convs: nnx.List[layers.ConvNorm] = nnx.List([])
+        self.convs: nnx.List[modules.ConvNorm] = nnx.List([])
         features = 3
         for features_out, stride in ((width // 2, stem.stride), (width // 2, 1), (width, 1)):
-            self.convs.append(layers.ConvNorm(stem.size, features, features_out, stride=stride, rngs=rngs))
+            self.convs.append(modules.ConvNorm(stem.size, features, features_out, stride=stride, rngs=rngs))
             features = features_out
 
     def __call__(self, x: Float[Array, "B H W 3"], train: bool) -> Float[Array, "B H2 W2 C"]:
@@ -106,10 +106,10 @@ class AveragedShortcut(nnx.Module):
     """An average over the positions under a stride, then a 1x1 (ResNet-D)."""
 
     def __init__(self, features_in: int, features_out: int, stride: int, rngs: nnx.Rngs):
-        self.conv = layers.ConvNorm(1, features_in, features_out, stride=1, rngs=rngs)
+        self.conv = modules.ConvNorm(1, features_in, features_out, stride=1, rngs=rngs)
         self.stride = stride
 
-    def branch(self, x: Float[Array, "B H W C"]) -> layers.Branch:
+    def branch(self, x: Float[Array, "B H W C"]) -> modules.Branch:
         """Return the 1x1 of the averages, with what is left of its normalisation."""
         return self.conv.branch(average_pool(x, self.stride))
 
@@ -127,19 +127,19 @@ class Block(nnx.Module):
             shapes = [(1, inner, 1, 1), (3, inner, stride, spec.groups), (1, 4 * width, 1, 1)]
         else:
             shapes = [(3, width, stride, 1), (3, width, 1, 1)]
-        self.convs: nnx.List[layers.ConvNorm] = nnx.List([])
+        self.convs: nnx.List[modules.ConvNorm] = nnx.List([])
         features = features_in
         for size, features_out, conv_stride, groups in shapes:
             self.convs.append(
-                layers.ConvNorm(size, features, features_out, stride=conv_stride, groups=groups, rngs=rngs)
+                modules.ConvNorm(size, features, features_out, stride=conv_stride, groups=groups, rngs=rngs)
             )
             features = features_out
         changes_shape = stride != 1 or features != features_in
-        shortcut: layers.ConvNorm | AveragedShortcut | None = None
+        shortcut: modules.ConvNorm | AveragedShortcut | None = None
         if changes_shape and spec.averaged:
             shortcut = AveragedShortcut(features_in, features, stride, rngs)
         elif changes_shape and not spec.padded:
-            shortcut = layers.ConvNorm(1, features_in, features, stride=stride, rngs=rngs)
+            shortcut = modules.ConvNorm(1, features_in, features, stride=stride, rngs=rngs)
         self.shortcut = shortcut
         self.padding = (stride, features - features_in) if changes_shape and shortcut is None else None
 
@@ -152,8 +152,8 @@ class Block(nnx.Module):
             x = jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (missing // 2, missing - missing // 2)))
         if train:
             return jax.nn.relu(self.convs[-1](y, train) + (x if self.shortcut is None else self.shortcut(x, train)))
-        shortcut = layers.Branch(x) if self.shortcut is None else self.shortcut.branch(x)
-        return layers.add_branches(self.convs[-1].branch(y), shortcut)
+        shortcut = modules.Branch(x) if self.shortcut is None else self.shortcut.branch(x)
+        return modules.add_branches(self.convs[-1].branch(y), shortcut)
 
 
 class ResNet(nnx.Module):
@@ -165,7 +165,7 @@ class ResNet(nnx.Module):
         self.stem = (
             DeepStem(spec.stem, spec.widths[0], rngs)
             if spec.stem.deep
-            else layers.ConvNorm(spec.stem.size, 3, spec.widths[0], stride=spec.stem.stride, rngs=rngs)
+            else modules.ConvNorm(spec.stem.size, 3, spec.widths[0], stride=spec.stem.stride, rngs=rngs)
         )
         self.stages: nnx.List[nnx.List[Block]] = nnx.List([])
         features = spec.widths[0]
@@ -200,15 +200,15 @@ class ResNet(nnx.Module):
     def features(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
         """Return every named feature map, in the compute dtype."""
         images = images.astype(self.dtype)
-        early = self._early_stages(images, train) if train else layers.map_in_cache(self._early_stages, images)
-        return early | self._stages(early[self.taps[layers.EARLY]], range(layers.EARLY, len(self.stages)), train)
+        early = self._early_stages(images, train) if train else modules.map_in_cache(self._early_stages, images)
+        return early | self._stages(early[self.taps[modules.EARLY]], range(modules.EARLY, len(self.stages)), train)
 
     def _early_stages(self, images: Float[Array, "B H W 3"], train: bool = False) -> dict[str, Array]:
         """Return the feature maps of the stem and the early stages."""
         x = jax.nn.relu(self.stem(images, train))
         if self.spec.stem.pool:
             x = max_pool(x)
-        return {"stem": x} | self._stages(x, range(layers.EARLY), train)
+        return {"stem": x} | self._stages(x, range(modules.EARLY), train)
 
     def _stages(self, x: Float[Array, "B H W C"], numbers: range, train: bool) -> dict[str, Array]:
         """Return the feature maps of some stages, one after the other."""

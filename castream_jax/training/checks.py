@@ -11,7 +11,7 @@ from castream_jax.compute.sharding import check_batch_size
 from castream_jax.config import Experiment, StageConfig
 from castream_jax.data.source import Source, open_split
 from castream_jax.errors import InputError
-from castream_jax.experiment.loading import BACKBONE, STREAM
+from castream_jax.experiment.loading import BACKBONE, STREAM, last_stage
 from castream_jax.importing import is_address
 from castream_jax.models.answers import check_probabilities
 
@@ -54,7 +54,7 @@ def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
             "config has neither weights nor backbone.epochs: set --config.weights to the weights of a "
             "pretrained network, or --config.backbone.epochs to train one from scratch."
         )
-    last = BACKBONE if experiment.model.pooling == "gap" else STREAM
+    last = last_stage(experiment)
     if not getattr(experiment, last).epochs:
         pooling = experiment.model.pooling
         raise InputError(f"there is nothing to train: model.pooling is {pooling!r} and {last}.epochs is 0.")

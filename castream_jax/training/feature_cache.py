@@ -54,18 +54,18 @@ class FeatureCache:
 
         Args:
           directory: where they are kept.
-          model: whose taps they are of; its backbone stays as it is, on every device of the mesh.
+          model: whose poolings read them; its backbone stays as it is, on every device of the mesh.
           source, data, seed: the images, and how they are augmented.
           mesh: of the devices that compute.
         """
         self.directory, self.source, self.data, self.seed, self.mesh = directory, source, data, seed, mesh
         graphdef, self.trunk = nnx.split(model.backbone)
-        self.normalisation = model.normalisation
+        self.normalisation, taps = model.normalisation, model.taps
 
         def compute(trunk: nnx.State, images: Array) -> dict[str, Array]:
             backbone: Backbone = nnx.merge(graphdef, trunk)
             features = backbone.features(self.normalisation(images))
-            return {tap: features[tap].astype(DTYPE) for tap in backbone.taps}
+            return {tap: features[tap].astype(DTYPE) for tap in taps}
 
         self.compute = jax.jit(split_images(compute, mesh))
         images = jax.ShapeDtypeStruct((mesh.size, data.image_size, data.image_size, 3), np.uint8)

@@ -86,9 +86,10 @@ class TrainingLog:
             self.timed_steps += len(steps)
             means["images_per_second"] = rate
         self._write(last, means)
-        self._bar.set_postfix_str(
-            f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.1%}, {rate:.0f} images/s", refresh=False
-        )
+        shown = [f"{name.replace('_', ' ')} {value:.3f}" for name, value in means.items() if name.startswith("loss")]
+        shares = {name: value for name, value in means.items() if name.startswith("accuracy")}
+        shown += [f"{name.replace('_', ' ')} {value:.1%}" for name, value in shares.items()]
+        self._bar.set_postfix_str(f"{', '.join(shown)}, {rate:.0f} images/s", refresh=False)
         self._bar.update(last - self._bar.n)
         self.resume_clock()
 

@@ -3,7 +3,7 @@
     1. build the network from the config's seed
     2. its weights are loaded, where there are any; a classifier of new classes is fitted to the frozen backbone
     3. stage `backbone` trains its GAP part, from scratch or from there, where the config asks for it
-    4. stage `stream` trains the stream alone; backbone and classifier never change again
+    4. stage `stream` trains the poolings, all from the same features; backbone and classifier never change again
 
 Each stage resumes from its newest whole checkpoint.
 """
@@ -19,7 +19,7 @@ from castream_jax.config import Experiment
 from castream_jax.data.bad_records import sample_pictures
 from castream_jax.data.classes.class_names import check_class_names
 from castream_jax.data.source import open_split
-from castream_jax.experiment.loading import BACKBONE, STREAM, has_checkpoint
+from castream_jax.experiment.loading import BACKBONE, STREAM, has_checkpoint, last_stage
 from castream_jax.experiment.own_network import require_classifier
 from castream_jax.experiment.preprocessing import settled
 from castream_jax.experiment.record import has_record, write_record
@@ -66,7 +66,7 @@ def train(experiment: Experiment, workdir: Path) -> Classifier:
         if experiment.backbone.epochs:
             gap = Stage(BACKBONE, model.poolings()["gap"], experiment, source, workdir, mesh).train(stop, hook)
             model.backbone, model.classifier = gap.backbone, gap.classifier
-        if experiment.model.pooling == "ca":
+        if last_stage(experiment) == STREAM:
             model = Stage(STREAM, model, experiment, source, workdir, mesh).train(stop, hook)
         write_record(asked, workdir)  # what may change on the way, as of the last run
     return model

@@ -1,5 +1,6 @@
 """The two recipes of METHOD 5 as optax transformations. Weight decay reaches every parameter, the token too."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,8 +11,22 @@ from castream_jax.config import StageConfig
 TRAINED, KEPT = "trained", "kept"
 
 
-def create_optimizer(stage: StageConfig, total_steps: int) -> optax.GradientTransformation:
-    """Return the optimizer of a stage that takes `total_steps` steps."""
+def create_optimizer(stage: StageConfig, total_steps: int, parts: Sequence[str] = ()) -> optax.GradientTransformation:
+    """Return the optimizer of a stage.
+
+    Args:
+      stage: its settings.
+      total_steps: that it takes.
+      parts: the names of what is trained side by side, each with an optimizer of its own: what clips the gradients of
+        one does not see those of another. None or one: one optimizer for all.
+    """
+    if len(parts) > 1:
+        return optax.partition({part: _create_for_one(stage, total_steps) for part in parts}, label_parts)
+    return _create_for_one(stage, total_steps)
+
+
+def _create_for_one(stage: StageConfig, total_steps: int) -> optax.GradientTransformation:
+    """Return the optimizer of the network, or of one pooling."""
     every = _create_for_all(stage, total_steps)
     if not stage.keep_last_projection:
         return every
@@ -27,11 +42,17 @@ def _create_for_all(stage: StageConfig, total_steps: int) -> optax.GradientTrans
     return optax.chain(*clip, optax.adamw(rate, weight_decay=stage.weight_decay))
 
 
+def label_parts(params: Any) -> Any:
+    """Return a tree of the names of the parts that parameters belong to."""
+    paths = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(params)]
+    return jax.tree.unflatten(jax.tree.structure(params), [path.split(".")[0] for path in paths])
+
+
 def label_params(params: Any) -> Any:
-    """Return a tree of `TRAINED`, and `KEPT` for the stream's last projection."""
+    """Return a tree of `TRAINED`, and `KEPT` for a stream's last projection."""
     names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(params)]
     blocks = [int(name.split("projections.")[1].split(".")[0]) for name in names if "projections." in name]
-    last = f"projections.{max(blocks)}."
+    last = f"projections.{max(blocks, default=-1)}."
     return jax.tree.unflatten(jax.tree.structure(params), [KEPT if last in name else TRAINED for name in names])
 
 

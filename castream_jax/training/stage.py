@@ -17,7 +17,7 @@ from castream_jax.data.bad_records import BadRecords
 from castream_jax.data.pipeline import training_batches
 from castream_jax.data.source import Source, open_split
 from castream_jax.errors import InputError, RunError, Stopped
-from castream_jax.experiment.loading import BACKBONE, STREAM, checkpoint_directory
+from castream_jax.experiment.loading import checkpoint_directory, last_stage
 from castream_jax.experiment.preprocessing import network_resize
 from castream_jax.experiment.split_accuracy import SplitAccuracy
 from castream_jax.hook import Hook
@@ -33,7 +33,7 @@ from castream_jax.training.map_pictures import MapPictures
 from castream_jax.training.optimizer import create_optimizer
 from castream_jax.training.resume import check_same_run, describe_run
 from castream_jax.training.state import as_trees, create_state, from_trees, model_state, split_state
-from castream_jax.training.step import create_train_step
+from castream_jax.training.step import create_train_step, list_trained, name_metric
 from castream_jax.training.stopping import StopRequest
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ class Stage:
         self.settings: StageConfig = getattr(experiment, stage)
         self.steps_per_epoch = len(source) // self.settings.batch_size
         self.total_steps = self.settings.epochs * self.steps_per_epoch
-        optimizer = create_optimizer(self.settings, self.total_steps)
+        self.trained = list_trained(model, stage)
+        optimizer = create_optimizer(self.settings, self.total_steps, list(self.trained.values()))
         self.resize, self.description = network_resize(model), describe_network(model)
         self.graphdef, whole = nnx.split(model)
         params, statistics, frozen = split_state(whole, stage)
@@ -153,7 +154,7 @@ class Stage:
                 batch = feed.next(running[-1] if running else None)
                 self.state, metrics = self.train_step(self.state, self.frozen, batch)
                 training_log.add(step, metrics)
-                running.append(metrics["loss"])
+                running.append(metrics[name_metric("loss", next(iter(self.trained)), self.trained)])
                 if len(running) > AHEAD:  # more would only wait on the device, each with its batch
                     jax.block_until_ready(running.popleft())
                 stopping = stop.reached()
@@ -212,7 +213,7 @@ class Stage:
 
     def lacks_summary(self) -> bool:
         """Return whether this is the last stage, of a run that was stopped just before it wrote its summary."""
-        last = STREAM if self.experiment.model.pooling == "ca" else BACKBONE
+        last = last_stage(self.experiment)
         written = summary.read_summary(self.workdir)
         there = (written.get("stage"), written.get("steps")) == (self.stage, self.total_steps)
         return self.stage == last and bool(first_process(not there))
@@ -227,7 +228,7 @@ class Stage:
         """Write what this stage was; the next stage replaces it."""
         if jax.process_index() == 0 and (said := validation.pictures.describe(self.source.decoding)):
             log.info("validation: %s", said)
-        gap_or_ca = "ca" if "ca" in accuracy else "gap"
+        others = {pooling: share for pooling, share in accuracy.items() if pooling != "gap"}
         summary.write_summary(
             self.workdir,
             {
@@ -237,8 +238,9 @@ class Stage:
                 "images_per_second": training_log.images_per_second,
                 "data_wait_share": feed.waited / training_log.seconds if training_log.seconds else None,
                 "peak_memory_bytes": summary.peak_memory(),
-                "accuracy": accuracy[gap_or_ca],
+                "accuracy": next(iter(others.values()), accuracy["gap"]),
                 "accuracy_gap": accuracy["gap"],
+                **({"accuracies": accuracy} if len(others) > 1 else {}),
                 "bad_records": add_over_processes(self.bad_records.count + validation.bad_records.count),
                 "params_sha256": digest(self.state.result),
                 "frozen_sha256": digest(self.frozen),

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from castream_jax.poolings.choosing import PARTS_OF_A_NETWORK
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class TrainState:
     step: Any
     """Steps taken, an int32 scalar."""
     params: nnx.State
-    """Trainable: the whole GAP network in stage `backbone`, the stream in stage `stream`."""
+    """Trainable: the whole GAP network in stage `backbone`, the poolings in stage `stream`."""
     statistics: nnx.State
     """Batch statistics that move: all in stage `backbone`, none in stage `stream`."""
     opt_state: optax.OptState
@@ -30,9 +32,10 @@ class TrainState:
         return self.average or (self.params, self.statistics)
 
 
+OF_POOLINGS = nnx.All(nnx.Param, *(nnx.Not(nnx.PathContains(part)) for part in PARTS_OF_A_NETWORK))
 FILTERS: dict[str, tuple[Any, Any, Any]] = {
     "backbone": (nnx.Param, nnx.BatchStat, ...),
-    "stream": (nnx.PathContains("stream"), nnx.Nothing(), ...),
+    "stream": (OF_POOLINGS, nnx.Nothing(), ...),
 }
 """What of a network is (params, statistics, frozen) in each stage of training."""
 

@@ -1,6 +1,6 @@
 """The compiled training step, which serves both stages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -31,13 +31,14 @@ def create_train_step(
 ) -> TrainStep:
     """Return the compiled step `(state, frozen, batch) -> (state, metrics)`.
 
-    In stage "stream" only the stream is differentiated: the backbone's features are computed before, so nothing runs
-    backward there, and its batch statistics stay as they are. The state is donated.
-    A batch holds `labels`, and `images` uint8 or, where the stream is trained, `features`, computed earlier.
+    In stage "stream" only the poolings are differentiated, each by its own loss: the backbone's features are computed
+    before, once for all, so nothing runs backward there, and its batch statistics stay as they are. The state is
+    donated.
+    A batch holds `labels`, and `images` uint8 or, where poolings are trained, `features`, computed earlier.
     The loss is that of the network's score: cross entropy under a softmax; under a sigmoid binary cross entropy with
     the targets, summed over the classes; `settings.distillation` of it is how far the GAP network's answers are.
     Metrics are `loss` and `accuracy`, means over the batch, `gradient_norm`, before clipping, and `parameter_norm`,
-    after the step: it is finite only if all that was trained is.
+    after the step: it is finite only if all that was trained is. Of several poolings each has its own (`name_metric`).
     """
     train_backbone = stage == "backbone"
 
@@ -48,15 +49,24 @@ def create_train_step(
     def compute_loss(params: nnx.State, statistics: nnx.State, frozen: nnx.State, part: dict[str, Any]) -> Any:
         model: Classifier = nnx.merge(graphdef, params, statistics, frozen, copy=True)
         features = model.features(part["inputs"], train=True) if train_backbone else part["features"]
-        logits, _ = model.head(features)
-        loss = label_loss(logits, part["targets"], model.score)
-        if settings.distillation:
-            taught, _ = model.poolings()["gap"].head(features)
-            distance = distillation_loss(logits, taught, settings.temperature, model.score)
-            loss = (1 - settings.distillation) * loss + settings.distillation * distance
-        accuracy = jnp.where(logits.argmax(-1) == part["labels"], 1.0, 0.0).mean()
+        poolings, trained = model.poolings(), list_trained(model, stage)
+        total = jnp.zeros(())
+        metrics: Metrics = {}
+        for pooling in trained:
+            logits, _ = poolings[pooling].head(features)
+            loss = label_loss(logits, part["targets"], model.score)
+            if settings.distillation:
+                taught, _ = poolings["gap"].head(features)
+                distance = distillation_loss(logits, taught, settings.temperature, model.score)
+                loss = (1 - settings.distillation) * loss + settings.distillation * distance
+            accuracy = jnp.where(logits.argmax(-1) == part["labels"], 1.0, 0.0).mean()
+            metrics |= {
+                name_metric("loss", pooling, trained): loss,
+                name_metric("accuracy", pooling, trained): accuracy,
+            }
+            total = total + loss  # of parameters that are no other's: each pooling's gradient is that of its own loss
         moved = nnx.state(model, nnx.BatchStat) if train_backbone else statistics
-        return loss, ({"loss": loss, "accuracy": accuracy}, moved)
+        return total, (metrics, moved)
 
     def train_step(state: TrainState, frozen: nnx.State, batch: dict[str, Any]) -> tuple[TrainState, Metrics]:
         model: Classifier = nnx.merge(graphdef, state.params, state.statistics, frozen, copy=True)
@@ -85,8 +95,11 @@ def create_train_step(
         average = state.average
         if average is not None:
             average = update_average(average, (params, statistics), settings.ema, state.step)
-        metrics["gradient_norm"] = optax.tree.norm(gradients)
-        metrics["parameter_norm"] = optax.tree.norm((params, statistics))
+        trained = list_trained(model, stage)
+        for pooling, part in trained.items():
+            of = (gradients, (params, statistics)) if len(trained) == 1 else (gradients[part], params[part])
+            metrics[name_metric("gradient_norm", pooling, trained)] = optax.tree.norm(of[0])
+            metrics[name_metric("parameter_norm", pooling, trained)] = optax.tree.norm(of[1])
         return TrainState(state.step + 1, params, statistics, opt_state, average), metrics
 
     everywhere, split = replicated(mesh), batched(mesh)
@@ -96,6 +109,20 @@ def create_train_step(
         out_shardings=(everywhere, everywhere),
         donate_argnums=0,
     )
+
+
+def list_trained(model: Classifier, stage: str) -> dict[str, str]:
+    """Return the poolings that a stage trains, each with the name that its arrays stand under in the network.
+
+    Stage "backbone" trains global average pooling's network, which has none of its own.
+    """
+    choices = model.choices if stage == "stream" else ()
+    return {choice.text: choice.part for choice in choices if choice.pooling.trains} or {"gap": ""}
+
+
+def name_metric(metric: str, pooling: str, trained: Collection[str]) -> str:
+    """Return what a pooling's metric is called in logs: of the only one that is trained by the metric's name alone."""
+    return metric if len(trained) == 1 else f"{metric}_{pooling}"
 
 
 def split_parts(batch: dict[str, Any], parts: int) -> dict[str, Any]:

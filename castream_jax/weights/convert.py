@@ -15,7 +15,7 @@ from castream_jax.weights.bounds import short
 from castream_jax.weights.likeness import describe_likeness
 from castream_jax.weights.matching import LINEAR, find_outside, match
 from castream_jax.weights.names import default_scheme, find_scheme
-from castream_jax.weights.scheme import IGNORED, Scheme
+from castream_jax.weights.scheme import IGNORED, TRUNK, Scheme
 from castream_jax.weights.wrappers import list_names
 
 LOG = logging.getLogger(__name__)
@@ -70,11 +70,14 @@ def load_torch_weights(
     except InputError as error:
         raise InputError(describe_likeness(given, model.name) + str(error)) from error
     scheme, keys, notes = found.scheme, found.keys, []
-    if model.stream is not None and not any(key in source for path, key in keys.items() if path[0] == "stream"):
-        keys = {path: key for path, key in keys.items() if path[0] != "stream"}
-        notes.append(f"the weights are of a GAP network: the stream of {model.name} keeps its fresh weights")
+    fresh = list(dict.fromkeys(str(path[0]) for path in flat if path[0] not in TRUNK))
+    fresh = [part for part in fresh if not any(key in source for path, key in keys.items() if path[0] == part)]
+    if fresh:
+        keys = {path: key for path, key in keys.items() if path[0] not in fresh}
+        whose = f"the {' and the '.join(fresh)} of {model.name}"
+        notes.append(f"the weights are of a GAP network: {whose} keeps its fresh weights")
         if fresh_stream == "refused":
-            raise NotTrained(f"the weights are of a GAP network: the stream of {model.name} is not trained.")
+            raise NotTrained(f"the weights are of a GAP network: {whose} is not trained.")
         LOG.log(logging.INFO if fresh_stream == "meant" else logging.WARNING, notes[0])
     if outside := find_outside(source, found, replace_classifier):
         LOG.info("left out, as it is outside %r: %s", found.prefix, list_names(sorted(outside)))

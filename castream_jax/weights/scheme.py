@@ -19,6 +19,8 @@ LEAVES = {
     "layer_scale": "layer_scale",
 }
 TOKEN = "cls_token"
+TRUNK = ("backbone", "classifier")
+"""What of a network is no pooling."""
 IGNORED = re.compile(r"(^|\.)(num_batches_tracked|n_averaged)$")
 """Counters of training batches (momentum is fixed) and of averaged weights."""
 
@@ -46,16 +48,16 @@ class Scheme:
         return self.architecture in ("", architecture) and architecture not in self.excepted
 
     def has_names(self, paths: Iterable[tuple[Any, ...]]) -> bool:
-        """Return whether it names all of some arrays, but for the stream: of a spec of one's own it may not."""
+        """Return whether it names all of some arrays, but for poolings: of a spec of one's own it may not."""
         try:
-            return all(self.key(path) is not None or path[0] == "stream" for path in paths)
+            return all(self.key(path) is not None or path[0] not in TRUNK for path in paths)
         except KeyError:
             return False
 
     def key(self, path: tuple[Any, ...]) -> str | None:
-        """Return the key of one of our arrays, given its path; None for the stream where this scheme has none."""
+        """Return the key of one of our arrays, given its path; None for those of a pooling that this scheme has not."""
         *parents, leaf = map(str, path)
-        if path[0] == "stream" and not self.has_stream:
+        if path[0] not in TRUNK and not (path[0] == "stream" and self.has_stream):
             return None
         if (*parents, leaf) == ("stream", "query"):
             return TOKEN

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 import castream_jax as ca
 from castream_jax.models.classifier import Head
-from castream_jax.models.stream import Stream
+from castream_jax.poolings.stream import Stream
 
 
 class SmallNet(nnx.Module):

@@ -112,10 +112,11 @@ def probabilities(images) -> np.ndarray:
 
 @functools.cache
 def network():
-    """Return the network of these functions."""
-    return ca.network(
-        lambda images: features(images), lambda a: ca_head(a), tuple(MEAN), tuple(STD), name="toy", size=8
-    )
+    """Return the network of these functions; its arrays are numbers, wherever it is asked for first."""
+    with jax.ensure_compile_time_eval():
+        return ca.network(
+            lambda images: features(images), lambda a: ca_head(a), tuple(MEAN), tuple(STD), name="toy", size=8
+        )
 
 
 def attribute(method: Method, images=IMAGES, labels=CLASSES) -> np.ndarray:

@@ -10,8 +10,9 @@ import pytest
 from flax import nnx
 
 from castream_jax import InputError, create_model, export_weights, load_torch_weights
-from castream_jax.models import layers, resnet
+from castream_jax.models import resnet
 from castream_jax.models.classifier import ARCHITECTURES
+from castream_jax.models.layers import modules
 from castream_jax.models.resnet import ResNetSpec
 from tests.goldens import assert_close
 from tests.models.plain import draw
@@ -305,7 +306,7 @@ def test_early_layers_a_few_images_at_a_time_change_nothing(monkeypatch, family)
     monkeypatch.setattr(type(model.backbone), "_early_stages", watched)
     found = []
     for limit in (2**16, 2**30):
-        monkeypatch.setattr(layers, "CACHE_BYTES", limit)
+        monkeypatch.setattr(modules, "CACHE_BYTES", limit)
         found.append(forward(model, images)[0])
     assert 1 in seen
     assert 5 in seen

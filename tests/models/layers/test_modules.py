@@ -9,8 +9,8 @@ import scipy.special
 from flax import nnx
 from jax import lax
 
-from castream_jax.models import layers
 from castream_jax.models.kernels import convolution, depthwise
+from castream_jax.models.layers import modules
 from tests.goldens import assert_close
 from tests.models.plain import convolve_plainly, draw
 
@@ -19,20 +19,20 @@ from tests.models.plain import convolve_plainly, draw
 def test_layer_norm_does_not_repeat_the_convolution_before_it(dtype):
     """Left to itself XLA fuses convolution and bias into each of the norm's passes."""
     x, kernel, bias = draw(1, 14, 14, 32).astype(dtype), draw(7, 7, 1, 32, seed=1), draw(1, 1, 1, 32).astype(dtype)
-    norm = layers.layer_norm(32, jnp.dtype(dtype), nnx.Rngs(0))
+    norm = modules.layer_norm(32, jnp.dtype(dtype), nnx.Rngs(0))
     normed = jax.jit(lambda x: norm(depthwise.depthwise_convolve(x, kernel) + bias)).lower(x).compile()
     assert normed.cost_analysis()["flops"] < 1.5 * 2 * kernel.size * 14 * 14
 
 
-def conv_norm() -> layers.ConvNorm:
-    layer = layers.ConvNorm(3, 4, 6, stride=2, rngs=nnx.Rngs(0))
+def conv_norm() -> modules.ConvNorm:
+    layer = modules.ConvNorm(3, 4, 6, stride=2, rngs=nnx.Rngs(0))
     for name, values in {"scale": 1 + draw(6) / 4, "bias": draw(6, seed=2), "mean": draw(6, seed=3)}.items():
         getattr(layer, name)[...] = values
     layer.var[...] = jnp.exp(draw(6, seed=4) / 2)
     return layer
 
 
-def unfolded(layer: layers.ConvNorm, y: np.ndarray, mean: np.ndarray, var: np.ndarray) -> np.ndarray:
+def unfolded(layer: modules.ConvNorm, y: np.ndarray, mean: np.ndarray, var: np.ndarray) -> np.ndarray:
     return (y - mean) / np.sqrt(var + 1e-5) * np.asarray(layer.scale[...]) + np.asarray(layer.bias[...])
 
 
@@ -49,14 +49,14 @@ def test_a_kernel_is_folded_but_on_a_cpu_in_float32(dtype):
 def test_a_sum_of_branches_is_the_formula():
     y, x, gain, shift = draw(2, 3, 3, 4), draw(2, 3, 3, 4, seed=1), draw(4, seed=2), draw(4, seed=3)
     expected = np.maximum(np.asarray(y) * np.asarray(gain) + np.asarray(shift) + np.asarray(x), 0)
-    assert_close(layers.add_branches(layers.Branch(y, gain, shift), layers.Branch(x)), expected, relative=1e-6)
+    assert_close(modules.add_branches(modules.Branch(y, gain, shift), modules.Branch(x)), expected, relative=1e-6)
 
 
 def test_a_sum_of_branches_can_be_differentiated():
     y, x, gain, shift = draw(2, 3, 3, 4), draw(2, 3, 3, 4, seed=1), draw(4, seed=2), draw(4, seed=3)
 
     def apart(y, x):
-        return layers.add_branches(layers.Branch(y, gain, shift), layers.Branch(x))
+        return modules.add_branches(modules.Branch(y, gain, shift), modules.Branch(x))
 
     found = jax.jit(lambda y, x: jax.vjp(apart, y, x)[1](jnp.ones_like(y)))(y, x)
     passed = np.asarray(apart(y, x)) > 0
@@ -70,7 +70,7 @@ def test_a_sum_of_branches_is_computed_once():
 
     def stage(x, weights):
         for weight in weights:
-            x = layers.add_branches(layers.Branch(jax.nn.relu(x @ weight), x[0, 0, 0], x[0, 0, 1]), layers.Branch(x))
+            x = modules.add_branches(modules.Branch(jax.nn.relu(x @ weight), x[0, 0, 0], x[0, 0, 1]), modules.Branch(x))
         return x
 
     weights = jnp.zeros((depth, channels, channels))
@@ -115,7 +115,7 @@ def test_conv_norm_computes_in_the_dtype_of_its_input(train):
 
 
 def test_conv_adds_its_bias():
-    layer = layers.Conv(2, 3, 4, stride=2, rngs=nnx.Rngs(0))
+    layer = modules.Conv(2, 3, 4, stride=2, rngs=nnx.Rngs(0))
     layer.bias[...] = draw(4, seed=5)
     x = draw(2, 7, 6, 3)
     expected = convolve_plainly(x, layer.kernel[...], 2, 0) + np.asarray(layer.bias[...])
@@ -124,7 +124,7 @@ def test_conv_adds_its_bias():
 
 def test_layer_norm_has_convnext_s_epsilon():
     x = 1e-3 * draw(3, 2, 2, 8)  # variance 1e-6: an epsilon of 1e-5 would divide the result by more than 2
-    layer = layers.layer_norm(8, jnp.dtype(jnp.float32), nnx.Rngs(0))
+    layer = modules.layer_norm(8, jnp.dtype(jnp.float32), nnx.Rngs(0))
     y = np.asarray(x, np.float64)
     expected = (y - y.mean(-1, keepdims=True)) / np.sqrt(y.var(-1, keepdims=True) + 1e-6)
     assert_close(layer(x), expected, relative=1e-5)
@@ -133,7 +133,7 @@ def test_layer_norm_has_convnext_s_epsilon():
 def test_gelu_is_the_exact_one():
     x = jnp.linspace(-5, 5, 101)
     y = np.asarray(x, np.float64)
-    assert_close(layers.gelu(x), y * (1 + scipy.special.erf(y / np.sqrt(2))) / 2, relative=1e-6)
+    assert_close(modules.gelu(x), y * (1 + scipy.special.erf(y / np.sqrt(2))) / 2, relative=1e-6)
 
 
 def test_products_ask_for_full_precision():
@@ -145,7 +145,7 @@ def test_products_ask_for_full_precision():
         "convolution": lambda x: convolution.convolve(x, jnp.ones((3, 3, 2, 3)), 1, 1),
         "product of patches": lambda x: convolution._convolve_patches(x, jnp.ones((3, 3, 2, 3)), 1, 1),
         "depthwise": lambda x: depthwise._depthwise_grouped(x, jnp.ones((3, 3, 1, 2)), 1, ((1, 1), (1, 1))),
-        "linear": layers.linear(2, 3, jnp.dtype(jnp.float32), nnx.Rngs(0)),
+        "linear": modules.linear(2, 3, jnp.dtype(jnp.float32), nnx.Rngs(0)),
     }
     for name, function in functions.items():
         products = [
@@ -171,7 +171,7 @@ def test_groups_of_images_give_what_the_batch_gives(monkeypatch, count):
             return {"same": x, "highest": x.max((1, 2, 3))}
 
         monkeypatch.setattr(layers, "CACHE_BYTES", limit)
-        found = layers.map_in_cache(function, images)
+        found = modules.map_in_cache(function, images)
         assert min(seen[1:]) <= max(limit // images[0].nbytes, 1)  # the first is one image, to see how large maps are
         for name, values in function(images).items():
             np.testing.assert_array_equal(found[name], values)
@@ -179,7 +179,7 @@ def test_groups_of_images_give_what_the_batch_gives(monkeypatch, count):
 
 @pytest.mark.parametrize("train", [False, True])
 def test_a_depthwise_conv_norm_is_the_unfolded_formula(train):
-    layer = layers.DepthwiseNorm(5, 6, 6, stride=2, rngs=nnx.Rngs(0), epsilon=1e-3, same=True)
+    layer = modules.DepthwiseNorm(5, 6, 6, stride=2, rngs=nnx.Rngs(0), epsilon=1e-3, same=True)
     layer.mean[...], layer.var[...] = draw(6, seed=3), jnp.exp(draw(6, seed=4) / 2)
     x = draw(4, 9, 8, 6)
     diagonal = np.zeros((5, 5, 6, 6))
@@ -193,11 +193,11 @@ def test_a_depthwise_conv_norm_is_the_unfolded_formula(train):
 def test_relu6():
     """Its slope is 0 at 0, as torch's, and what is no number stays none."""
     x = jnp.array([-1.0, 0.0, 3.0, 7.0, jnp.nan])
-    np.testing.assert_array_equal(layers.relu6(x), [0, 0, 3, 6, jnp.nan])
-    np.testing.assert_array_equal(jax.grad(lambda x: layers.relu6(x).sum())(x[:4]), [0, 0, 1, 0])
+    np.testing.assert_array_equal(modules.relu6(x), [0, 0, 3, 6, jnp.nan])
+    np.testing.assert_array_equal(jax.grad(lambda x: modules.relu6(x).sum())(x[:4]), [0, 0, 1, 0])
 
 
 def test_a_sum_without_activation():
     y, x, gain, shift = draw(2, 3, 3, 4), draw(2, 3, 3, 4, seed=1), draw(4, seed=2), draw(4, seed=3)
-    found = layers.add_branches(layers.Branch(y, gain, shift), layers.Branch(x), activate=False)
+    found = modules.add_branches(modules.Branch(y, gain, shift), modules.Branch(x), activate=False)
     assert_close(found, np.asarray(y) * np.asarray(gain) + np.asarray(shift) + np.asarray(x), relative=1e-6)

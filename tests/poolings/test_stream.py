@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from castream_jax import InputError, cross_attention_pool
-from castream_jax.models import layers
-from castream_jax.models.stream import Stream
+from castream_jax.models.layers import modules
+from castream_jax.poolings.stream import Stream
 from tests.goldens import assert_close
 
 pytestmark = pytest.mark.slow
@@ -100,12 +100,12 @@ def test_heads_must_divide_the_channels(heads):
     with pytest.raises(InputError, match=rf"heads is {heads}: .*divide the 12 channels"):
         cross_attention_pool(jnp.ones((1, 12)), jnp.ones((1, 2, 2, 12)), heads)
     with pytest.raises(InputError, match=rf"heads is {heads}: .*divide the 12 channels"):
-        Stream((12, 30), heads, layers.truncated_normal, nnx.Rngs(0))
+        Stream((12, 30), heads, modules.truncated_normal, nnx.Rngs(0))
 
 
 def test_heads_must_divide_every_width():
     with pytest.raises(InputError, match="heads is 3: .*divide the 16 channels"):
-        Stream((12, 16), 3, layers.truncated_normal, nnx.Rngs(0))
+        Stream((12, 16), 3, modules.truncated_normal, nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("heads", [1, 2])
@@ -147,7 +147,7 @@ def test_the_identity_pools_as_gap_does_and_learns_in_every_block(widths, heads)
 
 def test_heads_add_no_parameters():
     def count(heads):
-        stream = nnx.eval_shape(lambda: Stream((8, 16), heads, layers.truncated_normal, nnx.Rngs(0)))
+        stream = nnx.eval_shape(lambda: Stream((8, 16), heads, modules.truncated_normal, nnx.Rngs(0)))
         return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(stream, nnx.Param)))
 
     assert count(1) == count(4) == 8 + (8 * 16 + 16) + (16 * 16 + 16)

@@ -17,8 +17,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError, choose
-from castream_jax.models import layers
 from castream_jax.models.kernels.convolution import PRECISION
+from castream_jax.models.layers import modules
 
 STARTS = ("reference", "identity")
 
@@ -75,6 +75,7 @@ class Stream(nnx.Module):
         kernel_init: nnx.Initializer,
         rngs: nnx.Rngs,
         start: str = STARTS[0],
+        features: int = 0,
     ):
         """Draw fresh parameters.
 
@@ -85,19 +86,26 @@ class Stream(nnx.Module):
           rngs: random numbers.
           start: "reference": all are drawn. "identity": the last block's query is zero and its projection the
             identity, so that it attends everywhere alike and pools what GAP pools; the blocks before are drawn.
+          features: what the last projection returns, which the classifier takes; 0: the last tap's channels.
 
         Raises:
-          InputError: `heads` does not divide a width, or an unknown start.
+          InputError: `heads` does not divide a width, an unknown start, or one that the last tap is too narrow for.
         """
         choose("stream_init", start, STARTS)
+        features = features or widths[-1]
+        if start == "identity" and features != widths[-1]:
+            raise InputError(
+                f"stream_init is 'identity', and the last tap has {widths[-1]} channels where the classifier takes "
+                f"{features}: let the stream end at the network's last feature map, or set stream_init='reference'."
+            )
         for width in widths:
             _check_heads(heads, width)
         self.heads = heads
         self.query = nnx.Param(1.0 + jax.random.normal(rngs.params(), (widths[0],)))
-        following = (*widths[1:], widths[-1])
+        following = (*widths[1:], features)
         self.projections = nnx.List(
             [
-                layers.linear(width, after, jnp.dtype(jnp.float32), rngs, kernel_init)
+                modules.linear(width, after, jnp.dtype(jnp.float32), rngs, kernel_init)
                 for width, after in zip(widths, following, strict=True)
             ]
         )
@@ -124,3 +132,14 @@ class Stream(nnx.Module):
             query = projection(pooled)  # [B C_next]
             attentions.append(attention)
         return query, tuple(attentions)
+
+    def values(self, feature_map: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+        """Return what the last block's attention weighs: the feature map itself."""
+        return feature_map
+
+    def repool(
+        self, attention: Float[Array, "B heads h w"], feature_map: Float[Array, "B h w C"]
+    ) -> Float[Array, "B D"]:
+        """Return what another attention of the last block would pool."""
+        pooled: Array = self.projections[-1](pool_by(attention, feature_map))
+        return pooled

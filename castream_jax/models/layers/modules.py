@@ -14,10 +14,10 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
 from castream_jax.cpu import count_cores
-from castream_jax.models.fresh import he_normal, he_normal_depthwise, truncated_normal
 from castream_jax.models.kernels.convolution import PRECISION, Padding, convolve, pad_same, per_channel
 from castream_jax.models.kernels.depthwise import depthwise_convolve
 from castream_jax.models.kernels.grouped import convolve_groups
+from castream_jax.models.layers.fresh import he_normal, he_normal_depthwise, truncated_normal
 
 BATCH_NORM_EPSILON = 1e-5  # torchvision's
 BATCH_NORM_MOMENTUM = 0.9

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from castream_jax.models import fresh
+from castream_jax.models.layers import fresh
 
 SHAPE = (3, 3, 64, 128)
 PAIRS = {
