@@ -6,6 +6,6 @@ All else is in pyproject.toml, which cannot say both of a package that is found 
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["castream_jax*"]), "castream_jax.configs"],
+    packages=[*find_packages(include=["castream_jax*"]), "castream_jax.configs", "castream_jax.configs.studies"],
     package_dir={"castream_jax.configs": "configs"},
 )

@@ -92,7 +92,9 @@ MAY_IMPORT = {
     | {"wording", "failures"},
     "publication": {"config", "data", "experiment", "importing", "models", "report", "version", "weights"},
     "api": {"binding", "models", "attribution", "metrics", "compute"},
+    "study": {"drawing", "experiment", "config", "metrics", "poolings", "report", "storage", "wording"},
     "cli": {
+        "study",
         "app",
         "binding",
         "experiment",

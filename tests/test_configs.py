@@ -18,7 +18,8 @@ from castream_jax.weights.known import KNOWN
 
 pytestmark = pytest.mark.slow
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
+FOLDER = Path(__file__).parent.parent / "configs"
+CONFIGS = sorted(FOLDER.rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -32,11 +33,13 @@ def test_a_config_reads_and_says_its_commands(path):
         assert KNOWN[experiment.weights].architecture == experiment.model.name
     else:
         assert experiment.backbone.epochs
-    commands = re.findall(r"python (?:train|evaluate)\.py --config (\S+)", path.read_text())
+    is_study = path.parent.name == "studies"
+    typed = r"castream study (\S+)" if is_study else r"python (?:train|evaluate)\.py --config (\S+)"
+    commands = re.findall(typed, path.read_text())
     assert commands
-    assert set(commands) == {f"configs/{path.name}"}
+    assert set(commands) == {path.relative_to(FOLDER.parent).as_posix()}
     trains = experiment.backbone.epochs or experiment.stream.epochs
-    assert ("python train.py" in path.read_text()) == bool(trains)
+    assert is_study or ("python train.py" in path.read_text()) == bool(trains)
 
 
 def test_the_papers_rows_have_their_configs():
@@ -59,7 +62,7 @@ COST = r"at most ([\d,]+) forward\s+passes an\s+image \(([\d,]+) of them Score-C
 def test_what_a_config_says_it_costs(path):
     """As the program itself counts it, without a black image and one of the mean colour, which serve a whole batch."""
     stated = re.search(COST, path.read_text())
-    assert stated or path.stem in ("demo", "convnext_ca_adamw"), "say what it costs"
+    assert stated or path.stem in ("demo", "convnext_ca_adamw", "placement"), "say what it costs"
     if stated:
         total, channels = (int(number.replace(",", "")) for number in stated.groups())
         experiment = command.parse_flags(["evaluate.py", "--config", str(path)]).experiment

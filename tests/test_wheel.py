@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "castream_jax"
-CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+CONFIGS = sorted((ROOT / "configs").rglob("*.py"))
 
 pytest.importorskip("setuptools", minversion="77", reason="the wheel is built by setuptools 77 or newer: extra dev")
 
@@ -49,7 +49,7 @@ def site(tmp_path_factory) -> Path:
 def test_it_holds_every_file_of_the_package(site):
     expected = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*") if path.is_file()}
     expected = {path for path in expected if "__pycache__" not in path.parts}
-    expected |= {Path("configs", path.name) for path in CONFIGS}
+    expected |= {path.relative_to(ROOT) for path in CONFIGS}
     installed = site / "castream_jax"
     assert {path.relative_to(installed) for path in installed.rglob("*") if path.is_file()} == expected
     assert {path.suffix for path in expected} > {".py", ".jinja", ".txt"}
@@ -76,6 +76,7 @@ print(CONFIGS)
 
 def test_every_config_is_found_by_its_name(site, tmp_path):
     *names, package, configs = python("-c", READS, folder=tmp_path, site=str(site)).splitlines()
-    assert names == [f"{path.stem} {path.stem}" for path in CONFIGS]
+    inside = sorted(path.relative_to(ROOT / "configs").with_suffix("").as_posix() for path in CONFIGS)
+    assert names == [f"{name} {Path(name).name}" for name in inside]
     assert package == str(site / "castream_jax" / "__init__.py")
     assert configs == str(site / "castream_jax" / "configs")

@@ -16,6 +16,7 @@ COMMANDS = {
     "figures": "draw the paper's figures, for print",
     "protocols": "measure the same maps under every protocol",
     "compare": "compare two evaluations, image by image",
+    "study": "train and measure several poolings on one trunk, side by side",
     "push": "publish a trained network on the Hugging Face hub",
     "prepare": "get a dataset ready, once",
 }

@@ -79,7 +79,7 @@ def find_workdir(argv: list[str]) -> str:
 
 def list_configs() -> list[str]:
     """Return the names of the configs that are shipped."""
-    return sorted(file.stem for file in CONFIGS.glob("*.py"))
+    return sorted(file.relative_to(CONFIGS).with_suffix("").as_posix() for file in CONFIGS.rglob("*.py"))
 
 
 def find_config(text: str) -> Path:
@@ -91,7 +91,10 @@ def find_config(text: str) -> Path:
 
 def name_config(path: Path) -> str:
     """Return what a config is called: a shipped one by its name, another one by its path."""
-    return path.stem if path.parent.resolve() == CONFIGS.resolve() else os.fspath(path)
+    whole = path.resolve()
+    if whole.is_relative_to(CONFIGS.resolve()):
+        return whole.relative_to(CONFIGS.resolve()).with_suffix("").as_posix()
+    return os.fspath(path)
 
 
 def load_config(path: Path) -> Mapping[str, Any]:

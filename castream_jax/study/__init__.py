@@ -1,0 +1,1 @@
+"""Several poolings and experiments on one trunk, beside each other: one table and one picture."""

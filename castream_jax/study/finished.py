@@ -1,0 +1,27 @@
+"""Whether an experiment of a study is done, so that a study that is run again does what is missing."""
+
+import json
+from pathlib import Path
+
+from castream_jax.config import Experiment
+from castream_jax.storage.replacement import replacing
+
+NAME = "study.json"
+
+
+def mark_finished(workdir: Path, experiment: Experiment, report: Path) -> None:
+    """Say in a work directory which experiment it holds, trained and measured, and where its report is."""
+    said = {"experiment": experiment.to_dict(), "report": str(report.relative_to(workdir))}
+    with replacing(workdir / NAME) as path:
+        path.write_text(json.dumps(said, indent=2) + "\n")
+
+
+def find_finished(workdir: Path, experiment: Experiment) -> Path | None:
+    """Return the report of an experiment that is done as it is asked for now; else None."""
+    try:
+        said = json.loads((workdir / NAME).read_text())
+        report = workdir / said["report"]
+        same = said["experiment"] == json.loads(json.dumps(experiment.to_dict()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if same and report.is_file() else None

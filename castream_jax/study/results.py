@@ -1,0 +1,84 @@
+"""What a study found of each pooling, read from the reports of its experiments."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from castream_jax.config import Experiment
+from castream_jax.experiment.loading import checkpoint_directory, last_stage
+from castream_jax.metrics import METRICS
+from castream_jax.poolings.choosing import choose_poolings
+from castream_jax.report.schema import Report
+from castream_jax.storage.checkpoints import Checkpoints
+from castream_jax.wording import is_null, name_pooling
+
+GAP = "gap"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One pooling of one experiment."""
+
+    experiment: str
+    """Its name; empty where the study has but one."""
+    pooling: str
+    """As rows name it."""
+    parameters: int
+    """That it trains."""
+    accuracy: float | None
+    """In percent."""
+    means: Mapping[str, Mapping[str, float | None]]
+    """By attribution and symbol; in percent."""
+    differences: Mapping[str, Mapping[str, Any]]
+    """From GAP, by attribution and symbol, each a `schema.Difference`; of GAP itself none."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        name = name_pooling(self.pooling)
+        return f"{self.experiment}: {name}" if self.experiment else name
+
+
+def read_results(experiments: Mapping[str, tuple[Experiment, Path, Path]]) -> list[Result]:
+    """Return the results of a study, GAP once.
+
+    Args:
+      experiments: by name, each with its work directory and its `report.json`.
+    """
+    found: list[Result] = []
+    for name, (experiment, workdir, file) in experiments.items():
+        report: Report = json.loads(file.read_text(encoding="utf-8"))
+        parameters = count_parameters(experiment, workdir)
+        for pooling in dict.fromkeys(line["pooling"] for line in report["rows"]):
+            if pooling == GAP and found:
+                continue  # one trunk and one classifier: it is the same
+            lines = [line for line in report["rows"] if line["pooling"] == pooling and not is_null(line["attribution"])]
+            apart = [line for line in report["differences"] if line["pooling"] == pooling]
+            found.append(
+                Result(
+                    name if len(experiments) > 1 and pooling != GAP else "",
+                    pooling,
+                    parameters.get(pooling, 0),
+                    report["accuracy"].get(pooling),
+                    {line["attribution"]: {key: line[key] for key in line if key in METRICS} for line in lines},
+                    {line["attribution"]: {key: line[key] for key in line if key in METRICS} for line in apart},
+                )
+            )
+    return found
+
+
+def count_parameters(experiment: Experiment, workdir: Path) -> dict[str, int]:
+    """Return how many numbers each pooling of a trained network has, from its checkpoint."""
+    directory = checkpoint_directory(workdir, last_stage(experiment))
+    if not directory.is_dir():
+        return {}
+    with Checkpoints(directory) as checkpoints:
+        arrays = checkpoints.describe("model") or {}
+    return {
+        choice.text: sum(int(np.prod(array.shape)) for path, array in arrays.items() if choice.part in path.split("."))
+        for choice in choose_poolings(experiment.model.pooling)
+    }
