@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "models.kernels": set(),
     "models.layers": {"cpu", "models.kernels"},
     "poolings": {"importing", "models.kernels", "models.layers"},
-    "models": {"cpu", "models.kernels", "models.layers", "poolings"},
+    "models": {"models.kernels", "models.layers", "poolings"},
     "weights": {"models", "storage"},
     "attribution": {"compute", "models"},
     "metrics": {"compute", "models"},
@@ -54,8 +54,9 @@ MAY_IMPORT = {
         "compute",
         "importing",
     }
-    | {"attribution", "metrics", "binding", "wording"},
+    | {"attribution", "metrics", "binding", "poolings", "wording"},
     "training": {
+        "poolings",
         "attribution",
         "binding",
         "drawing",
@@ -109,7 +110,8 @@ MAY_IMPORT = {
     }
     | {"config", "compute", "hook", "storage", "cpu", "failures", "version"},
     "__main__": {"cli"},
-    "__init__": {"api", "attribution", "explanation", "hook", "metrics", "models", "storage", "weights", "version"},
+    "__init__": {"api", "attribution", "explanation", "hook", "metrics", "models", "poolings", "storage", "weights"}
+    | {"version"},
 }
 ONLY_IN = {"ml_collections": {"cli"}, "torch": set(), "torchvision": set(), "tensorflow": set()}
 """Which parts may import a package from outside."""

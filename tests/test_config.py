@@ -41,7 +41,7 @@ def test_missing_settings_take_their_defaults():
         ("stream.optimizer", "adam", "Did you mean 'adamw'"),
         ("stream.warmup", 1.0, "expected a share"),
         ("stream", 3, "expected a group of settings"),
-        ("model.pooling", "cap", "Did you mean 'ca'"),
+        ("model.stream_init", "identical", "Did you mean 'identity'"),
         ("data.flip", 1, "expected bool"),
         ("data.crop_scale", 0.0, "above 0"),
         ("evaluation.attributions", "grad_cam", "expected a tuple"),

@@ -8,7 +8,6 @@ from castream_jax.config import Experiment
 from castream_jax.errors import InputError
 from castream_jax.importing import import_object
 from castream_jax.models.classifier import Classifier, describe_trunk
-from castream_jax.models.layers.fresh import xavier_uniform
 from castream_jax.models.network import Network, list_missing
 from castream_jax.poolings.choosing import choose_poolings, create_modules
 
@@ -49,7 +48,7 @@ def create_own_network(experiment: Experiment, num_classes: int) -> Network:
     choices = choose_poolings(config.pooling)
     own = {choice.text: getattr(found, choice.part) for choice in found.choices}
     missing = [choice for choice in choices if choice.text not in own]
-    trunk = describe_trunk(found.backbone, xavier_uniform, missing)
+    trunk = describe_trunk(found.backbone, missing)
     usual = {"heads": config.heads, "stream_init": config.stream_init}
     modules = own | create_modules(missing, trunk, nnx.Rngs(params=experiment.seed), usual)
     return found.pooled_by({choice.text: modules[choice.text] for choice in choices})

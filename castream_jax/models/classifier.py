@@ -21,6 +21,7 @@ from castream_jax.models.efficientnet_lite import EfficientNetLiteSpec
 from castream_jax.models.families import list_architectures, resolve
 from castream_jax.models.inputs import IMAGENET, Normalisation, Preprocessing
 from castream_jax.models.layers import modules
+from castream_jax.models.layers.fresh import xavier_uniform
 from castream_jax.models.network import Features as Features
 from castream_jax.models.resnet import ResNetSpec
 from castream_jax.models.scores import Score, check_score, compute_scores
@@ -249,20 +250,23 @@ def create_model(
     rngs = nnx.Rngs(params=seed)
     backbone = family.create(spec, jnp.dtype(dtype), rngs)
     classifier = Head(backbone.tap_widths[-1], num_classes, normalise=family.head_norm, rngs=rngs)
-    trunk = describe_trunk(backbone, family.stream_init, choices, len(normalisation.mean))
+    trunk = describe_trunk(backbone, choices, family.stream_init, len(normalisation.mean))
     modules = create_modules(choices, trunk, rngs, {"heads": heads, "stream_init": stream_init})
     return Classifier(name, backbone, modules, classifier, normalisation, score=score)
 
 
 def describe_trunk(
-    backbone: Backbone, initializer: nnx.Initializer, choices: Sequence[Choice], channels: int = 3
+    backbone: Backbone,
+    choices: Sequence[Choice],
+    initializer: nnx.Initializer = xavier_uniform,
+    channels: int = 3,
 ) -> Trunk:
     """Return what poolings need to know of a backbone.
 
     Args:
       backbone: any.
-      initializer: of the poolings' projections.
       choices: the poolings: the backbone is traced where they read feature maps that are none of its taps.
+      initializer: of the poolings' projections.
       channels: of its images.
     """
     widths = dict(zip(backbone.taps, backbone.tap_widths, strict=True))
