@@ -55,7 +55,8 @@ def draw_curves(rows: pa.Table, path: str | Path) -> None:
             style_panel(axes, metric, limit, first=column == 0)
             axes.set_title(name_attribution(attribution), fontsize=TEXT, pad=3)
             if not legend:
-                axes.legend(loc=clear_corner(metric), fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)
+                corner = clear_corner(metric)
+                axes.legend(loc=corner, fontsize=SMALL, frameon=False, handlelength=2.2, borderaxespad=0.3)
     sheet.save(path)
 
 
@@ -94,9 +95,7 @@ SAMPLE = 0.34
 """Inches of a stroke of the legend, and the space behind it."""
 
 
-def draw_legend(
-    sheet: Sheet, lines: Sequence[Sequence[tuple[str, float]]], styles: dict[str, dict[str, Any]]
-) -> None:
+def draw_legend(sheet: Sheet, lines: Sequence[Sequence[tuple[str, float]]], styles: dict[str, dict[str, Any]]) -> None:
     """Draw the stroke of each pooling and its name, at the top of the page."""
     for i, line in enumerate(lines):
         y = LEGEND_LINE * (i + 1) - 0.03

@@ -1,4 +1,4 @@
-"""The curves of insertion and deletion in SVG coordinates: a panel for each attribution, all poolings in it, with bands."""
+"""Curves of insertion and deletion in SVG coordinates: a panel for each attribution, with all poolings and bands."""
 
 import math
 from collections.abc import Mapping

@@ -23,8 +23,8 @@ def name_best(report: Report) -> str:
         return f"the better of {names[0]} and {names[1]}, where the interval of their difference excludes 0"
     first = names[0] if names else "the first"
     return (
-        f"the best pooling, where the interval of its difference from {first} excludes 0 (of {first}: those of all "
-        f"others'); with one another, the others are not compared"
+        f"the best pooling, where the interval of its difference from {first} excludes 0 ({first} itself: where those "
+        "of all others do); the others are not compared with one another"
     )
 
 

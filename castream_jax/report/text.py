@@ -1,6 +1,7 @@
 """The report as text: JSON and Markdown in files, and plain text for a terminal."""
 
 import json
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ WIDTH = 120
 """Columns of a terminal."""
 MOST = 5
 """Metrics beside each other in them, if as many find room."""
-LONGEST = 18
+LONGEST = 16
 """Columns of a pooling's name, the rest of which stands below."""
 
 
@@ -98,13 +99,23 @@ def _lay_out(section: Section) -> list[list[str]]:
     """
     lines = []
     for attribution, pooling, cells in section.lines:
-        named = textwrap.wrap(pooling, LONGEST) or [""]
+        named = _wrap_name(pooling)
         below = [[cell.interval for cell in cells]] if any(cell.interval for cell in cells) else []
         below += [[""] * len(cells)] * (len(named) - 1 - len(below))
         named += [""] * (1 + len(below) - len(named))
         lines.append([attribution, named[0], *map(_mark, cells)])
         lines += [["", name, *texts] for name, texts in zip(named[1:], below, strict=True)]
     return lines
+
+
+def _wrap_name(name: str) -> list[str]:
+    """Return a name in lines of at most `LONGEST` columns, which end at spaces and behind "+" if they can."""
+    lines = [""]
+    for piece in re.findall(rf"[^\s+]{{1,{LONGEST - 1}}}\+?\s*", name):
+        if lines[-1] and len((lines[-1] + piece).rstrip()) > LONGEST:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def _count_columns(table: Table) -> int:
