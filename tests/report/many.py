@@ -9,9 +9,10 @@ POOLINGS = ("gap", "ca(taps=stage3+stage4)", "simpool", "ep", "class_attention",
 NAMES = ["GAP", "CA (taps=stage3+stage4)", "SimPool", "Efficient probing", "Class attention", "GeM (p=4)"]
 ATTENDING = ("ca(taps=stage3+stage4)", "simpool", "ep", "class_attention")
 """Those that have raw attention."""
+CURVES = ("insertion_curve", "deletion_curve")
 
 
-def create_many_rows(images=9, nulls=True, shift=0.02) -> pa.Table:
+def create_many_rows(images=9, nulls=True, shift=0.05) -> pa.Table:
     """Return rows of six poolings: those of GAP, and of CA under five names, each `shift` of the way nearer to 1."""
     rows = create_rows((*PAIRS, *(NULL_PAIRS if nulls else ())), images)
     records = []
@@ -21,5 +22,6 @@ def create_many_rows(images=9, nulls=True, shift=0.02) -> pa.Table:
             continue
         for i, pooling in enumerate(ATTENDING if record["attribution"] == "attention" else POOLINGS[1:]):
             moved = {name: record[name] + i * shift * (1 - record[name]) for name in METRIC_COLUMNS}
+            moved |= {name: [p + i * shift * (1 - p) for p in record[name]] for name in CURVES}
             records.append(record | moved | {"pooling": pooling})
     return pa.Table.from_pylist(records, schema=rows.schema)
