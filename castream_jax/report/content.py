@@ -60,7 +60,7 @@ def build_report(
       split: the part of the dataset.
       accuracy: percent by pooling.
       accuracy_num_images: images that the accuracies are of.
-      untrained_accuracy: percent by pooling before the stream was trained; empty for a GAP-only network.
+      untrained_accuracy: percent by pooling, of those that are trained, before training; empty for a GAP-only network.
       settings: what else the numbers depend on, by name, such as the images' size.
       pictures: how many were "oriented" and "transparent" of those "measured" and those of the "accuracy", and how they
         were decoded ("decoding"); None: not known.
