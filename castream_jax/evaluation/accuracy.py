@@ -84,7 +84,7 @@ class AccuracyParts(Parts[Counter[str]]):
 
 
 class WithUntrained(nnx.Module):
-    """A network, and beside its poolings those that training changes, as they were before it."""
+    """A network, and beside its poolings those that training changes, as they were before it: they have arrays."""
 
     def __init__(self, trained: Classifier, untrained: Classifier):
         self.trained = trained
@@ -97,8 +97,10 @@ class WithUntrained(nnx.Module):
 
     def poolings(self) -> dict[str, Network]:
         """Return the networks that share the trunk, by name."""
-        fresh = {name: network for name, network in self.untrained.poolings().items() if name != FIRST_POOLING}
-        return {**self.trained.poolings(), **{f"{UNTRAINED}{name}": network for name, network in fresh.items()}}
+        fresh = self.untrained.poolings()
+        arrays = {name: len(jax.tree.leaves(nnx.state(network))) for name, network in fresh.items()}
+        changed = {f"{UNTRAINED}{name}": fresh[name] for name in fresh if arrays[name] > arrays[FIRST_POOLING]}
+        return {**self.trained.poolings(), **changed}
 
 
 def count_right(parts: AccuracyParts, resolved: Resolved) -> None:
@@ -108,8 +110,8 @@ def count_right(parts: AccuracyParts, resolved: Resolved) -> None:
         return
     experiment, model, source = resolved.experiment, resolved.model, resolved.source
     network: Network | WithUntrained = model
-    if isinstance(model, Classifier) and model.stream is not None:
-        fresh = create_network(experiment, source.num_classes)  # its stream; the rest is trained
+    if isinstance(model, Classifier) and model.pooling != FIRST_POOLING:
+        fresh = create_network(experiment, source.num_classes)  # what pools; the rest is trained
         assert isinstance(fresh, Classifier)
         fresh.backbone, fresh.classifier = model.backbone, model.classifier
         network = WithUntrained(model, fresh)

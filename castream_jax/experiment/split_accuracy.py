@@ -66,10 +66,8 @@ class SplitAccuracy:
         self, state: nnx.State, images: range | None = None, advance: Callable[[int], object] = lambda _: None
     ) -> Counter[str]:
         """Return how many of these images, or of the split, could be read ("images"), how many of them are "oriented"
-        and "transparent", and how many each pooling has right, in the network's order; `advance` is told how many were
-        sent to the devices.
+        and "transparent", and how many each pooling has right; `advance` is told how many were sent to the devices.
         """
-        network: Network = nnx.merge(self._graphdef, state)
         counts = []
         block = (jax.process_index(), jax.process_count()) if self._mesh.is_multi_process else (0, 1)
         for batch in evaluation_batches(
@@ -80,7 +78,7 @@ class SplitAccuracy:
             advance(int(batch["valid"].sum()) * block[1])
             if len(counts) > AHEAD:  # let no more batches wait on the device than keep it busy
                 jax.block_until_ready(counts[-1 - AHEAD])
-        names = ("images", *MET, *network.poolings())  # a compiled step sorts them
+        names = ("images", *MET, *nnx.merge(self._graphdef, state).poolings())  # JAX sorts the keys of a dictionary
         return Counter({name: sum(int(count[name]) for count in counts) for name in names})
 
 
