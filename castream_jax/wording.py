@@ -1,13 +1,24 @@
 """The words of tables and pictures: poolings, odd maps, answers, and the order of a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from castream_jax.attribution import METHODS
 from castream_jax.attribution.null_maps import NULL_MAPS
 
-POOLING_NAMES = {"gap": "GAP", "ca": "CA", "network": "Network"}
-"""In the order of the table."""
+POOLING_NAMES = {
+    "gap": "GAP",
+    "ca": "CA",
+    "network": "Network",
+    "single": "Single query",
+    "simpool": "SimPool",
+    "gem": "GeM",
+    "max": "Max",
+    "ep": "Efficient probing",
+    "class_attention": "Class attention",
+}
+FIRST_POOLING = "gap"
+"""What the others are compared with, wherever it is there."""
 
 NOT_A_NUMBER = "not a number"
 ODD = {"nan": NOT_A_NUMBER, "all_negative": "nothing positive for this class", "flat": "flat"}
@@ -31,8 +42,9 @@ def is_of_class(attribution: str) -> bool:
 
 
 def name_pooling(pooling: str) -> str:
-    """Return a pooling's name for people."""
-    return POOLING_NAMES.get(pooling, pooling)
+    """Return a pooling's name for people, with its options: "CA (taps=stage3+stage4)" of "ca(taps=stage3+stage4)"."""
+    key, bracket, options = pooling.partition("(")
+    return f"{POOLING_NAMES[key]} {bracket}{options}".strip() if key in POOLING_NAMES else pooling
 
 
 def name_class(label: int, class_names: Sequence[str]) -> str:
@@ -54,14 +66,28 @@ def name_answers(label: int, answers: Mapping[str, int], class_names: Sequence[s
 
 
 def order_poolings(poolings: Sequence[str]) -> list[str]:
-    """Return poolings in the order of the table: the first is what the others are compared with."""
-    order = list(POOLING_NAMES)
-    return sorted(poolings, key=lambda pooling: order.index(pooling) if pooling in order else len(order))
+    """Return poolings in the order of the table: GAP, then as they come; the others are compared with the first."""
+    return sorted(poolings, key=lambda pooling: pooling != FIRST_POOLING)
+
+
+def list_poolings(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the poolings of (attribution, pooling), each once, in the order of the table.
+
+    They come as the attribution with most of them has them: raw attention, which GAP and others lack, may be the first.
+    """
+    found: dict[str, list[str]] = {}
+    for attribution, pooling in pairs:
+        found.setdefault(attribution, []).append(pooling)
+    fullest = sorted(found.values(), key=len, reverse=True)
+    return order_poolings(list(dict.fromkeys(pooling for poolings in fullest for pooling in poolings)))
 
 
 def order_pairs(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return the poolings of each attribution: attributions as they first appear, null maps last; GAP before CA."""
+    """Return the poolings of each attribution, in the same order (`list_poolings`): attributions as they first appear,
+    null maps last.
+    """
+    poolings, known = list_poolings(pairs), set(pairs)
     return {
-        attribution: order_poolings([pooling for name, pooling in pairs if name == attribution])
+        attribution: [pooling for pooling in poolings if (attribution, pooling) in known]
         for attribution in sorted(dict.fromkeys(attribution for attribution, _ in pairs), key=is_null)
     }

@@ -49,5 +49,5 @@ if __name__ == "__main__":
         output="the file to write",
         names="the naming scheme: torchvision or efficientnet_pytorch (the default), timm, facebookresearch, "
         "transformers, castream_jax",
-        pooling="gap or ca (default: the network's own)",
+        pooling="one of the network's, as gap or ca (default: the network's own)",
     )

@@ -1,4 +1,7 @@
-"""The grid of heat maps, as in the paper: a row for each image, a column for the input and for each map over it."""
+"""The grid of heat maps, as in the paper: a row for each image, a column for the input and for each map over it.
+
+Of more than two poolings, an image has a line for each attribution, with a column for each pooling (`columns`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,13 +11,13 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 
+from castream_jax.drawing.columns import LINE, MARGIN, PANEL_GAP, Column, draw_header, lay_header, place_columns
 from castream_jax.drawing.overlay import colour_scale, overlay
-from castream_jax.drawing.sheet import PAGE_WIDTH, SMALL, TEXT, Sheet, measure, wrap
-from castream_jax.wording import is_of_class, name_attribution, name_pooling, order_pairs
+from castream_jax.drawing.sheet import SMALL, TEXT, Sheet, measure, wrap
+from castream_jax.wording import name_attribution
 
-MARGIN, GAP, GROUP_GAP, PANEL_GAP, LARGEST_CELL = 0.04, 0.04, 0.13, 0.3, 1.3
-HEADER, BAR, LINE, ROW_GAP = 0.27, 0.34, 0.135, 0.14
-"""In inches: around the page, between columns, widest cell; the grid's parts (header: without its names)."""
+BAR, ROW_GAP = 0.34, 0.14
+"""Inches: the colour scale at the foot, and between the rows of the page."""
 NARROWEST, WIDEST = 2.5, 0.4
 """Height over width of the most extreme shapes that an image is shown in."""
 
@@ -58,30 +61,6 @@ class HeatMaps:
         return min(max(ratio, WIDEST), NARROWEST)
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of the grid's first panel: the image, or one map over it."""
-
-    x: float
-    pair: tuple[str, str] | None = None
-
-
-def place_columns(pairs: Sequence[tuple[str, str]], across: int = 1) -> tuple[list[Column], float]:
-    """Return the columns of a grid from left to right, and the width of a cell: input, raw attention, the rest.
-
-    They are those of the first of `across` panels beside each other.
-    """
-    groups = order_pairs(sorted(pairs, key=lambda pair: is_of_class(pair[0])))
-    gaps = GROUP_GAP * len(groups) + GAP * (len(pairs) - len(groups))
-    panel = (PAGE_WIDTH - 2 * MARGIN - PANEL_GAP * (across - 1)) / across
-    cell = min(LARGEST_CELL, (panel - gaps) / (1 + len(pairs)))
-    columns = [Column(MARGIN)]
-    for attribution, poolings in groups.items():
-        for i, pooling in enumerate(poolings):
-            columns.append(Column(columns[-1].x + cell + (GAP if i else GROUP_GAP), (attribution, pooling)))
-    return columns, cell
-
-
 def draw_grid(heat_maps: HeatMaps, path: str | Path, rows: Sequence[int] | None = None) -> None:
     """Draw the paper's grid as a file: a row for each image, a column for the input and for each map over it.
 
@@ -107,21 +86,22 @@ def lay_grid(
     """
     chosen = list(range(len(heat_maps.images)) if rows is None else rows)
     columns, cell = place_columns(list(heat_maps.maps), across)
-    panel = columns[-1].x + cell - MARGIN
+    panel = max(column.x for column in columns) + cell - MARGIN
     offsets = [i * (panel + PANEL_GAP) for i in range(min(across, max(len(chosen), 1)))]
     width = offsets[-1] + panel + 2 * MARGIN
     lines = lay_intro(intro, width - 2 * MARGIN)
-    names = name_groups(columns, cell)
-    header = HEADER + LINE * (len(lines) + max((len(name) for name, _, _ in names), default=0))
+    texts, height = lay_header(columns, cell)
+    header = LINE * len(lines) + height
     strips = [
-        lay_strip(heat_maps, chosen[i : i + len(offsets)], panel, cell) for i in range(0, len(chosen), len(offsets))
+        lay_strip(heat_maps, chosen[i : i + len(offsets)], columns, panel, cell)
+        for i in range(0, len(chosen), len(offsets))
     ]
     sheet = Sheet(width, header + sum(strip.height for strip in strips) + BAR)
 
     for i, (text, style) in enumerate(lines):
         sheet.write(MARGIN, LINE * (i + 1) - 0.03, text, va="baseline", **style)
     for offset in offsets:
-        draw_header(sheet, columns, names, cell, header, offset)
+        draw_header(sheet, texts, header, offset)
     y = header
     for strip in strips:
         for i, heading, offset in zip(strip.images, strip.headings, offsets):
@@ -146,11 +126,23 @@ class Strip:
     height: float
 
 
-def lay_strip(heat_maps: HeatMaps, images: Sequence[int], panel: float, cell: float) -> Strip:
+def lay_strip(
+    heat_maps: HeatMaps, images: Sequence[int], columns: Sequence[Column], panel: float, cell: float
+) -> Strip:
     """Return one row of the page, as high as its highest image and heading."""
     headings = [lay_heading(heat_maps.titles[i], heat_maps.ids[i], panel) for i in images]
     lines = max(map(len, headings))
-    return Strip(images, headings, lines, LINE * lines + cell * max(map(heat_maps.shape, images)) + ROW_GAP)
+    highest = cell * max(map(heat_maps.shape, images))
+    height = sum(highest + (LINE if title else 0) for title in name_lines(columns))
+    return Strip(images, headings, lines, LINE * lines + height + ROW_GAP)
+
+
+def name_lines(columns: Sequence[Column]) -> list[str]:
+    """Return what stands above each line of an image's maps: nothing if it is the only one."""
+    titles = {
+        column.line: name_attribution(column.pair[0]) if column.is_named and column.pair else "" for column in columns
+    }
+    return [titles[line] for line in sorted(titles)]
 
 
 def lay_intro(texts: Sequence[str], width: float) -> list[tuple[str, dict[str, object]]]:
@@ -174,8 +166,13 @@ def draw_cells(
     sheet: Sheet, heat_maps: HeatMaps, i: int, columns: Sequence[Column], cell: float, offset: float, top: float
 ) -> None:
     """Draw an image, and each of its maps over it."""
+    height = cell * heat_maps.shape(i)
+    above = LINE if any(column.is_named for column in columns) else 0
+    left = min(column.x for column in columns[1:]) if len(columns) > 1 else 0
+    for line, title in enumerate(filter(None, name_lines(columns))):
+        sheet.write(left + offset, top + line * (above + height) + above - 0.04, title, va="baseline", fontsize=SMALL)
     for column in columns:
-        axes = sheet.axes(column.x + offset, top, cell, cell * heat_maps.shape(i))
+        axes = sheet.axes(column.x + offset, top + above + column.line * (above + height), cell, height)
         axes.set_axis_off()
         picture = heat_maps.images[i] / np.float32(255)  # [H W 3]
         if column.pair is not None:
@@ -194,34 +191,6 @@ def lay_heading(title: str, identity: str, width: float) -> Heading:
     if measure(lines[-1], TEXT) + measure("MM", TEXT) + measure(identity, SMALL) > width:
         lines.append("")
     return [(line, "") for line in lines[:-1]] + [(lines[-1], identity)]
-
-
-def name_groups(columns: Sequence[Column], cell: float) -> list[tuple[list[str], float, float]]:
-    """Return (the lines of its name, left edge, right edge) of each attribution's columns."""
-    groups = []
-    for attribution in dict.fromkeys(column.pair[0] for column in columns if column.pair):
-        places = [column.x for column in columns if column.pair and column.pair[0] == attribution]
-        left, right = places[0], places[-1] + cell
-        groups.append((wrap(name_attribution(attribution), right - left, TEXT), left, right))
-    return groups
-
-
-def draw_header(
-    sheet: Sheet,
-    columns: Sequence[Column],
-    names: Sequence[tuple[list[str], float, float]],
-    cell: float,
-    height: float,
-    offset: float,
-) -> None:
-    """Write each attribution over its columns, and each column's pooling below it."""
-    for lines, left, right in names:
-        for i, line in enumerate(reversed(lines)):
-            sheet.write(offset + (left + right) / 2, height - 0.26 - LINE * i, line, ha="center", va="baseline")
-        sheet.rule(offset + left, offset + right, height - 0.22)
-    for column in columns:
-        label = name_pooling(column.pair[1]) if column.pair else "Input"
-        sheet.write(offset + column.x + cell / 2, height - 0.1, label, ha="center", va="baseline", fontsize=SMALL)
 
 
 def draw_bar(sheet: Sheet) -> None:

@@ -49,11 +49,12 @@ class Sheet:
         style: dict[str, Any] = {"fontsize": STAMP, "color": "black", "bbox": box, "parse_math": False}
         axes.text(0.5, 0.5, lines, transform=axes.transAxes, ha="center", va="center", **style)
 
-    def rule(self, left: float, right: float, y: float) -> None:
-        """Draw a thin horizontal line."""
+    def rule(self, left: float, right: float, y: float, **changes: Any) -> None:
+        """Draw a horizontal line, thin and black unless `changes` says otherwise."""
         height = 1 - y / self.height
         ends = [left / self.width, right / self.width]
-        self.figure.add_artist(Line2D(ends, [height, height], color="black", linewidth=0.5))
+        style: dict[str, Any] = {"color": "black", "linewidth": 0.5} | changes
+        self.figure.add_artist(Line2D(ends, [height, height], **style))
 
     def save(self, path: str | Path, dpi: int = DPI) -> None:
         """Write the page as a file that appears all at once: a PNG, or a PDF with real text where the name ends so."""

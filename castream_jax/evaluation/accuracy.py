@@ -1,4 +1,4 @@
-"""How often each pooling is right over the split, and the stream before training: one trunk under all of them.
+"""How often each pooling is right over the split, and each trained one before training: one trunk under all of them.
 
 Counted in parts, which a run that was stopped keeps.
 """
@@ -21,9 +21,12 @@ from castream_jax.experiment.split_accuracy import SplitAccuracy, describe_chanc
 from castream_jax.models.classifier import Classifier
 from castream_jax.models.network import Features, Network
 from castream_jax.storage.replacement import replacing
-from castream_jax.wording import order_poolings
+from castream_jax.wording import FIRST_POOLING, order_poolings
 
-UNTRAINED = "untrained"
+UNTRAINED = "untrained/"
+"""Before the name of a pooling as it was before training."""
+OLD_UNTRAINED = "untrained"
+"""How parts of earlier versions name the stream before training: it was CA's, always."""
 IMAGES = 512
 """Images in a part, at least, each of which takes one pass."""
 
@@ -35,7 +38,7 @@ class Accuracy:
     trained: dict[str, float]
     """Of each pooling."""
     untrained: dict[str, float]
-    """Of the stream before training, on the same backbone and classifier; empty for a GAP network."""
+    """Of each trained pooling before training, on the same backbone and classifier; empty for a GAP network."""
     images: int
     """Those that could be read."""
     cost: Cost
@@ -43,7 +46,7 @@ class Accuracy:
     """What was met in them."""
 
     def describe_chance(self, num_classes: int) -> str:
-        """Return what to say of GAP if it is hardly better than guessing, or nothing; a stream may be untrained."""
+        """Return what to say of GAP if it is hardly better than guessing, or nothing; others may be untrained."""
         pooling, share = next(iter(self.trained.items()))
         return describe_chance(share, self.images, num_classes, pooling)
 
@@ -63,8 +66,9 @@ class AccuracyParts(Parts[Counter[str]]):
             path.write_text(json.dumps(counts))
 
     def read(self, images: range) -> Counter[str]:
-        """Return what `write` kept."""
-        return Counter(json.loads(self.path(images).read_text()))
+        """Return what `write` kept, of an earlier version too."""
+        counts = json.loads(self.path(images).read_text())
+        return Counter({f"{UNTRAINED}ca" if name == OLD_UNTRAINED else name: n for name, n in counts.items()})
 
     def merge(self) -> Accuracy:
         """Return the accuracies, once the parts of all processes are there."""
@@ -75,12 +79,12 @@ class AccuracyParts(Parts[Counter[str]]):
         images = pictures.images
         cost = accuracy_cost(images, len(right))
         shares = {name: right[name] / max(images, 1) for name in order_poolings(list(right))}
-        untrained = {"ca": shares.pop(UNTRAINED)} if UNTRAINED in shares else {}  # of the stream
+        untrained = {name.removeprefix(UNTRAINED): shares.pop(name) for name in right if name.startswith(UNTRAINED)}
         return Accuracy(shares, untrained, images, cost, pictures)
 
 
 class WithUntrained(nnx.Module):
-    """A network, and beside its poolings its stream before training."""
+    """A network, and beside its poolings those that training changes, as they were before it: they have arrays."""
 
     def __init__(self, trained: Classifier, untrained: Classifier):
         self.trained = trained
@@ -93,7 +97,10 @@ class WithUntrained(nnx.Module):
 
     def poolings(self) -> dict[str, Network]:
         """Return the networks that share the trunk, by name."""
-        return {**self.trained.poolings(), UNTRAINED: self.untrained}
+        fresh = self.untrained.poolings()
+        arrays = {name: len(jax.tree.leaves(nnx.state(network))) for name, network in fresh.items()}
+        changed = {f"{UNTRAINED}{name}": fresh[name] for name in fresh if arrays[name] > arrays[FIRST_POOLING]}
+        return {**self.trained.poolings(), **changed}
 
 
 def count_right(parts: AccuracyParts, resolved: Resolved) -> None:
@@ -103,8 +110,8 @@ def count_right(parts: AccuracyParts, resolved: Resolved) -> None:
         return
     experiment, model, source = resolved.experiment, resolved.model, resolved.source
     network: Network | WithUntrained = model
-    if isinstance(model, Classifier) and model.stream is not None:
-        fresh = create_network(experiment, source.num_classes)  # its stream; the rest is trained
+    if isinstance(model, Classifier) and model.pooling != FIRST_POOLING:
+        fresh = create_network(experiment, source.num_classes)  # what pools; the rest is trained
         assert isinstance(fresh, Classifier)
         fresh.backbone, fresh.classifier = model.backbone, model.classifier
         network = WithUntrained(model, fresh)

@@ -92,7 +92,7 @@ def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Ma
         f"|---|---|{'--:|' * len(headings)}",
     ]
     for key in next(iter(means.values())):
-        attribution, pooling = key.split("/")
+        attribution, _, pooling = key.partition("/")
         numbers = [f"{means[p.name][key][metric.symbol]:.2f}" for p in protocols for metric in metrics]
         lines.append(f"| {name_attribution(attribution)} | {name_pooling(pooling)} | {' | '.join(numbers)} |")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from castream_jax.drawing.overlay import COLOURS, HEAT, LIFT
 from castream_jax.drawing.page import load_template, to_base64, to_jpeg
 from castream_jax.explanation.explainer import LISTED, Explained, rank
 from castream_jax.version import VERSION
-from castream_jax.wording import NOT_A_NUMBER, is_of_class, name_attribution, name_pooling, order_pairs
+from castream_jax.wording import NOT_A_NUMBER, is_of_class, name_attribution, name_pooling, order_pairs, order_poolings
 
 GENERATOR = "castream_jax explain"
 """By which a page of ours is known."""
@@ -43,9 +43,10 @@ def render_gallery(
       has_files: a PNG of each picture lies beside the document.
     """
     attributions = order_pairs(list(pictures[0].maps)) if pictures else {}
-    poolings = list(pictures[0].probabilities) if pictures else []
+    poolings = order_poolings(list(pictures[0].probabilities)) if pictures else []
     data = {
-        "pictures": [describe_picture(picture, class_names) for picture in pictures],
+        "poolings": [name_pooling(pooling) for pooling in poolings],
+        "pictures": [describe_picture(picture, class_names, poolings) for picture in pictures],
         **describe_colours(),
         "same_classes": len({picture.classes for picture in pictures}) == 1,
     }
@@ -58,7 +59,7 @@ def render_gallery(
             (name_attribution(attribution), [(f"{attribution}/{pooling}", name_pooling(pooling)) for pooling in found])
             for attribution, found in sorted(attributions.items(), key=lambda item: is_of_class(item[0]))
         ],
-        poolings=[name_pooling(pooling) for pooling in poolings],
+        poolings=data["poolings"],
         skipped=skipped,
         view=describe_view(pictures, in_full=True) if pictures else "",
         has_files=has_files,
@@ -83,8 +84,8 @@ def describe_view(pictures: Sequence[Explained], in_full: bool = False) -> str:
     return f"Shown is what the network saw: {size} pixels{shape}."
 
 
-def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return a picture as the page reads it."""
+def describe_picture(picture: Explained, class_names: Sequence[str], poolings: Sequence[str]) -> dict[str, Any]:
+    """Return a picture as the page reads it, its probabilities in the order of the poolings."""
     listed = [*picture.classes, *(label for label in rank(picture.probabilities)[:LISTED])]
     highest = np.max([np.nan_to_num(values) for values in picture.probabilities.values()], axis=0)
     order = sorted(dict.fromkeys(listed), key=lambda label: -highest[label])
@@ -98,7 +99,7 @@ def describe_picture(picture: Explained, class_names: Sequence[str]) -> dict[str
             {
                 "name": class_names[label],
                 "place": picture.classes.index(label) if label in picture.classes else None,
-                "probabilities": [round_probability(values[label]) for values in picture.probabilities.values()],
+                "probabilities": [round_probability(picture.probabilities[pooling][label]) for pooling in poolings],
             }
             for label in order
         ],

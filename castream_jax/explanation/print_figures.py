@@ -20,6 +20,7 @@ from castream_jax.data.bad_records import read_picture as read_record
 from castream_jax.data.bad_records import record_id
 from castream_jax.data.pictures.decoding import Decoding
 from castream_jax.data.source import Source, open_split
+from castream_jax.drawing.columns import count_columns
 from castream_jax.drawing.grid import HeatMaps, lay_grid
 from castream_jax.drawing.sheet import PAGE_WIDTH
 from castream_jax.errors import InputError, choose
@@ -106,7 +107,7 @@ def draw_figure(
             explained.append(explainer.explain(View(subject.name, pixels, 1.0), labels, bar.update))
     titles = [name_subject(subject, found, names, is_scenes) for subject, found in zip(subjects, explained)]
     heat_maps = gather(explained, titles, blocks)
-    sheet = lay_grid(heat_maps, across=min(count_panels(len(heat_maps.maps)), len(subjects)))
+    sheet = lay_grid(heat_maps, across=min(count_panels(count_columns(list(heat_maps.maps))), len(subjects)))
     stem = Path(output).expanduser() if output else workdir / "figures" / kind
     print("\n".join(f"figure: {path}" for path in save_for_print(sheet, stem)))
 
@@ -181,8 +182,9 @@ def gather(explained: Sequence[Explained], titles: Sequence[str], blocks: bool) 
     maps = {key: np.stack([found.maps[key][0] for found in explained]) for key in explained[0].maps}
     if blocks:
         rest = {key: values for key, values in maps.items() if is_of_class(key[0])}
+        stream = next((pooling for attribution, pooling in maps if not is_of_class(attribution)), "ca")
         maps = {
-            (f"Attention, block {i + 1}", "ca"): np.nan_to_num([found.blocks[i] for found in explained])
+            (f"Attention, block {i + 1}", stream): np.nan_to_num([found.blocks[i] for found in explained])
             for i in range(len(explained[0].blocks))
         } | rest
     ids = tuple("" if title == found.name else found.name for found, title in zip(explained, titles))
@@ -191,9 +193,9 @@ def gather(explained: Sequence[Explained], titles: Sequence[str], blocks: bool) 
     return HeatMaps(pixels, ids, tuple(titles), maps, remarks=remarks)
 
 
-def count_panels(maps: int) -> int:
-    """Return how many images stand beside each other on the page, each with its maps: cells of about an inch."""
-    return max(1, int(PAGE_WIDTH / (1.0 * (1 + maps) + 0.3)))
+def count_panels(columns: int) -> int:
+    """Return how many images stand beside each other on the page, each with its columns: cells of about an inch."""
+    return max(1, int(PAGE_WIDTH / (1.0 * (1 + columns) + 0.3)))
 
 
 if __name__ == "__main__":

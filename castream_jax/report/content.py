@@ -22,10 +22,10 @@ from castream_jax.evaluation.rows import (
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.report.agreement import measure_agreement
 from castream_jax.report.doubts import doubt
-from castream_jax.report.intervals import bootstrap_table
+from castream_jax.report.intervals import bootstrap_table, choose_resamples
 from castream_jax.report.notes import SAVINGS
 from castream_jax.report.schema import Pictures, Report
-from castream_jax.report.statistics import LEVEL, RESAMPLES, SEED
+from castream_jax.report.statistics import LEVEL, SEED
 from castream_jax.version import collect_versions
 
 LIBRARIES = ("jax", "jaxlib", "flax", "numpy")
@@ -47,7 +47,7 @@ def build_report(
     seconds: float,
     class_names: Sequence[str] = (),
     warnings: Sequence[str] = (),
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     seed: int = SEED,
 ) -> Report:
     """Return the report of an evaluation, ready for JSON.
@@ -60,7 +60,7 @@ def build_report(
       split: the part of the dataset.
       accuracy: percent by pooling.
       accuracy_num_images: images that the accuracies are of.
-      untrained_accuracy: percent by pooling before the stream was trained; empty for a GAP-only network.
+      untrained_accuracy: percent by pooling, of those that are trained, before training; empty for a GAP-only network.
       settings: what else the numbers depend on, by name, such as the images' size.
       pictures: how many were "oriented" and "transparent" of those "measured" and those of the "accuracy", and how they
         were decoded ("decoding"); None: not known.
@@ -69,7 +69,7 @@ def build_report(
       seconds: time that the evaluation took.
       class_names: by label.
       warnings: what makes the numbers doubtful, in sentences; what the rows tell of that is added (`doubts`).
-      resamples, seed: of the bootstrap.
+      resamples, seed: of the bootstrap; None: as many as the differences need (`intervals.choose_resamples`).
 
     Raises:
       ValueError: rows of different attributions or poolings cover different images, or the passes made and saved
@@ -78,6 +78,7 @@ def build_report(
     _check_passes(passes)
     explained = dict.fromkeys(rows["attribution"].to_pylist())
     known = METHODS | {method.key: method for method in find_records(rows.schema)[1]}  # with the options of these rows
+    resamples = choose_resamples(rows) if resamples is None else resamples
     intervals = bootstrap_table(rows, resamples, seed)
     report: Report = {
         "protocol": {"name": protocol.name, "hash": protocol.hash},

@@ -1,4 +1,4 @@
-"""The curves of insertion and deletion in SVG coordinates: a panel for each attribution, GAP against CA, with bands."""
+"""Curves of insertion and deletion in SVG coordinates: a panel for each attribution, with all poolings and bands."""
 
 import math
 from collections.abc import Mapping
@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from castream_jax.drawing.palette import STROKES, place_strokes
 from castream_jax.evaluation.rows import read_curves
 from castream_jax.metrics.metric import Metric
 from castream_jax.report.curves_png import REFERENCE, find_curves
 from castream_jax.report.statistics import LEVEL, SEED, bootstrap_intervals
 from castream_jax.report.tables import format_number
-from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs
+from castream_jax.wording import is_null, list_poolings, name_attribution, name_pooling, order_pairs
 
 RESAMPLES = 1_000
 """Of a band: its edges are drawn, not read off in digits."""
@@ -26,8 +27,8 @@ Band = list[tuple[float, float] | None]
 class Line:
     """One pooling's curve in a panel."""
 
-    pooling: str
-    """Its key, which styles it."""
+    place: int
+    """Of its stroke in `STROKES`."""
     name: str
     points: str
     """SVG coordinates."""
@@ -45,6 +46,11 @@ class Panel:
     lines: list[Line]
     references: list[tuple[str, str]]
     """Of the random map: (name of the pooling, SVG coordinates)."""
+
+    @property
+    def stacked(self) -> list[Line]:
+        """The lines as they are drawn, one over the other: whole ones, then dashed ones, the first at the top."""
+        return sorted(reversed(self.lines), key=lambda line: bool(STROKES[line.place].dashes))
 
     @property
     def spoken(self) -> str:
@@ -116,22 +122,24 @@ def build_panels(
 ) -> list[Panel]:
     """Return a panel for each attribution; null maps have none, but the random one is in every panel."""
     panels = []
-    for attribution, poolings in order_pairs([pair for pair in curves if not is_null(pair[0])]).items():
-        lines = [draw_line(frame, p, curves[attribution, p], bands[attribution, p]) for p in poolings]
+    explained = [pair for pair in curves if not is_null(pair[0])]
+    strokes = place_strokes(list_poolings(explained))
+    for attribution, poolings in order_pairs(explained).items():
+        lines = [draw_line(frame, p, curves[attribution, p], bands[attribution, p], strokes[p]) for p in poolings]
         referred = [p for p in poolings if (REFERENCE, p) in curves]
         references = [(name_pooling(p), place(frame, curves[REFERENCE, p])) for p in referred]
         panels.append(Panel(name_attribution(attribution), lines, references))
     return panels
 
 
-def draw_line(frame: Frame, pooling: str, curve: Float[np.ndarray, "points"], band: Band) -> Line:
-    """Return a curve in the coordinates of a frame, with its area (METHOD 3) and its band."""
+def draw_line(frame: Frame, pooling: str, curve: Float[np.ndarray, "points"], band: Band, stroke: int = 0) -> Line:
+    """Return a curve in the coordinates of a frame, with its area (METHOD 3), its band, and the place of its stroke."""
     area = 100 * float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
     shown = format_number(area if math.isfinite(area) else None)
     edges = [np.array([interval[edge] if interval else math.nan for interval in band]) for edge in (0, 1)]
     low, high = (place(frame, np.where(np.isfinite(curve), edge, math.nan)) for edge in edges)
     outline = " ".join([high, *reversed(low.split())]) if low else ""
-    return Line(pooling, name_pooling(pooling), place(frame, curve), shown, outline)
+    return Line(stroke, name_pooling(pooling), place(frame, curve), shown, outline)
 
 
 def place(frame: Frame, curve: Float[np.ndarray, "points"]) -> str:

@@ -7,14 +7,16 @@ import pyarrow as pa
 
 from castream_jax.attribution.null_maps import NULL_MAPS
 from castream_jax.drawing.page import load_template, to_data_uri
+from castream_jax.drawing.palette import STROKES, place_strokes
 from castream_jax.metrics.protocol import CHOICE_NAMES
 from castream_jax.report.agreement import MEANING, tabulate_agreement
 from castream_jax.report.cards import build_cases, build_index, draw_scale
 from castream_jax.report.curves_svg import build_curves, describe_bands
+from castream_jax.report.headings import list_poolings
 from castream_jax.report.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
 from castream_jax.report.schema import Report
 from castream_jax.report.selection import Selection
-from castream_jax.report.tables import SURE, format_number, list_poolings, tabulate
+from castream_jax.report.tables import SURE, format_number, tabulate
 from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs
 
 SETTING_NAMES = {
@@ -62,6 +64,7 @@ def render_html(
         attributions=[name_attribution(name) for name in explained if not is_null(name)],
         poolings=[name_pooling(pooling) for pooling in list_poolings(report)],
         accuracies=describe_accuracies(report),
+        strokes=STROKES[: max(2, *(place + 1 for place in place_strokes(list_poolings(report)).values()))],
         numbers=describe_numbers(report),
         passes=describe_passes(report),
         agreement=tabulate_agreement(report["agreement"]) if "agreement" in report else [],

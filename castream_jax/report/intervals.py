@@ -8,8 +8,15 @@ from jaxtyping import Float
 
 from castream_jax.evaluation.rows import group_rows, mean_present, measured, percentages, without_curves
 from castream_jax.report.schema import Difference, Intervals
-from castream_jax.report.statistics import find_certain, find_p_values, resample_means, survive_holm
-from castream_jax.wording import order_poolings
+from castream_jax.report.statistics import (
+    RESAMPLES,
+    fewest_resamples,
+    find_certain,
+    find_p_values,
+    resample_means,
+    survive_holm,
+)
+from castream_jax.wording import list_poolings
 
 
 def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
@@ -32,13 +39,7 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
         for metric in metrics
     }
     pairs = list(dict.fromkeys((attribution, pooling) for attribution, pooling, _ in columns))
-    poolings = order_poolings(list(dict.fromkeys(pooling for _, pooling in pairs)))
-    compared = [
-        (attribution, pooling, poolings[0])
-        for attribution in dict.fromkeys(attribution for attribution, _ in pairs)
-        for pooling in poolings[1:]
-        if {(attribution, pooling), (attribution, poolings[0])} <= set(pairs)
-    ]
+    compared = list_compared(pairs)
     cells = [(attribution, pooling, first, metric) for attribution, pooling, first in compared for metric in metrics]
     differences = [columns[a, pooling, m.symbol] - columns[a, first, m.symbol] for a, pooling, first, m in cells]
     values = np.stack([*columns.values(), *differences], axis=1) if columns else np.zeros((0, 0))  # [n m]
@@ -59,6 +60,26 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
             for attribution, pooling, first in compared
         ],
     }
+
+
+def list_compared(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """Return of each attribution the poolings that are compared, and with which: (attribution, pooling, the first)."""
+    first, *others = list_poolings(pairs) or [""]
+    return [
+        (attribution, pooling, first)
+        for attribution in dict.fromkeys(attribution for attribution, _ in pairs)
+        for pooling in others
+        if {(attribution, pooling), (attribution, first)} <= set(pairs)
+    ]
+
+
+def choose_resamples(rows: pa.Table) -> int:
+    """Return how many resamples the differences of some rows need: `RESAMPLES`, more where they are many.
+
+    The least p that resamples can show is 2 in as many; Holm's correction asks for `0.05 / differences` first.
+    """
+    differences = len(list_compared(list(group_rows(without_curves(rows))))) * len(measured(rows))
+    return max(RESAMPLES, fewest_resamples(differences))
 
 
 def describe_differences(

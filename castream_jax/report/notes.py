@@ -6,7 +6,9 @@ from castream_jax.attribution.method import PASSES
 from castream_jax.data.pictures.decoding import Decoding, PictureCounts
 from castream_jax.errors import escape
 from castream_jax.report.agreement import find_least
+from castream_jax.report.headings import count_differences
 from castream_jax.report.schema import Provenance, Report
+from castream_jax.report.statistics import fewest_resamples
 from castream_jax.report.tables import format_number, report_metrics
 from castream_jax.wording import is_null, name_attribution, name_pooling
 
@@ -63,25 +65,31 @@ def describe_accuracies(report: Report) -> list[tuple[str, str]]:
     """Return (name, percent) of each accuracy, the dash where there is none."""
     accuracies = [(name_pooling(pooling), value) for pooling, value in report["accuracy"].items()]
     untrained = report.get("untrained_accuracy", {})
-    accuracies += [(f"{name_pooling(pooling)}, stream untrained", value) for pooling, value in untrained.items()]
+    what = "stream untrained" if [*untrained] == ["ca"] else "untrained"
+    accuracies += [(f"{name_pooling(pooling)}, {what}", value) for pooling, value in untrained.items()]
     return [(name, format_number(value)) for name, value in accuracies]
 
 
 def describe_bootstrap(report: Report) -> str:
     """Return how the intervals came about, and what they do not tell."""
     bootstrap = report["bootstrap"]
+    differences = count_differences(report)
+    fewest = fewest_resamples(differences)
+    too_few = (
+        f" Holm's correction for {differences:,} differences needs {fewest:,} resamples or more: of these none is left."
+    )
     return (
         f"Intervals: {100 * bootstrap['level']:g} % percentile bootstrap over images, {bootstrap['resamples']:,} "
         f"resamples, seed {bootstrap['seed']}; of few images they are somewhat too narrow. "
         "Each stands alone: of 20 differences that are truly 0, one excludes 0 by chance, on average."
-    )
+    ) + (too_few if fewest > bootstrap["resamples"] else "")
 
 
 def describe_maps(what: str, counts: Mapping[str, int]) -> str:
     """Return a sentence on how many maps of each attribution and pooling were odd."""
     found = []
     for pair, count in counts.items():
-        attribution, pooling = pair.split("/")
+        attribution, _, pooling = pair.partition("/")
         if count:
             found.append(f"{name_attribution(attribution)} {name_pooling(pooling)} {count:,}")
     return f"{what}: {', '.join(found) or 'none'}."

@@ -91,7 +91,7 @@ class Report(Provenance, Intervals):
     """By pooling, over the whole split or the images of the rows."""
     accuracy_num_images: int
     untrained_accuracy: NotRequired[dict[str, float | None]]
-    """Of the stream before training."""
+    """Of each trained pooling before training."""
     warnings: NotRequired[list[str]]
     rows: list[Line]
     """Means."""

@@ -16,10 +16,10 @@ from castream_jax.wording import (
     ODD,
     describe_odd,
     is_null,
+    list_poolings,
     name_answers,
     name_attribution,
     name_pooling,
-    order_poolings,
 )
 
 IMAGES_PER_CATEGORY, CATEGORIES = 6, 5
@@ -152,7 +152,7 @@ def take(order: tuple[np.ndarray, ...], eligible: Bool[np.ndarray, "n"], say: Ca
 
 def choose_disagreements(columns: Columns, metric: Metric) -> list[Category]:
     """Return the images on which another pooling's number differs most from the first one's, if there is one."""
-    first, *others = order_poolings(list(dict.fromkeys(pooling for _, pooling in columns)))
+    first, *others = list_poolings(columns)
     both = [(a, pooling) for a, pooling in columns if pooling in others and (a, first) in columns]
     if not both:
         return []
@@ -170,7 +170,8 @@ def choose_disagreements(columns: Columns, metric: Metric) -> list[Category]:
 
     names = [name_pooling(pooling) for pooling in (first, *others)]
     whose = f"{names[1]}'s" if len(others) == 1 else "each pooling's"
-    meaning = f"By the size of {whose} {metric.symbol} minus {names[0]}'s, mean over attributions."
+    over = "attributions" if len(others) == 1 else "attributions and poolings"
+    meaning = f"By the size of {whose} {metric.symbol} minus {names[0]}'s, mean over {over}."
     title = f"{' and '.join(names) if len(others) == 1 else 'Poolings'} disagree"
     return [Category(title, meaning, take((-distance,), np.isfinite(distance), say))]
 

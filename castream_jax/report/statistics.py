@@ -4,6 +4,7 @@ Images are drawn anew with replacement, as many as there are, and the means are 
 images in one resample, so the interval of a difference of two columns is that of the paired bootstrap.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -104,6 +105,13 @@ def find_p_values(means: Float[np.ndarray, "resamples m"]) -> list[float | None]
         sides = [(1 + np.count_nonzero(side)) / (1 + len(finite)) for side in (finite <= 0, finite >= 0)]
         found.append(min(1.0, 2 * min(sides)) if len(finite) else None)
     return found
+
+
+def fewest_resamples(hypotheses: int) -> int:
+    """Return the fewest resamples whose least p-value, `find_p_values` of means on one side, can survive Holm's
+    correction for so many hypotheses.
+    """
+    return math.ceil(2 * hypotheses / (1 - LEVEL) * (1 - 1e-9))
 
 
 def survive_holm(p_values: Sequence[float | None], level: float = 1 - LEVEL) -> list[bool]:

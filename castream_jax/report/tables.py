@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.metric import Metric
+from castream_jax.report.headings import count_differences, list_poolings, name_best, name_comparison
 from castream_jax.report.schema import Difference, Report
 from castream_jax.report.statistics import FEWEST
-from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs, order_poolings
+from castream_jax.wording import is_null, name_attribution, name_pooling, order_pairs
 
 ABSENT = "—"
 """What a table shows where a value does not exist."""
@@ -37,6 +38,12 @@ class Section:
     """What a marked cell says; empty where none is."""
     lines: list["Line"]
     """Attribution (empty where it is that of the line above), pooling, and a cell for each metric."""
+    against: str = ""
+    """Of differences: the pooling that is subtracted, by name."""
+
+    def own(self, label: str) -> str:
+        """Return whose numbers a line of this section holds, by what stands for its pooling: "CA" of "CA-GAP"."""
+        return label.removesuffix(f"-{self.against}") if self.against else label
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,9 @@ def _create_sections(report: Report, metrics: Sequence[Metric]) -> list[Section]
         Section(
             f"{name_comparison(report)} on the same images.",
             f"the {100 * report['bootstrap']['level']:g} % interval excludes 0; {SURE}: by Holm's correction for all "
-            "differences, too",
+            f"{count_differences(report):,} differences of this report, too",
             _subtract(report, metrics),
+            name_pooling(list_poolings(report)[0]) if report["rows"] else "",
         ),
     ]
     return [replace(section, lines=fold_zeros(section.lines)) for section in sections if section.lines]
@@ -172,26 +180,9 @@ def fold_zeros(lines: list[Line]) -> list[Line]:
     return [*kept, (", ".join(dict.fromkeys(zeros)), "all", [Cell(ZERO) for _ in named[0][1][2]])]
 
 
-def list_poolings(report: Report) -> list[str]:
-    """Return the poolings that a report is of, in the order of the table."""
-    return order_poolings(list(dict.fromkeys(line["pooling"] for line in report["rows"])))
-
-
-def name_best(report: Report) -> str:
-    """Return what a marked mean is."""
-    names = [name_pooling(pooling) for pooling in list_poolings(report)]
-    best = f"the better of {names[0]} and {names[1]}" if len(names) == 2 else "the best pooling"
-    return f"{best}, where the interval of their difference excludes 0"
-
-
-def name_comparison(report: Report) -> str:
-    """Return what the differences are of, as a heading: "CA minus GAP"."""
-    first, *others = [name_pooling(pooling) for pooling in list_poolings(report)]
-    return f"{others[0] if len(others) == 1 else 'Each pooling'} minus {first}"
-
-
 def _subtract(report: Report, metrics: Sequence[Metric]) -> list["Line"]:
-    """Return the lines of each pooling minus the first, null maps last."""
+    """Return the lines of each pooling minus the first, null maps last; of two poolings, the line names both."""
+    are_two = len(list_poolings(report)) == 2
     lines: list[Line] = []
     before = None
     for line in sorted(report["differences"], key=lambda line: is_null(line["attribution"])):
@@ -201,7 +192,7 @@ def _subtract(report: Report, metrics: Sequence[Metric]) -> list["Line"]:
             marked = is_certain(line[metric.symbol])
             sure = marked and line[metric.symbol]["survives_holm"]
             cells.append(Cell(format_difference(mean), format_interval(interval), marked, sure))
-        pair = f"{name_pooling(line['pooling'])}-{name_pooling(line['against'])}"
+        pair = name_pooling(line["pooling"]) + (f"-{name_pooling(line['against'])}" if are_two else "")
         attribution = line["attribution"]
         lines.append(("" if attribution == before else name_attribution(attribution), pair, cells))
         before = attribution

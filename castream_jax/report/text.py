@@ -1,19 +1,23 @@
 """The report as text: JSON and Markdown in files, and plain text for a terminal."""
 
 import json
+import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from castream_jax.report.agreement import MEANING, tabulate_agreement
 from castream_jax.report.notes import describe_all, describe_source
 from castream_jax.report.schema import Report
-from castream_jax.report.tables import SURE, Cell, Section, format_number, split, tabulate
+from castream_jax.report.tables import SURE, Cell, Section, Table, format_number, split, tabulate
 from castream_jax.storage.replacement import replacing
 
 WIDTH = 120
 """Columns of a terminal."""
 MOST = 5
-"""Metrics beside each other in them."""
+"""Metrics beside each other in them, if as many find room."""
+LONGEST = 16
+"""Columns of a pooling's name, the rest of which stands below."""
 
 
 def write_report(report: Report, directory: str | Path) -> None:
@@ -68,30 +72,72 @@ def render_terminal(report: Report) -> str:
     warnings = (textwrap.wrap(f"Warning: {text}", WIDTH) for text in report.get("warnings", []))
     texts = [f"{describe_source(report)}.", *(line for warning in warnings for line in warning)]
     texts.append("In percent; below each mean its 95 % interval.")
-    tables = [part for whole in tabulate(report) for part in split(whole, MOST)]
+    tables = [part for whole in tabulate(report) for part in split(whole, _count_columns(whole))]
     has_titles = len({table.title for table in tables}) > 1
     for table in tables:
-        heading = ["attribution", "pooling", *(f"{metric.heading} " for metric in table.metrics)]
-        sections = {s.title + (f" *: {s.meaning}." if s.meaning else ""): _lay_out(s) for s in table.sections}
-        lines = [heading, *(line for section in sections.values() for line in section)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        heading, sections = _lay_heading(table), [_lay_out(section) for section in table.sections]
+        widths = _find_widths([heading, *(line for lines in sections for line in lines)])
+        rule = "-" * _measure(widths)
         texts += ["", *([f"{table.title}:"] if has_titles else []), _align(heading, widths)]
-        for title, section in sections.items():
-            texts += [rule, title, "", *(_align(line, widths) for line in section)]
+        for section, lines in zip(table.sections, sections):
+            meaning = f" *: {section.meaning}." if section.meaning else ""
+            texts += [rule, *textwrap.wrap(section.title + meaning, WIDTH), ""]
+            texts += [_align(line, widths) for line in lines]
         texts.append(rule)
     notes = (textwrap.wrap(note, WIDTH, subsequent_indent="  ") for note in describe_all(report))
     return "\n".join([*texts, *(line for note in notes for line in note)])
 
 
+def _lay_heading(table: Table) -> list[str]:
+    return ["attribution", "pooling", *(f"{metric.heading} " for metric in table.metrics)]
+
+
 def _lay_out(section: Section) -> list[list[str]]:
-    """Return the lines of plain text of a section, cell by cell: a line of numbers, and one of intervals if any."""
+    """Return the lines of plain text of a section, cell by cell: a line of numbers, and one of intervals if any.
+
+    A long name of a pooling goes on beside the intervals, and below them.
+    """
     lines = []
     for attribution, pooling, cells in section.lines:
-        lines.append([attribution, pooling, *map(_mark, cells)])
-        if any(cell.interval for cell in cells):
-            lines.append(["", "", *(cell.interval for cell in cells)])
+        named = _wrap_name(pooling)
+        below = [[cell.interval for cell in cells]] if any(cell.interval for cell in cells) else []
+        below += [[""] * len(cells)] * (len(named) - 1 - len(below))
+        named += [""] * (1 + len(below) - len(named))
+        lines.append([attribution, named[0], *map(_mark, cells)])
+        lines += [["", name, *texts] for name, texts in zip(named[1:], below, strict=True)]
     return lines
+
+
+def _wrap_name(name: str) -> list[str]:
+    """Return a name in lines of at most `LONGEST` columns, which end at spaces and behind "+" if they can."""
+    lines = [""]
+    for piece in re.findall(rf"[^\s+]{{1,{LONGEST - 1}}}\+?\s*", name):
+        if lines[-1] and len((lines[-1] + piece).rstrip()) > LONGEST:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
+
+
+def _count_columns(table: Table) -> int:
+    """Return how many metrics of a table find room beside each other in a terminal: at least one, at most `MOST`."""
+    widths = _find_widths([_lay_heading(table), *(line for section in table.sections for line in _lay_out(section))])
+    names, numbers = widths[:2], widths[2:]
+
+    def fits(count: int) -> bool:
+        starts = range(0, len(numbers), count)
+        return all(_measure([*names, *numbers[start : start + count]]) <= WIDTH for start in starts)
+
+    return next((count for count in range(MOST, 1, -1) if fits(count)), 1)
+
+
+def _find_widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    """Return the width of each column of some lines."""
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _measure(widths: Sequence[int]) -> int:
+    """Return the width of a line with two spaces between its columns."""
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _mark(cell: Cell) -> str:

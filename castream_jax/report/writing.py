@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from castream_jax.report.selection import select_images
 from castream_jax.report.text import write_report
 from castream_jax.storage.locking import alone_in
 from castream_jax.storage.replacement import replacing
+from castream_jax.wording import list_poolings
 
 
 def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Path) -> tuple[Report, Path]:
@@ -51,13 +53,19 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
         write_rows(evaluation.rows, directory / "rows.parquet")
         if first := [i for i, place in enumerate(selection.places) if place < count]:
             draw_grid(selection.heat_maps, grid, first)
-            figures.append(("Raw attention and each attribution, for GAP and CA.", grid))
+            figures.append((caption_grid(list_poolings(selection.heat_maps.maps)), grid))
         draw_curves(evaluation.rows, curves)
         write_report(report, directory)
         with replacing(directory / "report.html") as path:
             path.write_text(render_html(report, evaluation.rows, figures, selection), encoding="utf-8")
         shutil.rmtree(evaluation.parts, ignore_errors=True)
     return report, directory
+
+
+def caption_grid(poolings: Sequence[str]) -> str:
+    """Return what stands below the grid."""
+    few = len(poolings) <= 2
+    return f"Raw attention and each attribution, for {'GAP and CA' if few else 'every pooling'}."
 
 
 def list_files(directory: Path) -> tuple[Path, ...]:

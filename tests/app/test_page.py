@@ -133,3 +133,23 @@ def test_narrow_and_dark(page):
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_answers_of_six_poolings_find_room(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    names = ["GAP", "CA (taps=stage3+stage4)", "SimPool", "Efficient probing", "Class attention", "GeM (p=4)"]
+    classes = [{"label": i, "name": f"class {i}", "shares": [0.9, 0.8, 0.7, 0.6, None, 0.0001]} for i in range(5)]
+    value = {"name": "a.jpg", "poolings": names, "classes": classes, "said": ""}
+    page.evaluate("value => castream.answers(document.querySelector('#answers'), value, () => {})", value)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    line = page.locator("#answers tbody tr").first
+    cells = line.locator("td.share").all()
+    assert [cell.get_attribute("data-pooling") for cell in cells] == names
+    assert [cell.inner_text() for cell in cells] == ["90.0 %", "80.0 %", "70.0 %", "60.0 %", "—", "< 0.1 %"]
+    table = page.locator("#answers").bounding_box()
+    for cell in cells:
+        box = cell.bounding_box()
+        assert table["x"] <= box["x"] and box["x"] + box["width"] <= table["x"] + table["width"] + 1  # noqa: PT018
+        assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth + 1")
+        assert cell.evaluate("cell => getComputedStyle(cell, '::before').content").strip('"') in names

@@ -103,7 +103,7 @@ def test_filters_tables_curves_and_pictures(page):
     page.get_by_label("CA", exact=True).uncheck()
     assert len(column(page, 2)) == 3
     assert column(page, 2, part=2) == []  # CA minus GAP needs both
-    assert not page.locator("polyline.ca").first.is_visible()
+    assert not page.locator("polyline.line-1").first.is_visible()
     page.get_by_label("Score-CAM", exact=True).uncheck()
     assert len(column(page, 2)) == 2
     assert page.locator("figure.panel:visible").count() == 2 * 3

@@ -162,7 +162,7 @@ def test_one_panel_for_each_attribution_with_a_line_for_each_pooling(document):
     assert len(panels) == 2 * 4
     lines = [found for tag, found in document.tags if tag == "polyline"]
     assert len(lines) == 2 * len(PAIRS)
-    assert {line["class"] for line in lines} == {"curve gap", "curve ca"}
+    assert {line["class"] for line in lines} == {"curve line-0", "curve line-1"}
     assert document.text.count("fraction of pixels inserted") == 4
     assert document.text.count("fraction of pixels deleted") == 4
 
@@ -202,7 +202,7 @@ def test_gap_only_network_without_pictures():
     document = Document(text)
     assert document.open == []
     assert "<h2>Pictures</h2>" not in text
-    assert {found["class"] for tag, found in document.tags if tag == "polyline"} == {"curve gap"}
+    assert {found["class"] for tag, found in document.tags if tag == "polyline"} == {"curve line-0"}
 
 
 def test_nan_is_never_printed():
