@@ -5,18 +5,10 @@ from typing import Any
 
 from castream_jax.attribution import METHODS
 from castream_jax.attribution.null_maps import NULL_MAPS
+from castream_jax.poolings import POOLINGS
 
-POOLING_NAMES = {
-    "gap": "GAP",
-    "ca": "CA",
-    "network": "Network",
-    "single": "Single query",
-    "simpool": "SimPool",
-    "gem": "GeM",
-    "max": "Max",
-    "ep": "Efficient probing",
-    "class_attention": "Class attention",
-}
+WHOLE = "network"
+"""The pooling of a network of one's own, which is not known to have any."""
 FIRST_POOLING = "gap"
 """What the others are compared with, wherever it is there."""
 
@@ -44,7 +36,9 @@ def is_of_class(attribution: str) -> bool:
 def name_pooling(pooling: str) -> str:
     """Return a pooling's name for people, with its options: "CA (taps=stage3+stage4)" of "ca(taps=stage3+stage4)"."""
     key, bracket, options = pooling.partition("(")
-    return f"{POOLING_NAMES[key]} {bracket}{options}".strip() if key in POOLING_NAMES else pooling
+    if key == WHOLE:
+        return "Network"
+    return f"{POOLINGS[key].name} {bracket}{options}".strip() if key in POOLINGS else pooling
 
 
 def name_class(label: int, class_names: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "attribution": {"compute", "models"},
     "metrics": {"compute", "models"},
     "binding": {"attribution", "metrics", "compute", "models", "importing"},
-    "wording": {"attribution"},
+    "wording": {"attribution", "poolings"},
     "data.pictures": {"config", "models"},
     "data.builders": {"data.pictures"},
     "data.classes": {"notices", "storage"},

@@ -84,7 +84,7 @@ class AccuracyParts(Parts[Counter[str]]):
 
 
 class WithUntrained(nnx.Module):
-    """A network, and beside its poolings those that training changes, as they were before it: they have arrays."""
+    """A network, and beside its poolings those that training changes, as they were before it."""
 
     def __init__(self, trained: Classifier, untrained: Classifier):
         self.trained = trained
@@ -97,10 +97,8 @@ class WithUntrained(nnx.Module):
 
     def poolings(self) -> dict[str, Network]:
         """Return the networks that share the trunk, by name."""
-        fresh = self.untrained.poolings()
-        arrays = {name: len(jax.tree.leaves(nnx.state(network))) for name, network in fresh.items()}
-        changed = {f"{UNTRAINED}{name}": fresh[name] for name in fresh if arrays[name] > arrays[FIRST_POOLING]}
-        return {**self.trained.poolings(), **changed}
+        fresh, trained = self.untrained.poolings(), (c.text for c in self.untrained.choices if c.pooling.trains)
+        return {**self.trained.poolings(), **{f"{UNTRAINED}{name}": fresh[name] for name in trained}}
 
 
 def count_right(parts: AccuracyParts, resolved: Resolved) -> None:

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from castream_jax.drawing.grid import thin_frame
+from castream_jax.drawing.palette import STROKES, place_strokes
 from castream_jax.drawing.sheet import PAGE_WIDTH, SMALL, STAMP, Sheet
 from castream_jax.study.results import Result
 from castream_jax.study.table import list_attributions, list_metrics
-from castream_jax.wording import name_attribution
+from castream_jax.wording import FIRST_POOLING, name_attribution
 
 MOST = 5
 """Metrics beside each other: those of the paper's table come first."""
 PANEL, GAP_BETWEEN, LEFT, TOP = 1.02, 0.28, 0.62, 0.3
-COLOURS = ("#b4500a", "#0a5fa8", "#00795c", "#8f3b76", "#6a6a00", "#b03030", "#4b4ba8", "#3f3f3f", "#0f7f8f", "#7a5230")
 
 
 def draw_study(results: Sequence[Result], path: str | Path) -> None:
     """Draw a study as a PNG: a row for each map, a column for each metric, discs numbered as in the list below."""
-    attributions, metrics = list_attributions(results), list_metrics(results)[:MOST]
+    attributions, metrics, colours = list_attributions(results), list_metrics(results)[:MOST], find_colours(results)
     height = TOP + len(attributions) * (PANEL + GAP_BETWEEN) + 0.3 + 0.16 * len(results)
     sheet = Sheet(PAGE_WIDTH, height)
     for row, attribution in enumerate(attributions):
@@ -30,9 +30,11 @@ def draw_study(results: Sequence[Result], path: str | Path) -> None:
                 value = result.means.get(attribution, {}).get(metric.symbol)
                 if value is None or result.accuracy is None:
                     continue
-                place, colour = ([result.accuracy], [value]), colour_of(number)
+                place, colour = ([result.accuracy], [value]), colours[number]
                 axes.scatter(*place, s=size_of(result.parameters), color=colour, alpha=0.75, linewidths=0)
-                axes.annotate(str(number + 1), (result.accuracy, value), fontsize=STAMP, ha="center", va="center")
+                axes.annotate(
+                    str(number + 1), (result.accuracy, value), fontsize=STAMP, ha="center", va="center", color="white"
+                )
             axes.tick_params(labelsize=STAMP, length=2, width=0.5, pad=2)
             axes.margins(0.2)
             axes.grid(color="#dddddd", linewidth=0.5)
@@ -44,7 +46,7 @@ def draw_study(results: Sequence[Result], path: str | Path) -> None:
     sheet.write(LEFT, bottom, "across: accuracy in percent; discs: parameters that are trained", fontsize=SMALL)
     for number, result in enumerate(results):
         text = f"{number + 1}  {result.title}, {result.parameters:,} parameters"
-        sheet.write(LEFT, bottom + 0.2 + 0.16 * number, text, fontsize=SMALL, color=colour_of(number))
+        sheet.write(LEFT, bottom + 0.2 + 0.16 * number, text, fontsize=SMALL, color=colours[number])
     sheet.save(path)
 
 
@@ -53,6 +55,7 @@ def size_of(parameters: int) -> float:
     return 30 + 25 * math.log10(1 + parameters)
 
 
-def colour_of(number: int) -> str:
-    """Return the colour of the pooling at a place."""
-    return COLOURS[number % len(COLOURS)]
+def find_colours(results: Sequence[Result]) -> list[str]:
+    """Return the colour of each result; poolings have those that reports give them."""
+    places = place_strokes([result.title if result.pooling != FIRST_POOLING else FIRST_POOLING for result in results])
+    return [STROKES[place].light for place in places.values()]

@@ -14,9 +14,7 @@ from castream_jax.metrics import METRICS
 from castream_jax.poolings.choosing import choose_poolings
 from castream_jax.report.schema import Report
 from castream_jax.storage.checkpoints import Checkpoints
-from castream_jax.wording import is_null, name_pooling
-
-GAP = "gap"
+from castream_jax.wording import FIRST_POOLING, is_null, name_pooling
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,13 @@ def read_results(experiments: Mapping[str, tuple[Experiment, Path, Path]]) -> li
         report: Report = json.loads(file.read_text(encoding="utf-8"))
         parameters = count_parameters(experiment, workdir)
         for pooling in dict.fromkeys(line["pooling"] for line in report["rows"]):
-            if pooling == GAP and found:
+            if pooling == FIRST_POOLING and found:
                 continue  # one trunk and one classifier: it is the same
             lines = [line for line in report["rows"] if line["pooling"] == pooling and not is_null(line["attribution"])]
             apart = [line for line in report["differences"] if line["pooling"] == pooling]
             found.append(
                 Result(
-                    name if len(experiments) > 1 and pooling != GAP else "",
+                    name if len(experiments) > 1 and pooling != FIRST_POOLING else "",
                     pooling,
                     parameters.get(pooling, 0),
                     report["accuracy"].get(pooling),

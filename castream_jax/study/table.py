@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.metric import Metric
 from castream_jax.report.tables import SURE, format_number
-from castream_jax.study.results import GAP, Result
-from castream_jax.wording import name_attribution
+from castream_jax.study.results import Result
+from castream_jax.wording import FIRST_POOLING, name_attribution
 
 MEANING = (
     "Means over images, in percent. Bold: the difference from GAP excludes 0 (95 % paired bootstrap over images); "
@@ -49,7 +49,7 @@ def show_cell(result: Result, attribution: str, symbol: str) -> str:
     """Return a mean as the table shows it."""
     text = format_number(result.means[attribution].get(symbol))
     difference = result.differences.get(attribution, {}).get(symbol)
-    if result.pooling == GAP or difference is None:
+    if result.pooling == FIRST_POOLING or difference is None:
         return text
     interval = difference.get("interval")
     is_apart = bool(interval) and (interval[0] > 0 or interval[1] < 0)
