@@ -77,12 +77,13 @@ def remembered():
 
 @pytest.fixture(autouse=True)
 def no_records_stay():
-    """Forget the methods and metrics of a user's own that a test named: others must not meet them."""
+    """Forget the methods, metrics and poolings of a user's own that a test named: others must not meet them."""
     from castream_jax.attribution import METHODS
     from castream_jax.metrics import METRICS
+    from castream_jax.poolings import POOLINGS
 
-    before = dict(METHODS), dict(METRICS)
+    before = dict(METHODS), dict(METRICS), dict(POOLINGS)
     yield
-    for known, was in zip((METHODS, METRICS), before):
+    for known, was in zip((METHODS, METRICS, POOLINGS), before):
         known.clear()
         known.update(was)

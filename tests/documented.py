@@ -76,6 +76,8 @@ RUN = (
     (r"python train\.py( --config configs/demo\.py)?( --config\.data\.(name=image_folder|directory=ROOT))*"
      r"( --workdir \S+)?", SMALL, ""),
     (r"python train\.py --config configs/demo\.py --config\.log\.hook=.*", SMALL, NO_MLFLOW),
+    (r"python train\.py --config configs/demo\.py --config\.model\.pooling=.* --workdir \S+", SMALL, ""),
+    (r"castream study configs/studies/placement\.py", f"{SMALL} --config.model.pooling=ca,gem", ""),
     (r"python evaluate\.py --config configs/demo\.py.*own_protocol.*", f"{SMALL} --dry_run", ""),
     (r"python evaluate\.py --config configs/demo\.py .*docs\.examples.*", SMALL_DATA, ""),
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),

@@ -25,9 +25,9 @@ LABELS = jnp.asarray([4, 1])
 def others_stay_unknown(monkeypatch):
     """Methods and metrics that a test adds are there for this test alone; the examples are where addresses look."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    methods, metrics = dict(ca.METHODS), dict(ca.METRICS)
+    methods, metrics, poolings = dict(ca.METHODS), dict(ca.METRICS), dict(ca.POOLINGS)
     yield
-    for known, before in ((ca.METHODS, methods), (ca.METRICS, metrics)):
+    for known, before in ((ca.METHODS, methods), (ca.METRICS, metrics), (ca.POOLINGS, poolings)):
         known.clear()
         known.update(before)
 
@@ -102,6 +102,20 @@ def test_a_protocol_that_explains_another_class_has_other_numbers():
     assert record.hash(protocols["castream"]) != record.hash(protocols["rise"])
     other = dataclasses.replace(protocols["castream"], step_rows=4)
     assert record.hash(protocols["castream"]) == record.hash(other)  # it has no steps
+
+
+def test_the_pooling():
+    """Between the mean and the maximum, and part of a network by its address."""
+    model = ca.create_model("resnet18_small", "ca, log_sum_exp:LOG_SUM_EXP, lse(sharpness=50)", num_classes=5)
+    assert list(model.poolings()) == ["gap", "ca", "lse", "lse(sharpness=50)"]
+    features = model.features(jnp.asarray(np.random.default_rng(0).standard_normal((2, 64, 64, 3)), jnp.float32))
+    last = np.asarray(features["stage4"], np.float64)
+    for text, sharpness in (("lse", 1.0), ("lse(sharpness=50)", 50.0)):
+        pooled, attention = model.poolings()[text].pool(features)
+        assert_close(pooled, np.log(np.exp(sharpness * last).mean((1, 2))) / sharpness, relative=1e-5)
+        assert not attention
+    with pytest.raises(ca.InputError, match="expected a Pooling of castream_jax"):
+        ca.create_model("resnet18_small", "log_sum_exp:LogSumExp")
 
 
 def test_the_backbone():

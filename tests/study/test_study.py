@@ -1,0 +1,112 @@
+"""A study's table and picture of made-up reports, and what of it is done."""
+
+import dataclasses
+import json
+
+import pytest
+from PIL import Image
+
+from castream_jax import InputError
+from castream_jax.cli import study
+from castream_jax.config import DataConfig, Experiment, ModelConfig, StageConfig
+from castream_jax.study.finished import find_finished, mark_finished
+from castream_jax.study.picture import draw_study, find_colours
+from castream_jax.study.results import Result, read_results
+from castream_jax.study.table import render_table
+
+POOLINGS = ("gap", "ca", "gem(p=4)")
+EXPERIMENT = Experiment(
+    name="first", model=ModelConfig(name="resnet18_small", pooling=POOLINGS), backbone=StageConfig(epochs=1)
+)
+
+
+def write_report(file, shift: float = 0.0):
+    """Write what a study reads of a report: two maps under three poolings, the null map left out."""
+    lines = [
+        {"attribution": attribution, "pooling": pooling, "AD": 10.0 * m + p + shift, "AG": None}
+        for m, attribution in enumerate(("grad_cam", "random"))
+        for p, pooling in enumerate(POOLINGS)
+    ]
+    differences = [
+        {"attribution": "grad_cam", "pooling": "ca", "AD": {"interval": [0.5, 1.5], "survives_holm": True}},
+        {"attribution": "grad_cam", "pooling": "gem(p=4)", "AD": {"interval": [-0.5, 1.5], "survives_holm": False}},
+    ]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    accuracy = {"gap": 90.0, "ca": 91.5, "gem(p=4)": 80.0}
+    file.write_text(json.dumps({"rows": lines, "differences": differences, "accuracy": accuracy}))
+    return file
+
+
+@pytest.fixture
+def results(tmp_path) -> list[Result]:
+    """Return what two experiments found."""
+    other = dataclasses.replace(EXPERIMENT, name="second")
+    return read_results(
+        {
+            "first": (EXPERIMENT, tmp_path / "first", write_report(tmp_path / "first" / "report.json")),
+            "second": (other, tmp_path / "second", write_report(tmp_path / "second" / "report.json", 5)),
+        }
+    )
+
+
+def test_gap_stands_once_and_each_pooling_under_its_experiment(results):
+    titles = [result.title for result in results]
+    assert titles == ["GAP", "first: CA", "first: GeM (p=4)", "second: CA", "second: GeM (p=4)"]
+    assert results[3].means == {"grad_cam": {"AD": 6.0, "AG": None}}
+    assert [result.accuracy for result in results[:3]] == [90.0, 91.5, 80.0]
+
+
+def test_the_table_marks_what_differs_from_gap(results):
+    lines = render_table("placement", results).splitlines()
+    assert "| first: CA | **1.00**† | — |" in lines
+    assert "| first: GeM (p=4) | 2.00 | — |" in lines
+    assert "| GAP | 0.00 | — |" in lines
+    assert not any("random" in line.lower() for line in lines)
+
+
+def test_the_picture_is_drawn(results, tmp_path):
+    draw_study(results, tmp_path / "study.png")
+    with Image.open(tmp_path / "study.png") as picture:
+        assert picture.width == 1400
+        assert picture.convert("RGB").getpixel((3, 3)) == (255, 255, 255)
+        assert len(picture.convert("RGB").getcolors(2**20) or []) > 50
+    assert len(set(find_colours(results))) == len(results)
+
+
+def test_what_is_done_is_known_by_its_settings(tmp_path):
+    report = write_report(tmp_path / "evaluation" / "report.json")
+    assert find_finished(tmp_path, EXPERIMENT) is None
+    mark_finished(tmp_path, EXPERIMENT, report)
+    assert find_finished(tmp_path, EXPERIMENT) == report
+    assert find_finished(tmp_path, dataclasses.replace(EXPERIMENT, seed=1)) is None
+    report.unlink()
+    assert find_finished(tmp_path, EXPERIMENT) is None
+
+
+def test_a_second_experiment_starts_from_the_first_ones_trunk(tmp_path):
+    other = dataclasses.replace(EXPERIMENT, name="second", stream=StageConfig(epochs=3))
+    shared = study.share_trunk(other, EXPERIMENT, tmp_path)
+    assert (shared.weights, shared.backbone.epochs) == (str(tmp_path), 0)
+    for different in (
+        dataclasses.replace(other, seed=1),
+        dataclasses.replace(other, data=DataConfig(name="another")),
+        dataclasses.replace(other, model=ModelConfig(name="resnet18")),
+    ):
+        assert study.share_trunk(different, EXPERIMENT, tmp_path) == different
+
+
+def test_a_study_is_named_with_or_without_a_flag(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(
+        study, "run_study", lambda experiment, workdir, arguments: seen.append((experiment.name, arguments))
+    )
+    monkeypatch.chdir(tmp_path)
+    study.main(["castream study", "configs/studies/placement.py"])
+    study.main(["castream study", "--workdir", "here", "studies/placement", "demo"])
+    study.main(["castream study", "--config=studies/placement", "--config.model.pooling=ca", "demo"])
+    assert seen == [("placement", []), ("placement", ["demo"]), ("placement", ["demo"])]
+
+
+def test_two_experiments_of_one_name_are_refused(tmp_path):
+    with pytest.raises(InputError, match="two experiments of the study are called 'demo'"):
+        study.run_study(dataclasses.replace(EXPERIMENT, name="demo"), tmp_path, ["demo"])
