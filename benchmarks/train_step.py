@@ -1,9 +1,10 @@
-"""What a training step of the stream costs beyond the frozen backbone's forward pass, which no step can avoid.
+"""What a training step of poolings costs beyond the frozen backbone's forward pass, which no step can avoid.
 
     python -m benchmarks.train_step [resnet50 convnext_base ...] [--batch=8] [--dtype=float32] [--rounds=9]
+        [--pooling="ca, simpool, gem"]
 
-Times the step and the forward pass (pixels to features and both heads' logits) in turn, at 224 pixels, and prints
-the median of the rounds' ratios with its quartiles. On the CPU unless JAX finds another device.
+Times the step and the forward pass (pixels to features and the first pooling's logits) in turn, at 224 pixels, and
+prints the median of the rounds' ratios with its quartiles. On the CPU unless JAX finds another device.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from castream_jax.compute.sharding import create_mesh, replicate, shard_batch
 from castream_jax.config import StageConfig
 from castream_jax.training.optimizer import create_optimizer
 from castream_jax.training.state import create_state, split_state
-from castream_jax.training.step import create_train_step
+from castream_jax.training.step import create_train_step, list_trained
 
 SIZE = 224
 
@@ -32,11 +33,12 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def measure(name: str, batch_size: int, dtype: str, rounds: int) -> list[tuple[float, float]]:
+def measure(name: str, pooling: str, batch_size: int, dtype: str, rounds: int) -> list[tuple[float, float]]:
     """Return (seconds of a step, seconds of the forward pass) of each round."""
     mesh, settings = create_mesh(), StageConfig(epochs=90, batch_size=batch_size)
-    optimizer = create_optimizer(settings, 1000)
-    graphdef, whole = nnx.split(ca.create_model(name, dtype=dtype))
+    model = ca.create_model(name, pooling, dtype=dtype)
+    optimizer = create_optimizer(settings, 1000, list(list_trained(model, "stream").values()))
+    graphdef, whole = nnx.split(model)
     params, moving, frozen = split_state(whole, "stream")
     state, frozen = replicate((create_state(params, moving, optimizer), frozen), mesh)
     step = create_train_step(graphdef, optimizer, "stream", settings, 0, mesh)
@@ -63,13 +65,14 @@ def measure(name: str, batch_size: int, dtype: str, rounds: int) -> list[tuple[f
     return times
 
 
-def main(names: list[str], batch_size: int, dtype: str, rounds: int) -> None:
+def main(names: list[str], pooling: str, batch_size: int, dtype: str, rounds: int) -> None:
     """Print a Markdown table."""
-    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, batch {batch_size}, {dtype}, {rounds} rounds\n")
+    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, batch {batch_size}, {dtype}, {rounds} rounds")
+    print(f"poolings: {pooling}\n")
     print("| network | step / forward | quartiles | step, images/s | forward, images/s |")
     print("|---|---:|---:|---:|---:|")
     for name in names:
-        times = measure(name, batch_size, dtype, rounds)
+        times = measure(name, pooling, batch_size, dtype, rounds)
         ratios = [step / forward for step, forward in times]
         low, middle, high = statistics.quantiles(ratios, n=4)
         rates = [batch_size / statistics.median(column) for column in zip(*times, strict=True)]
@@ -82,5 +85,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--pooling", default="ca")
     options = parser.parse_args()
-    main(options.networks, options.batch, options.dtype, options.rounds)
+    main(options.networks, options.pooling, options.batch, options.dtype, options.rounds)

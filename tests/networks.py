@@ -27,6 +27,12 @@ DRAWS = {
     "var": lambda z: np.exp(0.2 * z),
     "layer_scale": lambda z: 0.3 + 0.1 * z,
     "query": lambda z: 1 + 0.5 * z,
+    "queries": lambda z: z,
+    "token": lambda z: z,
+    "key": lambda z: z * math.sqrt(2 / len(z)),
+    "value": lambda z: z * math.sqrt(2 / len(z)),
+    "gains": lambda z: 0.3 + 0.1 * z,
+    "exponent": lambda z: 3 + 0.1 * z,
 }
 
 
@@ -41,7 +47,9 @@ def fill(model: Classifier, seed: int = 0) -> Classifier:
     return nnx.merge(graphdef, nnx.from_flat_state(filled))
 
 
-def small_resnet(pooling: str = "ca", num_classes: int = 5, heads: int = 1, dtype: str = "float32") -> Classifier:
+def small_resnet(
+    pooling: str | tuple[str, ...] = "ca", num_classes: int = 5, heads: int = 1, dtype: str = "float32"
+) -> Classifier:
     """Return a ResNet of widths 16 to 128 and stride 16."""
     return fill(nnx.eval_shape(lambda: create_model("resnet18_small", pooling, num_classes, heads, dtype=dtype)))
 
@@ -60,7 +68,7 @@ def shallow_resnets() -> Iterator[None]:
         yield
 
 
-def mild_resnet(pooling: str = "ca") -> Classifier:
+def mild_resnet(pooling: str | tuple[str, ...] = "ca") -> Classifier:
     """Return `small_resnet` with its logits, which reach 93, divided by 50: two programs' probabilities round alike."""
     model = small_resnet(pooling)
     linear = model.classifier.linear
