@@ -52,7 +52,7 @@ MAY_IMPORT = {
         "compute",
         "importing",
     }
-    | {"attribution", "metrics", "binding", "wording"},
+    | {"attribution", "metrics", "binding", "wording", "notices"},
     "training": {
         "attribution",
         "binding",

@@ -11,7 +11,14 @@ from castream_jax.metrics.protocol import CHOICE_NAMES
 from castream_jax.report.agreement import MEANING, tabulate_agreement
 from castream_jax.report.cards import build_cases, build_index, draw_scale
 from castream_jax.report.curves_svg import build_curves, describe_bands
-from castream_jax.report.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
+from castream_jax.report.notes import (
+    describe_accuracies,
+    describe_numbers,
+    describe_passes,
+    describe_source,
+    explain_accuracy,
+    name_accuracy,
+)
 from castream_jax.report.schema import Report
 from castream_jax.report.selection import Selection
 from castream_jax.report.tables import SURE, format_number, list_poolings, tabulate
@@ -62,6 +69,8 @@ def render_html(
         attributions=[name_attribution(name) for name in explained if not is_null(name)],
         poolings=[name_pooling(pooling) for pooling in list_poolings(report)],
         accuracies=describe_accuracies(report),
+        accuracy_name=name_accuracy(report),
+        accuracy_note=explain_accuracy(report),
         numbers=describe_numbers(report),
         passes=describe_passes(report),
         agreement=tabulate_agreement(report["agreement"]) if "agreement" in report else [],
