@@ -128,7 +128,7 @@ class ScoreParts(Parts[Scored]):
     def read(self, images: range) -> Scored:
         """Return what `write` kept."""
         try:
-            with np.load(self.path(images), allow_pickle=False) as kept:
+            with open(self.path(images), "rb") as file, np.load(file, allow_pickle=False) as kept:
                 scores = {name.removeprefix(SCORES): kept[name] for name in kept.files if name.startswith(SCORES)}
                 return Scored(scores, kept["labels"], PictureCounts(**json.loads(str(kept["pictures"]))))
         except BadZipFile as error:

@@ -18,6 +18,7 @@ from castream_jax.report.notes import (
     describe_source,
     explain_accuracy,
     name_accuracy,
+    word_images,
 )
 from castream_jax.report.schema import Report
 from castream_jax.report.selection import Selection
@@ -71,6 +72,7 @@ def render_html(
         accuracies=describe_accuracies(report),
         accuracy_name=name_accuracy(report),
         accuracy_note=explain_accuracy(report),
+        counted=word_images(report),
         numbers=describe_numbers(report),
         passes=describe_passes(report),
         agreement=tabulate_agreement(report["agreement"]) if "agreement" in report else [],

@@ -22,13 +22,16 @@ SAVINGS = {
 def describe_source(report: Provenance) -> str:
     """Return what the numbers are of: network, data, number of images, protocol and hash."""
     protocol = report["protocol"]
-    images = f"{report['num_images']:,} {'image' if report['num_images'] == 1 else 'images'}"
-    if "num_explained" in report:
-        images = f"{report['num_explained']:,} classes of {images}"
     return escape(
-        f"{report['network']} on {report['dataset']} ({report['split']}), {images}, "
+        f"{report['network']} on {report['dataset']} ({report['split']}), {word_images(report)}, "
         f"protocol {protocol['name']} (hash {protocol['hash']})"
     )
+
+
+def word_images(report: Provenance) -> str:
+    """Word how many images the rows are of, and of how many classes of them where each is explained by itself."""
+    images = f"{report['num_images']:,} {'image' if report['num_images'] == 1 else 'images'}"
+    return f"{report['num_explained']:,} classes of {images}" if "num_explained" in report else images
 
 
 def describe_all(report: Report) -> list[str]:
@@ -152,9 +155,10 @@ def describe_localised(report: Report) -> list[str]:
     counts = report.get("localised_images", {})
     if not counts:
         return []
+    what = "Classes of images" if "num_explained" in report else "Images"
     if len(set(counts.values())) == 1:
-        return [f"Images with a mask or box: {next(iter(counts.values())):,}."]
-    return [f"Images with a mask or box: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
+        return [f"{what} with a mask or box: {next(iter(counts.values())):,}."]
+    return [f"{what} with a mask or box: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
 
 
 def describe_classes(report: Report) -> list[str]:

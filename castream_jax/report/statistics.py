@@ -47,7 +47,7 @@ def resample_means(
     starts = range(0, resamples, step)
     for start in tqdm(starts, desc="bootstrap", unit="block", delay=2, leave=False):
         counts = np.stack([count_draws(generator, images) for _ in range(min(step, resamples - start))])
-        counts = counts if owners is None else counts[:, owners]  # [step n]
+        counts = counts if owners is None else np.take(counts, owners, axis=1)  # [step n]
         totals = images if present is None else counts @ present
         with np.errstate(invalid="ignore"):
             means[start : start + step] = counts @ filled / totals

@@ -155,3 +155,23 @@ def make_birds(count: int, directory: Path) -> None:
 
     examples = {"train": [example(i) for i in range(count)], "test": [example(i) for i in range(count)]}
     make_tfds(CaltechBirds2011, examples, directory)
+
+
+def make_pets(count: int, directory: Path) -> None:
+    """Write `oxford_iiit_pet` as TFDS does: a breed of 37, and a trimap, 1 the animal, 2 around it, 3 between."""
+
+    def example(seed: int) -> dict:
+        trimap = np.full(SHAPE, 2, np.uint8)
+        trimap[6:22, 8:32] = 3
+        trimap[8:20, 10:30] = 1
+        return {
+            "image": io.BytesIO(encode(draw([("cat", (8, 10, 20, 30), False)], seed))),
+            "label": seed % 37,
+            "species": seed % 2,
+            "file_name": f"breed_{seed}.jpg",
+            "segmentation_mask": io.BytesIO(encode(trimap, "PNG")),
+            "head_bbox": tfds.features.BBox(0.0, 0.0, 0.1, 0.1),
+        }
+
+    examples = {"train": [example(i) for i in range(count)], "test": [example(i) for i in range(count)]}
+    make_tfds(tfds.builder_cls("oxford_iiit_pet"), examples, directory)

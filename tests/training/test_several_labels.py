@@ -2,17 +2,21 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve
 
-from castream_jax.config import DataConfig, EvaluationConfig, ModelConfig
+from castream_jax.config import DataConfig, EvaluationConfig, ModelConfig, OwnProtocol
+from castream_jax.data.pictures.preprocess import Resize
+from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.source import open_source
 from castream_jax.data.sources.voc_folder import CLASSES
 from castream_jax.errors import InputError
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.experiment.loading import load_trained
+from castream_jax.experiment.split_accuracy import SplitAccuracy
 from castream_jax.report.writing import write_evaluation
 from castream_jax.training.loop import train
 from tests.data.made_up import write_voc
@@ -79,9 +83,6 @@ def test_an_evaluation_explains_each_class_of_each_picture(run):
     assert report["num_explained"] == len(expected)
     assert report["num_images"] == len({name.split("#")[0] for name in expected})
     model = load_trained(experiment, workdir, 20)
-    from castream_jax.data.pictures.preprocess import Resize
-    from castream_jax.data.pipeline import evaluation_batches
-
     (batch,) = evaluation_batches(source, Resize(32, "squash"), 21)
     scores = np.asarray(model.scores(model(model.normalisation(batch["images"]))))
     shown = [k for k in range(20) if (batch["labels"][:, k] == 1).any()]
@@ -98,3 +99,61 @@ def test_a_softmax_is_refused(run, tmp_path):
     experiment = dataclasses.replace(run[0], model=ModelConfig(name="resnet18_small"))
     with pytest.raises(InputError, match="--config.model.score=sigmoid"):
         train(experiment, tmp_path)
+
+
+def test_an_evaluation_by_a_softmax_is_refused(run):
+    experiment, workdir = run
+    softmax = dataclasses.replace(experiment, model=ModelConfig(name="resnet18_small"))
+    with pytest.raises(InputError, match=r"model\.score"):
+        evaluate(softmax, workdir)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"own_protocol": OwnProtocol(explained_class="predicted")}, "explained_class=label"),
+        ({"metrics": ("GridPG",)}, "evaluation.metrics has GridPG"),
+        ({"maps": "nowhere"}, "nowhere"),
+    ],
+)
+def test_what_several_labels_cannot_mean_is_refused(run, changes, said):
+    experiment, workdir = run
+    own = {name: value for name, value in changes.items() if name == "own_protocol"}
+    others = {name: value for name, value in changes.items() if name != "own_protocol"}
+    evaluation = dataclasses.replace(experiment.evaluation, **others)
+    with pytest.raises(InputError, match=said):
+        evaluate(dataclasses.replace(experiment, evaluation=evaluation, **own), workdir)
+
+
+def test_a_stopped_evaluation_goes_on_to_the_same_rows(run, monkeypatch):
+    experiment, workdir = run
+    whole = evaluate(experiment, workdir)
+
+    def refuse(*_):
+        raise AssertionError("counted again")
+
+    monkeypatch.setattr(SplitAccuracy, "collect", refuse)
+    again = evaluate(experiment, workdir)
+    assert again.rows.equals(whole.rows)
+    assert again.accuracy.trained == whole.accuracy.trained
+    damaged = next(whole.parts.glob("scores-*.npz"))
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    with pytest.raises(AssertionError, match="counted again"):
+        evaluate(experiment, workdir)
+    shutil.rmtree(whole.parts)
+
+
+def test_the_stream_learns_from_features_that_are_kept(run, tmp_path):
+    """Of rows of labels, with smoothing, and asking for the GAP network's answers as well."""
+    experiment, workdir = run
+    stream = dataclasses.replace(
+        experiment.stream, epochs=1, cached_views=1, label_smoothing=0.1, distillation=0.5, validate_every=2
+    )
+    shutil.copytree(workdir / "checkpoints" / "backbone", tmp_path / "checkpoints" / "backbone")
+    train(dataclasses.replace(experiment, stream=stream), tmp_path)
+    kept = np.load(tmp_path / "features" / "view-000" / "labels.npy")
+    source = open_source(experiment.data.name, "train")
+    assert kept.dtype == np.uint8
+    np.testing.assert_array_equal(kept, source.records.labels)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
