@@ -57,6 +57,9 @@ class DataConfig:
     dataset holds."""
     boxes_of: Literal["class", "all"] = "class"
     """Whose boxes count, where such files name their objects: those of the picture's class, or all."""
+    truth: Literal["dataset", "masks", "boxes"] = "dataset"
+    """Where objects are, for a dataset that says it in two ways: as it has it, masks before boxes (of PASCAL VOC its
+    boxes, as few pictures have masks), or by its masks or boxes alone."""
     train_split: str = "train"
     validation_split: str = "validation"
     classes: str = ""

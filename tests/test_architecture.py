@@ -54,7 +54,7 @@ MAY_IMPORT = {
         "compute",
         "importing",
     }
-    | {"attribution", "metrics", "binding", "poolings", "wording"},
+    | {"attribution", "metrics", "binding", "poolings", "wording", "notices"},
     "training": {
         "poolings",
         "attribution",

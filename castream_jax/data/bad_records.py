@@ -15,6 +15,9 @@ from castream_jax.errors import InputError
 
 log = logging.getLogger(__name__)
 
+NAMES = ("id", "file_name", "image/filename")
+"""What datasets call the name of a picture."""
+
 
 def read_picture(
     source: Source, index: int, square: Resize | None = None
@@ -41,7 +44,7 @@ def read_picture(
 
 def record_id(record: dict[str, Any], index: int) -> str:
     """Return a record's stable name: its id or file name where the dataset has one, else its index."""
-    name = record.get("id", record.get("file_name", index))
+    name = next((record[name] for name in NAMES if name in record), index)
     return name.decode() if isinstance(name, bytes) else str(name)
 
 

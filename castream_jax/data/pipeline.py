@@ -6,8 +6,8 @@ threads, workers or processes: that is what makes a resumed run, or one on more 
 
 import functools
 import signal
-from collections.abc import Generator, Iterator
-from typing import SupportsIndex
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, SupportsIndex
 
 import grain.python as grain
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 from castream_jax.config import DataConfig
 from castream_jax.cpu import count_cores
 from castream_jax.data.bad_records import BadRecords, read_picture, record_id
+from castream_jax.data.classes.label_sets import encode_labels
 from castream_jax.data.pictures import preprocess
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.source import Source
@@ -50,7 +51,7 @@ def training_batches(
         as `data.on_bad_record` says.
 
     Yields:
-      `images` uint8 [B S S 3] and `labels` int32 [B].
+      `images` uint8 [B S S 3] and `labels` int32 [B], or uint8 [B K] of a source with several labels.
     """
     bad_records = bad_records or BadRecords(source, data.on_bad_record)
     process, processes = jax.process_index(), jax.process_count()
@@ -88,7 +89,7 @@ def augmented_view(
       view: which; each has its own augmentation of every image.
 
     Yields:
-      `images` uint8 [B S S 3] and `labels` int32 [B].
+      `images` uint8 [B S S 3] and `labels`, as of `training_batches`.
     """
     dataset = (
         grain.MapDataset.range(len(source))
@@ -127,7 +128,7 @@ def load_augmented(source: Source, data: DataConfig, index: int, rng: np.random.
         pixels = pixels[:, ::-1]
     if data.brightness:
         pixels = preprocess.jitter_brightness(pixels, data.brightness, rng)
-    return {"images": pixels, "labels": np.asarray(record["label"], np.int32), "bad": np.asarray(bad)}
+    return {"images": pixels, "labels": label_record(source, record), "bad": np.asarray(bad)}
 
 
 def evaluation_batches(
@@ -151,8 +152,9 @@ def evaluation_batches(
       with_truth: also yield `truth` bool [B S S], where the object is; nowhere if its record does not say.
 
     Yields:
-      `images` uint8 [B S S 3], `labels` int32 [B], `indices` int32 [B], the images' places in the split, `ids` str [B],
-      `valid` bool [B], false for what never counts: padding, which is black, and records that could not be read;
+      `images` uint8 [B S S 3], `labels` as of `training_batches`, `indices` int32 [B], the images' places in the split,
+      `ids` str [B], `valid` bool [B], false for what never counts: padding, which is black, and records that could not
+      be read;
       `oriented` and `transparent` bool [B], what was met in a picture, whatever was done about it.
     """
     bad_records = bad_records or BadRecords(source, "stop", resize if with_truth else None)
@@ -170,7 +172,7 @@ def evaluation_batches(
         for record in records:
             if record["bad"] != NONE:
                 bad_records.report(int(record["bad"]))
-        records += [blank(resize.size)] * (local - len(records))
+        records += [blank(source, resize.size)] * (local - len(records))
         keys = ("images", "labels", "indices", "ids", "valid", *MET, *(("truth",) if with_truth else ()))
         yield {key: np.stack([record[key] for record in records]) for key in keys}
 
@@ -185,10 +187,10 @@ def load_resized(source: Source, resize: preprocess.Resize, with_truth: bool, in
     try:
         picture, record, truth = read_picture(source, int(index), resize if with_truth else None)
     except InputError:
-        return blank(resize.size, int(index))
+        return blank(source, resize.size, int(index))
     return {
         "images": np.asarray(resize(picture.image)),
-        "labels": np.asarray(record["label"], np.int32),
+        "labels": label_record(source, record),
         "indices": np.asarray(index, np.int32),
         "ids": np.asarray(record_id(record, int(index))),
         "valid": np.asarray(True),
@@ -199,11 +201,18 @@ def load_resized(source: Source, resize: preprocess.Resize, with_truth: bool, in
     }
 
 
-def blank(size: int, bad: int = NONE) -> Batch:
+def label_record(source: Source, record: Mapping[str, Any]) -> np.ndarray:
+    """Return a record's label, int32 [], or of several its row, uint8 [K] (`label_sets`)."""
+    if source.has_several_labels:
+        return encode_labels(record, source.num_classes)
+    return np.asarray(record["label"], np.int32)
+
+
+def blank(source: Source, size: int, bad: int = NONE) -> Batch:
     """Return a black image that never counts: padding, or what stands for record `bad`."""
     return {
         "images": np.zeros((size, size, 3), np.uint8),
-        "labels": np.zeros((), np.int32),
+        "labels": label_record(source, {"label": 0, "labels": ()}),
         "indices": np.zeros((), np.int32),
         "ids": np.asarray(""),
         "valid": np.asarray(False),

@@ -12,11 +12,13 @@ from castream_jax.config import DataConfig
 from castream_jax.data.boxes import BoxedRecords, add_boxes
 from castream_jax.data.classes.class_names import check_label, name_labels, read_class_list
 from castream_jax.data.classes.imagenet_names import put_in_words
+from castream_jax.data.classes.label_sets import LABELS, UNSURE_LABELS, encode_labels
+from castream_jax.data.objects.object_masks import CLASS_MASK, choose_truth, first_records, has_truth
 from castream_jax.data.pictures.decoding import AS_SEEN, Decoding
 from castream_jax.data.sources import find_kind
 from castream_jax.data.sources.kind import Wanted
-from castream_jax.data.sources.picture_files import PictureFiles
 from castream_jax.data.sources.splits import PartOfRecords, parse_split, take_part
+from castream_jax.errors import InputError
 
 SAMPLED = 64
 """Records whose content tells one dataset from another with files of the same names and sizes."""
@@ -37,6 +39,10 @@ class Source:
     """What stands for its name wherever it lies, where that is a path; empty: its name."""
     class_ids: tuple[str, ...] = ()
     """The classes as the dataset names them; empty: as `class_names`."""
+    has_several_labels: bool = False
+    """Records hold `labels`, perhaps none or all (`label_sets`), in place of `label`."""
+    truth: str = "dataset"
+    """Where objects are, as `data.truth` says."""
 
     @property
     def names_on_disk(self) -> tuple[str, ...]:
@@ -52,8 +58,8 @@ class Source:
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
         record = self.records[index]
-        check_label(record, self.num_classes)
-        return record
+        (encode_labels if self.has_several_labels else check_label)(record, self.num_classes)
+        return choose_truth(record, self.truth)
 
     def locate(self, index: int) -> str:
         """Return where a record lies, for messages: its file, and if that holds many its place in it."""
@@ -67,13 +73,16 @@ class Source:
 
         It is the same wherever the dataset lies.
         """
-        whole = self.records.records if isinstance(self.records, PartOfRecords) else self.records
+        whole, explained = self.records, ""
+        if hasattr(whole, "digest"):  # of each class of a picture
+            whole, explained = whole.records, whole.digest()
+        whole = whole.records if isinstance(whole, PartOfRecords) else whole
         boxes = whole.digest_boxes() if isinstance(whole, BoxedRecords) else ""
         whole = whole.records if isinstance(whole, BoxedRecords) else whole
         files = whole.list_files() if hasattr(whole, "list_files") else []
         said = [self.kind or self.name, self.split, len(self), self.names_on_disk, files, boxes]
-        if isinstance(whole, PictureFiles) and whole.is_listed:
-            said.append(whole.digest_listing())
+        said += [whole.digest_listing()] if getattr(whole, "is_listed", False) else []
+        said += [explained, self.truth] if explained or self.truth != "dataset" else []
         return self.digest_sample(json.dumps(said))
 
     @functools.cached_property
@@ -87,7 +96,8 @@ class Source:
         for index in range(0, len(self), max(len(self) // SAMPLED, 1)):
             try:
                 record = self.records[index]
-                found.update(record["image"] + str(record.get("label")).encode())
+                labels = [record.get(name) for name in (LABELS, UNSURE_LABELS)] if self.has_several_labels else ""
+                found.update(record["image"] + str(record.get("label")).encode() + str(labels).encode())
             except Exception as error:  # storage raises whatever it stumbles on; reading is another's concern
                 found.update(type(error).__name__.encode())
         return found.hexdigest()
@@ -125,7 +135,17 @@ def open_source(
 
 def open_split(data: DataConfig, split: str, with_boxes: bool = False) -> Source:
     """Open a split of an experiment's dataset; `InputError` as `open_source` raises it."""
-    return _open(describe(data), split, data.boxes if with_boxes else "", data.boxes_of, Decoding.of(data))
+    source = _open(describe(data), split, data.boxes if with_boxes else "", data.boxes_of, Decoding.of(data))
+    if not with_boxes or data.truth == "dataset":
+        return source
+    source = replace(source, truth=data.truth)
+    found = list(first_records(source))
+    if not any(has_truth(record) and record.get(CLASS_MASK, b"") is not None for record in found):
+        raise InputError(
+            f"data.truth is {data.truth!r}: none of the first {len(found)} records of {data.name}, split {split}, has "
+            "any. Expected 'dataset', or what it has."
+        )
+    return source
 
 
 def describe(data: DataConfig) -> Wanted:
@@ -153,10 +173,16 @@ def _open(wanted: Wanted, text: str, boxes: str, boxes_of: str, decoding: Decodi
     records, own = opened.records, opened.class_names
     named = _name(own, wanted.classes)
     class_names = put_in_words(named)
+    if boxes and opened.has_several_labels:
+        raise InputError(
+            f"data.boxes is {boxes!r}: pictures of {wanted.name} show several classes each, and files of boxes beside "
+            "a dataset are for one. Leave data.boxes out: the dataset's own boxes and masks are of each class."
+        )
     if boxes:
         names = [tuple(dict.fromkeys(each)) for each in zip(own, named, class_names, strict=True)]
         records = add_boxes(records, Path(os.path.expanduser(boxes)), opened.split, names, boxes_of == "all")
-    return Source(wanted.name, str(part), take_part(records, part), class_names, decoding, kind.name, named)
+    several = opened.has_several_labels
+    return Source(wanted.name, str(part), take_part(records, part), class_names, decoding, kind.name, named, several)
 
 
 def _name(own: tuple[str, ...], classes: str) -> tuple[str, ...]:

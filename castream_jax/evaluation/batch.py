@@ -19,6 +19,7 @@ from castream_jax.binding.maps import MapKey
 from castream_jax.binding.program import Found, Plan, Views, run
 from castream_jax.compute.masking import upsample
 from castream_jax.compute.sharding import DATA, split_images
+from castream_jax.evaluation.row_images import IMAGE_FIELD, IMAGE_ID
 from castream_jax.evaluation.rows import rows_schema
 from castream_jax.models.cascade import Cascade
 from castream_jax.models.network import Network
@@ -125,6 +126,9 @@ def predict_cost(model: Network, plan: Plan, size: tuple[int, int]) -> tuple[int
 def to_rows(plan: Plan, keys: tuple[MapKey, ...], results: dict[str, np.ndarray], batch: dict[str, Any]) -> pa.Table:
     """Return one row for each valid image and map, image by image; what does not apply is null."""
     schema = rows_schema(plan.metrics, plan.methods)
+    images = batch.get(IMAGE_ID)  # of pictures of several labels
+    if images is not None:
+        schema = schema.insert(1, IMAGE_FIELD)
     optional = {field.name for field in schema if field.nullable}
     fields = [name for name in schema.names if name in results]
 
@@ -134,6 +138,7 @@ def to_rows(plan: Plan, keys: tuple[MapKey, ...], results: dict[str, np.ndarray]
 
     rows: list[dict[str, Any]] = [
         {"id": str(batch["ids"][i]), "label": batch["labels"][i], "attribution": attribution, "pooling": pooling}
+        | ({} if images is None else {IMAGE_ID: str(images[i])})
         | {name: value(name, m, i) for name in fields}
         for i in np.flatnonzero(batch["valid"])
         for m, (attribution, pooling) in enumerate(keys)

@@ -173,7 +173,13 @@ def take_fingerprint(arrays: str, resolved: Resolved, devices: int, given: str) 
         "normalisation": [experiment.data.mean, experiment.data.std],
         "data": [resolved.source.digest(), asdict(resolved.source.decoding), experiment.data.on_bad_record],
         "devices": [devices, jax.devices()[0].device_kind],
-        "part": ["rows", "cost", "indices", "pictures"],  # what one holds: those of an older layout are not these
+        "part": [
+            "rows",
+            "cost",
+            "indices",
+            "pictures",
+            "top5",
+        ],  # what one holds: those of an older layout are not these
         "versions": collect_versions(("jax", "jaxlib", "pillow")),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

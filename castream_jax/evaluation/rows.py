@@ -35,6 +35,9 @@ def rows_schema(metrics: Sequence[Metric], methods: Sequence[Method]) -> pa.Sche
     `all_negative` that it had no positive value before its ReLU, which left nothing: such a map is flat too. The last
     two are null where nobody looked.
 
+    Of pictures of several labels, a row is of one class of one image, and a column `image_id` beside `id` says which
+    image (`row_images`).
+
     Metrics that need to know where the object is are null for an image without a mask or box, and what a method says
     of its maps (`Method.columns`) is null for other methods.
     """
@@ -135,7 +138,7 @@ def read_rows(path: str | Path) -> pa.Table:
     wrong += [
         field.name
         for field in table.schema
-        if field.name not in types and not any(field.type.equals(kind) for kind in numbers)
+        if field.name not in (*types, "image_id") and not any(field.type.equals(kind) for kind in numbers)
     ]
     if wrong:
         raise InputError(

@@ -21,14 +21,16 @@ from castream_jax.binding.ledger import NOTHING, Cost, from_array
 from castream_jax.compute.sharding import first_process, replicate, wait_for_all
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import BadRecords, says_where_objects_are
+from castream_jax.data.explained_classes import ExplainedClasses
 from castream_jax.data.given_maps import check_given_maps
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import MET, Batch, count_pictures, evaluation_batches
 from castream_jax.data.source import Source
-from castream_jax.evaluation.accuracy import Accuracy, AccuracyParts, count_right
+from castream_jax.evaluation.accuracy import Accuracy, count_right, open_parts
 from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
 from castream_jax.evaluation.partners import find_partners
 from castream_jax.evaluation.resumable_parts import Measured, RowParts, parts_directory, take_fingerprint
+from castream_jax.evaluation.row_images import IMAGE_ID
 from castream_jax.evaluation.shown_images import ShownImages, show_images
 from castream_jax.experiment.preprocessing import with_decoding
 from castream_jax.experiment.record import has_record, write_record
@@ -92,7 +94,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
             write_record(experiment, workdir)
         directory = parts_directory(place, fingerprint)
         row_parts = RowParts(directory, resolved.images, resolved.batch_size)
-        accuracy_parts = AccuracyParts(directory, resolved.counted_images, resolved.batch_size)
+        accuracy_parts = open_parts(directory, resolved)
         program = Program(resolved)
         compute_rows(row_parts, program, resolved)
         count_right(accuracy_parts, resolved)  # last: of a large split it may take longer than few maps
@@ -118,7 +120,11 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
 
 def warn(resolved: Resolved, accuracy: Accuracy) -> tuple[str, ...]:
     """Say what makes the numbers doubtful, and return it in sentences."""
-    said = (*map(word_note, resolved.model.notes), accuracy.describe_chance(resolved.source.num_classes))
+    said = (
+        *map(word_note, resolved.model.notes),
+        accuracy.describe_chance(resolved.source.num_classes),
+        accuracy.describe_classes(resolved.split),
+    )
     warnings = tuple(filter(None, said))
     for text in warnings:
         log.warning("%s", text)
@@ -212,6 +218,8 @@ def compute_rows(parts: RowParts, program: Program, resolved: Resolved) -> None:
         for part in missing:
             tables, cost, indices, pictures = [], NOTHING, list[int](), PictureCounts()
             for batch, results in program.measure(source, part, bad_records):
+                if isinstance(source.records, ExplainedClasses):
+                    batch[IMAGE_ID] = source.records.name_pictures(batch["ids"], batch["labels"])
                 tables.append(to_rows(resolved.plan, resolved.keys, results, batch))
                 cost += from_array(results["cost"])
                 indices += batch["indices"][batch["valid"]].tolist()

@@ -13,12 +13,14 @@ from castream_jax.binding.program import Plan
 from castream_jax.compute.sharding import create_local_mesh, first_process, round_up
 from castream_jax.config import Experiment
 from castream_jax.data.classes.class_names import check_class_names
+from castream_jax.data.explained_classes import ExplainedClasses, explain_each_class
 from castream_jax.data.given_maps import GivenMaps, open_given_maps
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import Source, open_split
 from castream_jax.experiment.loading import build_network, load_trained
 from castream_jax.experiment.plan import create_plan
 from castream_jax.experiment.preprocessing import chosen_protocol, network_resize, settled
+from castream_jax.experiment.several_labels import check_plan_fits, check_score_fits
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.network import Network
 
@@ -29,8 +31,10 @@ class Resolved:
 
     experiment: Experiment
     """With all that its config leaves open chosen: what the network sees, and the chunk."""
+    split: Source
+    """Of the evaluation."""
     source: Source
-    """The split of the evaluation."""
+    """What is explained: the split, or each class of each of its pictures where they show several."""
     model: Network
     given: GivenMaps | None
     """Maps from elsewhere."""
@@ -40,13 +44,19 @@ class Resolved:
 
     @property
     def images(self) -> int:
-        """How many images of the split are measured, the first ones."""
-        return min(self.experiment.evaluation.num_images or len(self.source), len(self.source))
+        """How many records of the source are measured, the first ones: those of so many images of the split."""
+        records = self.source.records
+        return records.count_of(self.split_images) if isinstance(records, ExplainedClasses) else self.split_images
+
+    @property
+    def split_images(self) -> int:
+        """How many images of the split these are of."""
+        return min(self.experiment.evaluation.num_images or len(self.split), len(self.split))
 
     @property
     def counted_images(self) -> int:
         """How many images of the split the accuracies are of, the first ones."""
-        return self.images if self.experiment.evaluation.accuracy_of == "explained" else len(self.source)
+        return self.split_images if self.experiment.evaluation.accuracy_of == "explained" else len(self.split)
 
     @property
     def batch_size(self) -> int:
@@ -93,13 +103,16 @@ def _resolve(experiment: Experiment, load: Callable[[int], Network], whose: str)
     """Return what an experiment comes to, of a network that is loaded by its number of classes."""
     config = experiment.evaluation
     chosen_protocol(experiment)  # a mistake is said before anything is opened
-    source = open_split(experiment.data, config.split, with_boxes=True)
-    model = load(source.num_classes)
-    check_class_names(model.class_names, source.class_names, whose)
+    split = open_split(experiment.data, config.split, with_boxes=True)
+    model = load(split.num_classes)
+    check_class_names(model.class_names, split.class_names, whose)
+    check_score_fits(split, model.score)
     experiment = settle_chunk(settled(experiment, model), model)
     given = open_given_maps(config.maps) if config.maps else None
     plan = create_plan(experiment, model, (given.name,) if given else ())
-    return Resolved(experiment, source, model, given, plan, create_local_mesh())
+    check_plan_fits(split, plan)
+    source = explain_each_class(split, experiment.data.on_bad_record)
+    return Resolved(experiment, split, source, model, given, plan, create_local_mesh())
 
 
 def settle_chunk(experiment: Experiment, model: Network) -> Experiment:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import read_picture as read_record
 from castream_jax.data.bad_records import record_id
+from castream_jax.data.explained_classes import explain_each_class
 from castream_jax.data.pictures.decoding import Decoding
 from castream_jax.data.source import Source, open_split
 from castream_jax.drawing.columns import count_columns
@@ -87,7 +88,7 @@ def draw_figure(
         default = ("mit67", "test") if is_scenes else (experiment.data.name, experiment.evaluation.split)
         name, data = dataset or default[0], experiment.data
         chosen_data = data if name == data.name else replace(data, name=name, classes="", columns="")
-        source = open_split(chosen_data, split or default[1])
+        source = explain_each_class(open_split(chosen_data, split or default[1]), experiment.data.on_bad_record)
     is_own = source is not None and source.name == experiment.data.name and not is_scenes
     subjects = list(find_subjects(images, Scope(source, decoding, classes, int(count or FIRST), is_own)))
     names = find_class_names(experiment, class_names, workdir)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from castream_jax.drawing.overlay import colour_scale, overlay
 from castream_jax.drawing.page import to_jpeg
+from castream_jax.evaluation.row_images import find_right
 from castream_jax.evaluation.rows import group_rows, measured, without_curves
 from castream_jax.metrics.metric import Metric
 from castream_jax.report.selection import Selection
@@ -103,7 +104,12 @@ def explained_records(selection: Selection, rows: pa.Table) -> list[dict[tuple[s
     """Return the rows of each image of a selection, by (attribution, pooling), but those of null maps."""
     groups = group_rows(without_curves(rows))
     places = pa.array(selection.places, pa.int64())
-    found = {pair: group.take(places).to_pylist() for pair, group in groups.items() if not is_null(pair[0])}
+    right = {pair: pa.array(find_right(group)) for pair, group in groups.items()}
+    found = {
+        pair: group.append_column("right", right[pair]).take(places).to_pylist()
+        for pair, group in groups.items()
+        if not is_null(pair[0])
+    }
     return [{pair: records[i] for pair, records in found.items()} for i in range(len(places))]
 
 
@@ -138,7 +144,7 @@ def build_case(
             Answer(
                 name_pooling(pooling),
                 name_class(record["predicted_class"], names),
-                record["predicted_class"] == record["label"],
+                record["right"],
                 name_class(record["explained_class"], names),
                 to_percent(record["probability"]),
             )

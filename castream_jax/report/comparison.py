@@ -29,7 +29,9 @@ def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
         told = "; ".join(f"{name} {settings[0][name]} in A, {settings[1].get(name)} in B" for name in differ)
         texts.append(escape(f"Settings: {told}."))
     counts = f"{a.report['num_images']:,} in A and {b.report['num_images']:,} in B"
-    texts += [f"In percent, means of the {pairing.images:,} images in common, of {counts}.", ""]
+    rows = next(len(ours) for cell in pairing.cells.values() for ours, _ in cell.values())
+    of = "" if pairing.owners is None else f"{rows:,} classes of the "
+    texts += [f"In percent, means of {of or 'the '}{pairing.images:,} images in common, of {counts}.", ""]
     texts += _align(_tabulate(pairing, resamples, seed))
     for name, pairs in zip(("A", "B"), pairing.unpaired):
         texts += [f"Only in {name}: {', '.join(pairs)}."] if pairs else []
@@ -44,7 +46,7 @@ def _tabulate(pairing: Pairing, resamples: int, seed: int) -> list[list[str]]:
     order = [(a, pooling) for a, poolings in order_pairs(list(pairing.cells)).items() for pooling in poolings]
     values = [pairing.cells[pair][metric] for pair in order for metric in pairing.cells[pair]]
     differences = np.stack([theirs - ours for ours, theirs in values], axis=1)  # [n cells]
-    intervals = iter(bootstrap_intervals(differences, resamples, seed))
+    intervals = iter(bootstrap_intervals(differences, resamples, seed, pairing.owners))
     lines = [["attribution", "pooling", "metric", "A", "B", "B - A", f"{100 * LEVEL:g} % interval  "]]
     for attribution, pooling in order:
         names = [name_attribution(attribution), name_pooling(pooling)]

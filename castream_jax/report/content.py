@@ -4,10 +4,12 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from castream_jax.attribution import METHODS
+from castream_jax.evaluation.row_images import count_pictures_of, number_images
 from castream_jax.evaluation.rows import (
     collect_remarks,
     count_images,
@@ -47,6 +49,8 @@ def build_report(
     seconds: float,
     class_names: Sequence[str] = (),
     warnings: Sequence[str] = (),
+    top5_accuracy: Mapping[str, float] = MappingProxyType({}),
+    are_precisions: bool = False,
     resamples: int | None = None,
     seed: int = SEED,
 ) -> Report:
@@ -58,7 +62,7 @@ def build_report(
       network: the network's name.
       dataset: the dataset's name.
       split: the part of the dataset.
-      accuracy: percent by pooling.
+      accuracy: percent by pooling; of pictures of several labels, `are_precisions`, mean average precisions.
       accuracy_num_images: images that the accuracies are of.
       untrained_accuracy: percent by pooling, of those that are trained, before training; empty for a GAP-only network.
       settings: what else the numbers depend on, by name, such as the images' size.
@@ -69,6 +73,7 @@ def build_report(
       seconds: time that the evaluation took.
       class_names: by label.
       warnings: what makes the numbers doubtful, in sentences; what the rows tell of that is added (`doubts`).
+      top5_accuracy: percent by pooling that is right among five classes; empty where nobody counted.
       resamples, seed: of the bootstrap; None: as many as the differences need (`intervals.choose_resamples`).
 
     Raises:
@@ -85,8 +90,8 @@ def build_report(
         "network": network,
         "dataset": dataset,
         "split": split,
-        "num_images": count_images(rows),
-        "accuracy": _finite(accuracy),
+        "num_images": count_pictures_of(rows, count_images(rows)),
+        "accuracy": {} if are_precisions else _finite(accuracy),
         "accuracy_num_images": accuracy_num_images,
         "rows": summarise(rows),
         "bootstrap": {"level": LEVEL, "resamples": resamples, "seed": seed},
@@ -108,8 +113,15 @@ def build_report(
         report["agreement"] = agreement
     if said := [*warnings, *doubt(rows)]:
         report["warnings"] = said
-    if untrained_accuracy:
+    if number_images(rows) is not None:
+        report["num_explained"] = count_images(rows)
+    if are_precisions:
+        report["mean_average_precision"] = _finite(accuracy)
+        report["untrained_mean_average_precision"] = _finite(untrained_accuracy)
+    elif untrained_accuracy:
         report["untrained_accuracy"] = _finite(untrained_accuracy)
+    if top5_accuracy:
+        report["top5_accuracy"] = _finite(top5_accuracy)
     if pictures:
         report["pictures"] = pictures
     if localised := count_localised(rows):

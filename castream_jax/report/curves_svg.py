@@ -9,6 +9,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from castream_jax.drawing.palette import STROKES, place_strokes
+from castream_jax.evaluation.row_images import number_images
 from castream_jax.evaluation.rows import read_curves
 from castream_jax.metrics.metric import Metric
 from castream_jax.report.curves_png import REFERENCE, find_curves
@@ -102,8 +103,9 @@ def find_bands(rows: pa.Table, metric: Metric) -> dict[tuple[str, str], Band]:
 
     The images resampled are the same ones for every map and point.
     """
+    owners = number_images(rows)
     return {
-        pair: bootstrap_intervals(curves.astype(np.float64), RESAMPLES, SEED)
+        pair: bootstrap_intervals(curves.astype(np.float64), RESAMPLES, SEED, owners)
         for pair, curves in read_curves(rows, metric.column)
         if not is_null(pair[0])
     }

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from castream_jax.attribution.null_maps import RANDOM
+from castream_jax.evaluation.row_images import count_pictures_of
 from castream_jax.evaluation.rows import count_images, group_rows, measured, percentages, without_curves
 from castream_jax.metrics.metric import Metric
 from castream_jax.report.statistics import FEWEST
@@ -20,7 +21,7 @@ def doubt(rows: pa.Table) -> list[str]:
     - A metric hardly tells the explanations from noise: no attribution differs from the random map by `SMALL` of the
       spread of that difference over images, in the direction of better.
     """
-    images = count_images(rows)
+    images = count_pictures_of(rows, count_images(rows))
     few = f"{images:,} images are few: of fewer than {FEWEST}, intervals are too narrow to say what they exclude, and "
     said = [f"{few}nothing is marked."] if images < FEWEST else []
     groups = group_rows(without_curves(rows))

@@ -13,7 +13,15 @@ from castream_jax.report.agreement import MEANING, tabulate_agreement
 from castream_jax.report.cards import build_cases, build_index, draw_scale
 from castream_jax.report.curves_svg import build_curves, describe_bands
 from castream_jax.report.headings import list_poolings
-from castream_jax.report.notes import describe_accuracies, describe_numbers, describe_passes, describe_source
+from castream_jax.report.notes import (
+    describe_accuracies,
+    describe_numbers,
+    describe_passes,
+    describe_source,
+    explain_accuracy,
+    name_accuracy,
+    word_images,
+)
 from castream_jax.report.schema import Report
 from castream_jax.report.selection import Selection
 from castream_jax.report.tables import SURE, format_number, tabulate
@@ -65,6 +73,9 @@ def render_html(
         poolings=[name_pooling(pooling) for pooling in list_poolings(report)],
         accuracies=describe_accuracies(report),
         strokes=STROKES[: max(2, *(place + 1 for place in place_strokes(list_poolings(report)).values()))],
+        accuracy_name=name_accuracy(report),
+        accuracy_note=explain_accuracy(report),
+        counted=word_images(report),
         numbers=describe_numbers(report),
         passes=describe_passes(report),
         agreement=tabulate_agreement(report["agreement"]) if "agreement" in report else [],

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from castream_jax.evaluation.row_images import number_images
 from castream_jax.evaluation.rows import group_rows, mean_present, measured, percentages, without_curves
 from castream_jax.report.schema import Difference, Intervals
 from castream_jax.report.statistics import (
     RESAMPLES,
+    count_owners,
     fewest_resamples,
     find_certain,
     find_p_values,
@@ -43,10 +45,11 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
     cells = [(attribution, pooling, first, metric) for attribution, pooling, first in compared for metric in metrics]
     differences = [columns[a, pooling, m.symbol] - columns[a, first, m.symbol] for a, pooling, first, m in cells]
     values = np.stack([*columns.values(), *differences], axis=1) if columns else np.zeros((0, 0))  # [n m]
-    means = resample_means(values, resamples, seed)
-    intervals = [interval and list(interval) for interval in find_certain(means, values)]
+    owners = number_images(rows)
+    means = resample_means(values, resamples, seed, owners)
+    intervals = [interval and list(interval) for interval in find_certain(means, values, owners)]
     found = dict(zip(columns, intervals))
-    told = describe_differences(differences, intervals[len(columns) :], means[:, len(columns) :])
+    told = describe_differences(differences, intervals[len(columns) :], means[:, len(columns) :], owners)
     by_cell = dict(zip(cells, told, strict=True))
     return {
         "intervals": [
@@ -86,14 +89,17 @@ def describe_differences(
     values: Sequence[Float[np.ndarray, "n"]],
     intervals: Sequence[list[float] | None],
     means: Float[np.ndarray, "resamples m"],
+    owners: Int[np.ndarray, "n"] | None = None,
 ) -> list[Difference]:
-    """Return what a report says of some differences, image by image, from their intervals and resampled means."""
+    """Return what a report says of some differences, row by row, from their intervals and resampled means; `owners` as
+    for `statistics.resample_means`.
+    """
     p_values = [p if interval else None for p, interval in zip(find_p_values(means), intervals)]
     return [
         {
             "mean": mean_present(column),
             "interval": interval,
-            "images": int(np.isfinite(column).sum()),
+            "images": count_owners(column, owners),
             "p": p,
             "survives_holm": survives,
         }

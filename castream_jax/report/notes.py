@@ -24,18 +24,24 @@ SAVINGS = {
 def describe_source(report: Provenance) -> str:
     """Return what the numbers are of: network, data, number of images, protocol and hash."""
     protocol = report["protocol"]
-    images = "image" if report["num_images"] == 1 else "images"
     return escape(
-        f"{report['network']} on {report['dataset']} ({report['split']}), {report['num_images']:,} {images}, "
+        f"{report['network']} on {report['dataset']} ({report['split']}), {word_images(report)}, "
         f"protocol {protocol['name']} (hash {protocol['hash']})"
     )
+
+
+def word_images(report: Provenance) -> str:
+    """Word how many images the rows are of, and of how many classes of them where each is explained by itself."""
+    images = f"{report['num_images']:,} {'image' if report['num_images'] == 1 else 'images'}"
+    return f"{report['num_explained']:,} classes of {images}" if "num_explained" in report else images
 
 
 def describe_all(report: Report) -> list[str]:
     """Return every sentence below the tables of Markdown and text; those that do not apply are left out."""
     accuracies = "; ".join(f"{name} {value}" for name, value in describe_accuracies(report))
     number = report["accuracy_num_images"]
-    return [f"Accuracy (%, {number:,} images): {accuracies}.", *describe_numbers(report), describe_passes(report)]
+    what = name_accuracy(report)
+    return [f"{what} (%, {number:,} images): {accuracies}.", *describe_numbers(report), describe_passes(report)]
 
 
 def describe_numbers(report: Report) -> list[str]:
@@ -62,12 +68,31 @@ def describe_numbers(report: Report) -> list[str]:
 
 
 def describe_accuracies(report: Report) -> list[tuple[str, str]]:
-    """Return (name, percent) of each accuracy, the dash where there is none."""
-    accuracies = [(name_pooling(pooling), value) for pooling, value in report["accuracy"].items()]
-    untrained = report.get("untrained_accuracy", {})
+    """Return (name, percent) of each accuracy, or mean average precision, the dash where there is none."""
+    found = report.get("mean_average_precision", report["accuracy"])
+    accuracies = [(name_pooling(pooling), value) for pooling, value in found.items()]
+    untrained = report.get("untrained_mean_average_precision", report.get("untrained_accuracy", {}))
     what = "stream untrained" if [*untrained] == ["ca"] else "untrained"
     accuracies += [(f"{name_pooling(pooling)}, {what}", value) for pooling, value in untrained.items()]
+    top5 = report.get("top5_accuracy", {})
+    accuracies += [(f"{name_pooling(pooling)}, among five", value) for pooling, value in top5.items()]
     return [(name, format_number(value)) for name, value in accuracies]
+
+
+def name_accuracy(report: Report) -> str:
+    """Return what the accuracies of a report are called."""
+    return "Mean average precision" if "mean_average_precision" in report else "Accuracy"
+
+
+def explain_accuracy(report: Report) -> str:
+    """Return what they are."""
+    images = f"{report['accuracy_num_images']:,} images"
+    if "mean_average_precision" in report:
+        return (
+            f"In percent, over {images}: the mean over classes of the area under each one's interpolated "
+            "precision-recall curve, as PASCAL VOC measures it since 2010."
+        )
+    return f"Images classified right, in percent, of {images}."
 
 
 def describe_bootstrap(report: Report) -> str:
@@ -78,9 +103,10 @@ def describe_bootstrap(report: Report) -> str:
     too_few = (
         f" Holm's correction for {differences:,} differences needs {fewest:,} resamples or more: of these none is left."
     )
+    drawn = ", each with all its classes" if "num_explained" in report else ""
     return (
-        f"Intervals: {100 * bootstrap['level']:g} % percentile bootstrap over images, {bootstrap['resamples']:,} "
-        f"resamples, seed {bootstrap['seed']}; of few images they are somewhat too narrow. "
+        f"Intervals: {100 * bootstrap['level']:g} % percentile bootstrap over images{drawn}, "
+        f"{bootstrap['resamples']:,} resamples, seed {bootstrap['seed']}; of few images they are somewhat too narrow. "
         "Each stands alone: of 20 differences that are truly 0, one excludes 0 by chance, on average."
     ) + (too_few if fewest > bootstrap["resamples"] else "")
 
@@ -137,9 +163,10 @@ def describe_localised(report: Report) -> list[str]:
     counts = report.get("localised_images", {})
     if not counts:
         return []
+    what = "Classes of images" if "num_explained" in report else "Images"
     if len(set(counts.values())) == 1:
-        return [f"Images with a mask or box: {next(iter(counts.values())):,}."]
-    return [f"Images with a mask or box: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
+        return [f"{what} with a mask or box: {next(iter(counts.values())):,}."]
+    return [f"{what} with a mask or box: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
 
 
 def describe_classes(report: Report) -> list[str]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from castream_jax.attribution import METHODS
 from castream_jax.errors import InputError
+from castream_jax.evaluation.row_images import number_images
 from castream_jax.evaluation.rows import group_rows, measured, percentages, read_rows, without_curves
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.metric import Metric
@@ -31,6 +32,8 @@ class Pairing:
     """What two evaluations share."""
 
     images: int
+    owners: Int[np.ndarray, "n"] | None
+    """The image of each row in common, where images have several (`row_images`)."""
     cells: dict[tuple[str, str], dict[Metric, tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]]]
     """By (attribution, pooling) and metric: the percentages of both, image by image; NaN where one of them has none."""
     unpaired: tuple[list[str], list[str]]
@@ -84,17 +87,19 @@ def pair_evaluations(a: Written, b: Written) -> Pairing:
     common = sorted(set.intersection(*(set(found) for side in places for found in side)))
     if not common:
         raise InputError(f"{a.path} and {b.path} have no image in common: no id is in both.")
-    cells = {}
+    cells, owners = {}, None
     for i, pair in enumerate(shared):
         ours, theirs = (group[pair].take([side[i][name] for name in common]) for group, side in zip(groups, places))
         if not ours["label"].equals(theirs["label"]):
             raise InputError(f"{a.path} and {b.path} have other labels for the same ids: these are two datasets.")
+        owners = number_images(ours)
         cells[pair] = {metric: _pair_values(ours, theirs, metric) for metric in metrics}
     only = [["/".join(pair) for pair in ours if pair not in theirs] for ours, theirs in (groups, groups[::-1])]
     both = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
     incomparable = [metric.symbol for metric in both if metric not in metrics]
     incomparable += ["/".join(pair) for pair in groups[0] if pair in groups[1] and pair not in shared]
-    return Pairing(len(common), cells, (only[0], only[1]), incomparable)
+    images = len(common) if owners is None else int(owners.max()) + 1
+    return Pairing(images, owners, cells, (only[0], only[1]), incomparable)
 
 
 def shared_metrics(a: Written, b: Written) -> list[Metric]:

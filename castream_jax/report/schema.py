@@ -41,6 +41,8 @@ class Provenance(TypedDict):
     dataset: str
     split: str
     num_images: int
+    num_explained: NotRequired[int]
+    """Classes of these images that are explained, one by one, where images show several."""
     settings: dict[str, Any]
     """What the numbers depend on beside protocol, network and data, by name."""
     protocol_choices: dict[str, Any]
@@ -92,6 +94,11 @@ class Report(Provenance, Intervals):
     accuracy_num_images: int
     untrained_accuracy: NotRequired[dict[str, float | None]]
     """Of each trained pooling before training."""
+    top5_accuracy: NotRequired[dict[str, float | None]]
+    """By pooling, right among the five first classes; of more than five."""
+    mean_average_precision: NotRequired[dict[str, float | None]]
+    """By pooling, in place of accuracies, of pictures of several labels."""
+    untrained_mean_average_precision: NotRequired[dict[str, float | None]]
     warnings: NotRequired[list[str]]
     rows: list[Line]
     """Means."""

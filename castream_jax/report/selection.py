@@ -8,6 +8,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float
 
 from castream_jax.drawing.grid import HeatMaps
+from castream_jax.evaluation.row_images import IMAGE_ID, find_right
 from castream_jax.evaluation.rows import group_rows, measured
 from castream_jax.evaluation.runner import Evaluation
 from castream_jax.evaluation.shown_images import ShownImages
@@ -131,9 +132,10 @@ def choose_extremes(columns: Columns, metrics: Sequence[Metric]) -> list[Categor
 def explained_columns(rows: pa.Table, metrics: Sequence[Metric]) -> Columns:
     """Return the columns of every map that is no null map."""
     names = [*(metric.column for metric in metrics), "probability", "label", "explained_class", "predicted_class", *ODD]
-    groups = group_rows(rows.select(["attribution", "pooling", *names]))
+    known = [IMAGE_ID] if IMAGE_ID in rows.column_names else []
+    groups = group_rows(rows.select(["attribution", "pooling", *names, *known]))
     return {
-        pair: {name: group[name].to_numpy().astype(np.float64) for name in names}
+        pair: {name: group[name].to_numpy().astype(np.float64) for name in names} | {"right": find_right(group)}
         for pair, group in groups.items()
         if not is_null(pair[0])
     }
@@ -179,7 +181,7 @@ def choose_disagreements(columns: Columns, metric: Metric) -> list[Category]:
 def choose_wrong(columns: Columns) -> Category:
     """Return the images that a pooling classifies wrong: where more poolings do, and are surer, first."""
     poolings = {pooling: found for (_, pooling), found in columns.items()}
-    wrong = {pooling: found["predicted_class"] != found["label"] for pooling, found in poolings.items()}
+    wrong = {pooling: ~found["right"] for pooling, found in poolings.items()}
     number = np.sum(list(wrong.values()), axis=0)  # [n]
     sure = [
         # The class's own probability if that class is the wrong answer, else what it leaves to the wrong answer.

@@ -1,14 +1,15 @@
 """How certain a mean over images is: the percentile bootstrap (Efron and Tibshirani, 1993, chapter 13).
 
 Images are drawn anew with replacement, as many as there are, and the means are taken again. Every column sees the same
-images in one resample, so the interval of a difference of two columns is that of the paired bootstrap.
+images in one resample, so the interval of a difference of two columns is that of the paired bootstrap. An image with
+several rows, one for each class that it shows, is drawn with all of them: its rows are not independent.
 """
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 LEVEL = 0.95
@@ -23,27 +24,31 @@ _CHUNK = 4_000_000
 """Counts held at once: 32 MB, whatever the number of images and resamples."""
 
 
-def resample_means(values: Float[np.ndarray, "n m"], resamples: int, seed: int) -> Float[np.ndarray, "resamples m"]:
+def resample_means(
+    values: Float[np.ndarray, "n m"], resamples: int, seed: int, owners: Int[np.ndarray, "n"] | None = None
+) -> Float[np.ndarray, "resamples m"]:
     """Return the mean of each column over the images of each resample.
 
     Args:
       values: one row for each image; a NaN says that the image has no such value, and is left out of its column's
         means. A mean of no value is NaN.
-      resamples: how many times n images are drawn.
-      seed: of the draws, which depend on it and on n alone.
+      resamples: how many times all images are drawn.
+      seed: of the draws, which depend on it and on the number of images alone.
+      owners: the image of each row, 0 to one less than their number, where images have several; the mean is over rows.
 
     A resample is a count for each image, so that all its means are one product of matrices.
     """
-    images = len(values)
+    images = len(values) if owners is None else int(owners.max(initial=-1)) + 1
     absent = np.isnan(values)
     filled = np.where(absent, 0.0, values)
-    present = None if not absent.any() else (~absent).astype(np.float64)
+    present = None if owners is None and not absent.any() else (~absent).astype(np.float64)
     means = np.empty((resamples, values.shape[1]))
     generator = np.random.PCG64(seed)
-    step = max(1, _CHUNK // max(images, 1))
+    step = max(1, _CHUNK // max(len(values), 1))
     starts = range(0, resamples, step)
     for start in tqdm(starts, desc="bootstrap", unit="block", delay=2, leave=False):
-        counts = np.stack([count_draws(generator, images) for _ in range(min(step, resamples - start))])  # [step n]
+        counts = np.stack([count_draws(generator, images) for _ in range(min(step, resamples - start))])
+        counts = counts if owners is None else np.take(counts, owners, axis=1)  # [step n]
         totals = images if present is None else counts @ present
         with np.errstate(invalid="ignore"):
             means[start : start + step] = counts @ filled / totals
@@ -73,24 +78,35 @@ def find_intervals(means: Float[np.ndarray, "resamples m"]) -> list[tuple[float,
 
 
 def bootstrap_intervals(
-    values: Float[np.ndarray, "n m"], resamples: int = RESAMPLES, seed: int = SEED
+    values: Float[np.ndarray, "n m"],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    owners: Int[np.ndarray, "n"] | None = None,
 ) -> list[tuple[float, float] | None]:
     """Return the 95 % interval of the mean of each column, as `find_certain`.
 
     Arguments are those of `resample_means`. For a paired interval give a column of differences.
     """
-    return find_certain(resample_means(values, resamples, seed), values)
+    return find_certain(resample_means(values, resamples, seed, owners), values, owners)
 
 
 def find_certain(
-    means: Float[np.ndarray, "resamples m"], values: Float[np.ndarray, "n m"]
+    means: Float[np.ndarray, "resamples m"],
+    values: Float[np.ndarray, "n m"],
+    owners: Int[np.ndarray, "n"] | None = None,
 ) -> list[tuple[float, float] | None]:
-    """Return the 95 % interval of each column's resampled means; None for a column of fewer than two values.
+    """Return the 95 % interval of each column's resampled means; None for a column of fewer than two images' values.
 
     Of one image the interval would be a point, which claims certainty where there is none.
     """
-    counts = np.isfinite(values).sum(axis=0)
-    return [interval if count > 1 else None for interval, count in zip(find_intervals(means), counts.tolist())]
+    counts = [count_owners(column, owners) for column in values.T]
+    return [interval if count > 1 else None for interval, count in zip(find_intervals(means), counts)]
+
+
+def count_owners(values: Float[np.ndarray, "n"], owners: Int[np.ndarray, "n"] | None) -> int:
+    """Return how many images have a value that is finite."""
+    finite = np.isfinite(values)
+    return int(finite.sum()) if owners is None else len(np.unique(owners[finite]))
 
 
 def find_p_values(means: Float[np.ndarray, "resamples m"]) -> list[float | None]:

@@ -40,6 +40,8 @@ def write_evaluation(evaluation: Evaluation, experiment: Experiment, workdir: Pa
             accuracy=to_percent(evaluation.accuracy.trained),
             accuracy_num_images=evaluation.accuracy.images,
             untrained_accuracy=to_percent(evaluation.accuracy.untrained),
+            top5_accuracy=to_percent(evaluation.accuracy.top5),
+            are_precisions=evaluation.accuracy.scored is not None,
             settings=evaluation.settings,
             pictures=describe_pictures(evaluation, experiment),
             seconds=evaluation.seconds + time.monotonic() - start,

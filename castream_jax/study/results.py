@@ -28,7 +28,7 @@ class Result:
     parameters: int
     """That it trains."""
     accuracy: float | None
-    """In percent."""
+    """In percent; of pictures of several labels the mean average precision."""
     means: Mapping[str, Mapping[str, float | None]]
     """By attribution and symbol; in percent."""
     differences: Mapping[str, Mapping[str, Any]]
@@ -50,7 +50,8 @@ def read_results(experiments: Mapping[str, tuple[Experiment, Path, Path]]) -> li
     found: list[Result] = []
     for name, (experiment, workdir, file) in experiments.items():
         report: Report = json.loads(file.read_text(encoding="utf-8"))
-        parameters = count_parameters(experiment, workdir)
+        parameters, accuracy = count_parameters(experiment, workdir), report.get("mean_average_precision")
+        accuracy = report["accuracy"] if accuracy is None else accuracy
         for pooling in dict.fromkeys(line["pooling"] for line in report["rows"]):
             if pooling == FIRST_POOLING and found:
                 continue  # one trunk and one classifier: it is the same
@@ -61,7 +62,7 @@ def read_results(experiments: Mapping[str, tuple[Experiment, Path, Path]]) -> li
                     name if len(experiments) > 1 and pooling != FIRST_POOLING else "",
                     pooling,
                     parameters.get(pooling, 0),
-                    report["accuracy"].get(pooling),
+                    accuracy.get(pooling),
                     {line["attribution"]: {key: line[key] for key in line if key in METRICS} for line in lines},
                     {line["attribution"]: {key: line[key] for key in line if key in METRICS} for line in apart},
                 )

@@ -9,9 +9,11 @@ from jax.sharding import Mesh
 
 from castream_jax.compute.sharding import check_batch_size
 from castream_jax.config import Experiment, StageConfig
+from castream_jax.data.explained_classes import check_labels_there
 from castream_jax.data.source import Source, open_split
 from castream_jax.errors import InputError
 from castream_jax.experiment.loading import BACKBONE, STREAM, last_stage
+from castream_jax.experiment.several_labels import check_score_fits
 from castream_jax.importing import is_address
 from castream_jax.models.answers import check_probabilities
 
@@ -46,6 +48,7 @@ def settle_batch_sizes(experiment: Experiment, source: Source, mesh: Mesh) -> Ex
 
 def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
     """Raise `InputError` if there is nothing to train, one class only, no data, or batches do not fit."""
+    check_score_fits(source, experiment.model.score)
     check_probabilities(f"a network for {source.name}", source.num_classes, experiment.model.score)
     if source.num_classes < 2:
         raise InputError(f"{source.name} has one class: nothing can be told apart by training on it.")
@@ -59,10 +62,12 @@ def check_trainable(experiment: Experiment, source: Source, mesh: Mesh) -> None:
         pooling = experiment.model.pooling
         raise InputError(f"there is nothing to train: model.pooling is {pooling!r} and {last}.epochs is 0.")
     data = experiment.data
-    if not len(open_split(data, data.validation_split)):
+    validation = open_split(data, data.validation_split)
+    if not len(validation):
         raise InputError(
             f"split {data.validation_split!r} of {data.name} is empty: name another data.validation_split."
         )
+    check_labels_there(validation)
     for stage in (BACKBONE, STREAM):
         settings: StageConfig = getattr(experiment, stage)
         if not settings.epochs:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.experimental import multihost_utils
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
@@ -19,9 +19,11 @@ from tqdm import tqdm
 from castream_jax.compute.sharding import create_local_mesh, replicate, round_up, split_images
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import BadRecords
+from castream_jax.data.classes.label_sets import PRESENT
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
+from castream_jax.experiment.average_precision import mean_average_precision
 from castream_jax.experiment.preprocessing import network_resize
 from castream_jax.models.classifier import Classifier
 
@@ -49,7 +51,7 @@ def fit_classifier(model: Classifier, experiment: Experiment, source: Source) ->
       source: the split to fit to.
 
     Raises:
-      InputError: a class without images, or too many features to keep.
+      InputError: a class without images, or of several labels one that all images show; too many features to keep.
     """
     width = model.classifier.linear.in_features
     if len(source) > (most := LARGEST // (width * 4)):
@@ -65,12 +67,15 @@ def fit_classifier(model: Classifier, experiment: Experiment, source: Source) ->
     arrays = np.zeros((width, source.num_classes), np.float32), np.zeros(source.num_classes, np.float32)
     if not jax.process_index():
         features, labels = compute_features(model, experiment, source)
-        if missing := sorted(set(range(source.num_classes)) - set(labels.tolist())):
+        if source.has_several_labels:
+            arrays = fit_several(features, labels == PRESENT, source)
+        elif missing := sorted(set(range(source.num_classes)) - set(labels.tolist())):
             names = ", ".join(source.class_names[label] for label in missing[:5])
             raise InputError(f"{source.name} has no images of {len(missing)} classes to fit a classifier to: {names}.")
-        arrays = regress(features, labels, source.num_classes, model.score == "sigmoid")
-        right = np.mean((features @ arrays[0] + arrays[1]).argmax(1) == labels)
-        log.info("classifier: fitted to %s images, of which it has %.1f %% right", f"{len(labels):,}", 100 * right)
+        else:
+            arrays = regress(features, labels, source.num_classes, model.score == "sigmoid")
+            right = np.mean((features @ arrays[0] + arrays[1]).argmax(1) == labels)
+            log.info("classifier: fitted to %s images, of which it has %.1f %% right", f"{len(labels):,}", 100 * right)
     kernel, bias = multihost_utils.broadcast_one_to_all(arrays)
     linear = model.classifier.linear
     assert linear.bias is not None
@@ -79,8 +84,8 @@ def fit_classifier(model: Classifier, experiment: Experiment, source: Source) ->
 
 def compute_features(
     model: Classifier, experiment: Experiment, source: Source
-) -> tuple[Float[np.ndarray, "N C"], Int[np.ndarray, "N"]]:
-    """Return what the classifier sees of each image that can be read, and its label."""
+) -> tuple[Float[np.ndarray, "N C"], Int[np.ndarray, "N"] | UInt8[np.ndarray, "N K"]]:
+    """Return what the classifier sees of each image that can be read, and its label, or the row of several."""
     graphdef, state = nnx.split(model.poolings()["gap"])
     mesh = create_local_mesh()
 
@@ -100,6 +105,51 @@ def compute_features(
             labels.append(batch["labels"][valid])
             bar.update(int(valid.sum()))
     return np.concatenate(features), np.concatenate(labels)
+
+
+def fit_several(
+    features: Float[np.ndarray, "N C"], present: Bool[np.ndarray, "N K"], source: Source
+) -> tuple[Float[np.ndarray, "C K"], Float[np.ndarray, "K"]]:
+    """Return kernel and bias of a logistic regression for each class, present or absent, as `regress`.
+
+    The penalty is the same for all, the one of `STRENGTHS` with the largest mean average precision on a fifth of the
+    images, held out of the others.
+
+    Raises:
+      InputError: a class that no image shows, or all do.
+    """
+    for shown, what in ((present, "show"), (~present, "are without")):
+        if len(found := np.flatnonzero(~shown.any(0))):
+            names = ", ".join(source.class_names[int(label)] for label in found[:5])
+            raise InputError(
+                f"{source.name} has no images that {what} {len(found)} of its classes, which a classifier needs to be "
+                f"fitted to them: {names}."
+            )
+    spread = float(features.std()) or 1.0
+    scaled, strength = features / spread, 1.0
+    if len(features) >= FEWEST:
+        seen, held, seen_present, held_present = train_test_split(scaled, present, test_size=0.2, random_state=0)
+        found_by = {}
+        for each in STRENGTHS:
+            kernel, bias = regress_each(seen, seen_present, each)
+            found_by[each] = mean_average_precision(held @ kernel + bias, held_present.astype(np.uint8))
+        strength = max(found_by, key=lambda each: np.nan_to_num(found_by[each]))
+    kernel, bias = regress_each(scaled, present, strength)
+    precision = mean_average_precision(scaled @ kernel + bias, present.astype(np.uint8))
+    log.info("classifier: fitted to %s images, mean average precision %.1f %%", f"{len(features):,}", 100 * precision)
+    return (kernel / spread).astype(np.float32), bias.astype(np.float32)
+
+
+def regress_each(
+    features: Float[np.ndarray, "N C"], present: Bool[np.ndarray, "N K"], strength: float
+) -> tuple[Float[np.ndarray, "C K"], Float[np.ndarray, "K"]]:
+    """Return kernel and bias of each class's regression; zeros for one that all images show, or none."""
+    kernel, bias = np.zeros((features.shape[1], present.shape[1])), np.zeros(present.shape[1])
+    for label, shown in enumerate(present.T):
+        if shown.any() and not shown.all():
+            fitted = fit(features, shown.astype(np.int64), strength, apart=False)
+            kernel[:, label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
+    return kernel, bias
 
 
 def regress(

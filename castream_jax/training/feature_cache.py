@@ -3,7 +3,7 @@
     <workdir>/features/
       view-000/          one augmented view of every image of the training split, in stored order
         stage4.npy       one file for each tap, float16 [N h w C]
-        labels.npy       int32 [N]
+        labels.npy       int32 [N], or uint8 [N K] of several labels
         made_of.json     what it was computed from
 
 A view takes its place when it is whole, so that a run that was stopped goes on with the next one. One that was computed
@@ -107,7 +107,7 @@ class FeatureCache:
           first_step: the step whose batch comes first; order is a function of seed and step alone.
 
         Yields:
-          `features`, float16 [B h w C] by tap, and `labels` int32 [B].
+          `features`, float16 [B h w C] by tap, and `labels`, as of `training_batches`.
         """
         kept = [self.open_view(view) for view in range(views)]
         images = len(self.source)
@@ -192,7 +192,11 @@ class FeatureCache:
         unfinished = final.with_name(f".{final.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
-        layout = {tap: (DTYPE, shape) for tap, shape in self.shapes.items()} | {LABELS: (np.dtype(np.int32), ())}
+        several = self.source.has_several_labels
+        labels: tuple[np.dtype[Any], tuple[int, ...]] = (
+            (np.dtype(np.uint8), (self.source.num_classes,)) if several else (np.dtype(np.int32), ())
+        )
+        layout = {tap: (DTYPE, shape) for tap, shape in self.shapes.items()} | {LABELS: labels}
         with contextlib.ExitStack() as stack:  # no memory map: on a full disk it ends the process, and this is an error
             files = {name: stack.enter_context(open(unfinished / f"{name}.npy", "wb")) for name in layout}
             for name, (dtype, shape) in layout.items():

@@ -93,12 +93,15 @@ class TrainingLog:
         self._bar.update(last - self._bar.n)
         self.resume_clock()
 
-    def write_validation(self, step: int, accuracy: dict[str, float]) -> None:
-        """Record validation accuracies (fractions, by pooling)."""
-        self._write(step, {f"validation_accuracy_{pooling}": value for pooling, value in accuracy.items()})
+    def write_validation(
+        self, step: int, accuracy: dict[str, float], measure: str = "accuracy", top5: dict[str, float] | None = None
+    ) -> None:
+        """Record validation accuracies (fractions, by pooling), or what `measure` is; `top5` beside them."""
+        said = {f"validation_{measure}_{pooling}": value for pooling, value in accuracy.items()}
+        self._write(step, said | {f"validation_top5_{pooling}": value for pooling, value in (top5 or {}).items()})
         shown = ", ".join(f"{pooling} {value:.1%}" for pooling, value in accuracy.items())
         if self._writes:
-            self._bar.write(f"{self.stage} step {step}: validation accuracy {shown}")
+            self._bar.write(f"{self.stage} step {step}: validation {measure.replace('_', ' ')} {shown}")
 
     def write_pictures(self, step: int, pictures: dict[str, UInt8[np.ndarray, "H W 3"]]) -> None:
         """Show pictures in TensorBoard, by name."""
@@ -112,9 +115,8 @@ class TrainingLog:
         For a run that goes on: an earlier one may have been killed between the checkpoint and the measurement.
         """
         lines = map(json.loads, self._path.read_text().splitlines()) if self._writes else ()
-        return any(
-            line["stage"] == self.stage and line["step"] == step and "validation_accuracy_gap" in line for line in lines
-        )
+        own = (line for line in lines if (line["stage"], line["step"]) == (self.stage, step))
+        return any(name.startswith("validation_") for line in own for name in line)
 
     def resume_clock(self) -> None:
         """Count time from now on: what came since `flush` was no training."""

@@ -12,6 +12,7 @@ from castream_jax.attribution.grad_cam import GRAD_CAM
 from castream_jax.binding.maps import MapKey, has_map
 from castream_jax.binding.program import Plan, Views, run
 from castream_jax.data.bad_records import BadRecords
+from castream_jax.data.classes.label_sets import PRESENT
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.source import Source
@@ -30,7 +31,9 @@ class MapPictures:
         batches = evaluation_batches(source, resize, count, range(count), bad_records=BadRecords(source, "skip"))
         batch = next(itertools.islice(batches, 1))
         self._images = batch["images"]
-        self._labels = np.where(batch["valid"], batch["labels"], 0)
+        labels = batch["labels"]
+        first = labels if labels.ndim == 1 else (labels == PRESENT).argmax(1)  # of several, the first; 0 of none
+        self._labels = np.where(batch["valid"], first, 0)
 
         def compute(
             state: nnx.State, images: UInt8[Array, "n H W 3"], labels: Int[Array, "n"]

@@ -16,7 +16,7 @@ def mix_pairs(
 
     Args:
       key: decides the share and, if both ways are on, which of them the batch takes, with equal chance.
-      images, targets: a batch of even size; targets are class probabilities.
+      images, targets: a batch of even size; targets are class probabilities, or of several labels each class's own.
       mixup: alpha of the Beta(alpha, alpha) distribution of an image's own share; 0: never.
       cutmix: likewise, the share of the area outside the rectangle that comes from the other image; 0: never.
 

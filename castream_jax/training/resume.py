@@ -20,7 +20,7 @@ PACE = tuple(
 )
 PLACE = (
     *("name", "evaluation", "log", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
-    *("data.boxes", "data.boxes_of", "data.classes"),  # the classes themselves are the dataset's
+    *("data.boxes", "data.boxes_of", "data.truth", "data.classes"),  # the classes themselves are the dataset's
 )
 FREE = {
     BACKBONE: (*PACE, *PLACE, "model.pooling", "model.heads", "model.stream_init", STREAM),

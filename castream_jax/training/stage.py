@@ -142,7 +142,7 @@ class Stage:
                 accuracy = validation.measure(model_state(self.state, self.frozen))
                 if is_first and self.experiment.weights and (doubt := validation.describe_chance(accuracy)):
                     log.warning("%s", doubt)
-                training_log.write_validation(step, accuracy)
+                training_log.write_validation(step, accuracy, validation.measures, validation.top5)
                 if pictures:
                     training_log.write_pictures(step, pictures.draw(model_state(self.state, self.frozen)))
 
@@ -238,9 +238,10 @@ class Stage:
                 "images_per_second": training_log.images_per_second,
                 "data_wait_share": feed.waited / training_log.seconds if training_log.seconds else None,
                 "peak_memory_bytes": summary.peak_memory(),
-                "accuracy": next(iter(others.values()), accuracy["gap"]),
-                "accuracy_gap": accuracy["gap"],
+                validation.measures: next(iter(others.values()), accuracy["gap"]),
+                f"{validation.measures}_gap": accuracy["gap"],
                 **({"accuracies": accuracy} if len(others) > 1 else {}),
+                **{f"top5_{pooling}": share for pooling, share in validation.top5.items()},
                 "bad_records": add_over_processes(self.bad_records.count + validation.bad_records.count),
                 "params_sha256": digest(self.state.result),
                 "frozen_sha256": digest(self.frozen),

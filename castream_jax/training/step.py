@@ -16,6 +16,7 @@ from castream_jax.models.classifier import Classifier, Features
 from castream_jax.training.losses import distillation_loss, label_loss
 from castream_jax.training.mixing import mix_pairs
 from castream_jax.training.state import TrainState, update_average
+from castream_jax.training.targets import make_targets, share_right
 
 Metrics = dict[str, Array]
 TrainStep = Callable[[TrainState, nnx.State, dict[str, Any]], tuple[TrainState, Metrics]]
@@ -37,8 +38,9 @@ def create_train_step(
     A batch holds `labels`, and `images` uint8 or, where poolings are trained, `features`, computed earlier.
     The loss is that of the network's score: cross entropy under a softmax; under a sigmoid binary cross entropy with
     the targets, summed over the classes; `settings.distillation` of it is how far the GAP network's answers are.
-    Metrics are `loss` and `accuracy`, means over the batch, `gradient_norm`, before clipping, and `parameter_norm`,
-    after the step: it is finite only if all that was trained is. Of several poolings each has its own (`name_metric`).
+    Metrics are `loss` and `accuracy` (`targets.share_right`), means over the batch, `gradient_norm`, before clipping,
+    and `parameter_norm`, after the step: it is finite only if all that was trained is. Of several poolings each has its
+    own (`name_metric`).
     """
     train_backbone = stage == "backbone"
 
@@ -59,10 +61,9 @@ def create_train_step(
                 taught, _ = poolings["gap"].head(features)
                 distance = distillation_loss(logits, taught, settings.temperature, model.score)
                 loss = (1 - settings.distillation) * loss + settings.distillation * distance
-            accuracy = jnp.where(logits.argmax(-1) == part["labels"], 1.0, 0.0).mean()
             metrics |= {
                 name_metric("loss", pooling, trained): loss,
-                name_metric("accuracy", pooling, trained): accuracy,
+                name_metric("accuracy", pooling, trained): share_right(logits, part["labels"]),
             }
             total = total + loss  # of parameters that are no other's: each pooling's gradient is that of its own loss
         moved = nnx.state(model, nnx.BatchStat) if train_backbone else statistics
@@ -70,7 +71,7 @@ def create_train_step(
 
     def train_step(state: TrainState, frozen: nnx.State, batch: dict[str, Any]) -> tuple[TrainState, Metrics]:
         model: Classifier = nnx.merge(graphdef, state.params, state.statistics, frozen, copy=True)
-        targets = optax.smooth_labels(jax.nn.one_hot(batch["labels"], model.num_classes), settings.label_smoothing)
+        targets = make_targets(batch["labels"], model.num_classes, settings.label_smoothing)
         if "features" in batch:
             seen = {"features": batch["features"]}
         else:

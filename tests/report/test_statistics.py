@@ -133,3 +133,33 @@ def test_holms_correction_is_that_of_statsmodels():
     assert survive_holm([0.01, None, 0.02]) == [True, False, True]
     assert survive_holm([0.03, 0.04]) == [False, False]
     assert survive_holm([]) == []
+
+
+def test_images_of_one_row_are_as_ever():
+    values = draw(40)
+    values[::7, 1] = np.nan
+    np.testing.assert_array_equal(resample_means(values, 60, 3, np.arange(40)), resample_means(values, 60, 3))
+
+
+def test_an_image_is_drawn_with_all_its_rows():
+    values = draw(9)
+    values[4, 0] = np.nan
+    owners = np.array([0, 0, 0, 1, 2, 2, 3, 4, 4])
+    means = resample_means(values, 50, 1, owners)
+    generator = np.random.PCG64(1)
+    for found in means:
+        counts = count_draws(generator, 5).astype(int)
+        drawn = np.concatenate([np.flatnonzero(np.repeat(owners == image, 1)) for image in np.repeat(range(5), counts)])
+        np.testing.assert_allclose(found, np.nanmean(values[drawn], 0), rtol=1e-12)
+
+
+def test_rows_that_are_copies_tell_nothing_new():
+    values = draw(50, columns=1)
+    copied, owners = np.repeat(values, 4, 0), np.repeat(np.arange(50), 4)
+    np.testing.assert_allclose(
+        bootstrap_intervals(copied, 400, 0, owners), bootstrap_intervals(values, 400, 0), rtol=1e-12
+    )
+    ((low, high),) = bootstrap_intervals(copied, 400, 0)
+    ((lowest, highest),) = bootstrap_intervals(values, 400, 0)
+    assert high - low < 0.7 * (highest - lowest)  # as if they were 200 images
+    assert bootstrap_intervals(copied[:4], 100, 0, owners[:4]) == [None]

@@ -11,11 +11,12 @@ from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
 from castream_jax.config import StageConfig
+from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.models.classifier import create_model
 from castream_jax.storage.array_trees import digest
 from castream_jax.training import classifier_fit
-from castream_jax.training.classifier_fit import choose_strength, regress
+from castream_jax.training.classifier_fit import choose_strength, fit_several, regress
 from castream_jax.training.loop import train
 from castream_jax.weights.convert import export_weights
 from tests.training.small import small_experiment
@@ -106,3 +107,28 @@ def test_the_whole_network_is_trained_from_its_weights(new_classes, tmp_path, mo
     start = nnx.state(create_model("resnet18_small", "gap", num_classes=10, seed=3).backbone, nnx.Param)
     moved = jax.tree.map(lambda a, b: float(abs(a - b).max()), nnx.state(model.backbone, nnx.Param), start)
     assert 0 < max(jax.tree.leaves(moved)) < 0.1
+
+
+def create_source(names: str) -> Source:
+    return Source("several", "train", [], tuple(names), has_several_labels=True)
+
+
+def test_of_several_labels_each_class_by_itself(monkeypatch):
+    monkeypatch.setattr(classifier_fit, "STRENGTHS", (1.0,))
+    values = np.random.default_rng(0)
+    present = values.random((60, 3)) < 0.4
+    features = (values.standard_normal((60, 5)) + present @ values.standard_normal((3, 5))).astype(np.float32)
+    kernel, bias = fit_several(features, present, create_source("abc"))
+    scaled = features / features.std()
+    for label in range(3):
+        expected = LogisticRegression(max_iter=1000).fit(scaled, present[:, label]).predict_proba(scaled)[:, 1]
+        np.testing.assert_allclose(jax.nn.sigmoid(features @ kernel[:, label] + bias[label]), expected, atol=1e-4)
+
+
+def test_a_class_that_no_picture_shows_or_all_do_is_refused():
+    present = np.random.default_rng(0).random((30, 3)) < 0.5
+    features = np.zeros((30, 4), np.float32)
+    for value, said in ((False, "no images that show 1 of its classes, .*: b"), (True, "that are without 1 of .*: b")):
+        present[:, 1] = value
+        with pytest.raises(InputError, match=said):
+            fit_several(features, present, create_source("abc"))

@@ -15,7 +15,7 @@ SOURCE = Source("pets", "train", range(100), ("cat", "dog"))
 EXPERIMENT = Experiment(name="x", weights="", backbone=StageConfig(epochs=1), stream=StageConfig(epochs=2))
 MAY_CHANGE = {
     *("name", "data.directory", "data.workers", "data.validation_split", "data.on_bad_record"),
-    *("log.hook", "log.num_pictures", "data.boxes", "data.boxes_of", "data.classes"),
+    *("log.hook", "log.num_pictures", "data.boxes", "data.boxes_of", "data.truth", "data.classes"),
     *(f"{stage}.{key}" for stage in ("backbone", "stream") for key in ("log_every", "validate_every", "save_every")),
 }
 

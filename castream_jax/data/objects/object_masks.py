@@ -7,6 +7,8 @@ Known features, of which the first that a record has is taken:
                               up to 3 it is a trimap of oxford_iiit_pet, 1 object, 2 background, 3 the border between
                               them, which counts as object: it holds the outline, where a good map may well peak
     box, bbox, objects/bbox   (ymin, xmin, ymax, xmax) as shares of the height and width: all boxes together
+    class_mask                an encoded picture of the image's size, whose values are classes: 1 + `label` is the
+                              object; None for an image that has none. VOC's borders, 255, are of no class
 
 The box of a part, as `head_bbox`, says nothing about the object.
 """
@@ -29,7 +31,10 @@ from castream_jax.notices import say_once
 log = logging.getLogger(__name__)
 
 MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
-TRUTH = (*MASKS, *BOXES, "objects")
+CLASS_MASK = "class_mask"
+TRUTH = (*MASKS, *BOXES, "objects", CLASS_MASK)
+OF_KIND = {"dataset": TRUTH, "masks": (*MASKS, CLASS_MASK), "boxes": (*BOXES, "objects")}
+"""By `data.truth`, the features that count."""
 ROUNDING = 1e-3
 """How far a share may leave 0..1: datasets round boxes at the edge of a picture."""
 FIRST = 100
@@ -38,7 +43,13 @@ FIRST = 100
 
 def has_truth(record: Mapping[str, Any]) -> bool:
     """Return whether a record, and so every record of its dataset, says where the object is."""
-    return any(name in record for name in (*MASKS, *BOXES)) or "bbox" in record.get("objects", ())
+    return any(name in record for name in (*MASKS, *BOXES, CLASS_MASK)) or "bbox" in record.get("objects", ())
+
+
+def choose_truth(record: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return a record without what says in another way than is asked for where its object is (`OF_KIND`)."""
+    left_out = set(TRUTH) - set(OF_KIND[kind])
+    return {name: value for name, value in record.items() if name not in left_out} if left_out else record
 
 
 def first_records(records: Any) -> Iterator[dict[str, Any]]:
@@ -73,9 +84,14 @@ def object_mask(
     if not has_truth(record):
         return None
     name = next((name for name in (*MASKS, *BOXES) if name in record), "")
-    if name in MASKS:
+    if not name and "objects" not in record:
+        name = CLASS_MASK
+    if name in (*MASKS, CLASS_MASK):
+        if record[name] is None:
+            return None
         try:
-            mask = decode_mask(record[name], size, orientation if turned else None)
+            value = 1 + record["label"] if name == CLASS_MASK else None
+            mask = decode_mask(record[name], size, orientation if turned else None, value)
         except InputError as error:
             raise InputError(f"cannot read its {name}: {error}") from error
         if mask.shape != (size[1], size[0]):
@@ -119,7 +135,7 @@ def check_shares(boxes: Any) -> Float[np.ndarray, "n 4"]:
 
 
 def decode_mask(
-    encoded: bytes, size: tuple[int, int] = (0, 0), orientation: int | None = None
+    encoded: bytes, size: tuple[int, int] = (0, 0), orientation: int | None = None, value: int | None = None
 ) -> Bool[np.ndarray, "H W"]:
     """Return where the object is in an encoded mask or trimap of a picture.
 
@@ -130,6 +146,7 @@ def decode_mask(
       encoded: the mask.
       size: of the picture, as it is used.
       orientation: by which the picture was turned upright; None: pictures stay as stored.
+      value: what the object is in the mask; None: what is not zero, or not 2 of a trimap.
 
     Raises:
       InputError: it cannot be read, or has both sizes.
@@ -137,7 +154,8 @@ def decode_mask(
     loaded = attempt(lambda: load(encoded))
     values = attempt(lambda: values_of(loaded.image))
     is_trimap = values.min() >= 1 and values.max() <= 3
-    mask = Image.fromarray(values != 2 if is_trimap else values > 0)
+    is_object = values != 2 if is_trimap else values > 0
+    mask = Image.fromarray(is_object if value is None else values == value)
     if orientation is None:
         return np.array(arrange(mask, loaded.orientation, loaded.is_upright, "stored"))
     if loaded.orientation != 1 or orientation == 1:

@@ -31,6 +31,8 @@ class Annotation:
     """Of each object; empty where it has none."""
     boxes: Float[np.ndarray, "n 4"]
     """(ymin, xmin, ymax, xmax) of each object, as shares of height and width."""
+    difficult: tuple[bool, ...] = ()
+    """Whether each is hard to tell, as its file says."""
 
 
 def read_annotation(file: str | Path) -> Annotation:
@@ -45,10 +47,11 @@ def read_annotation(file: str | Path) -> Annotation:
         width, height = (read_number(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
         if not all(side >= 1 and side == int(side) for side in (width, height)):
             raise ValueError(f"its size is {width:g}x{height:g}")
-        names, corners = [], []
+        names, corners, difficult = [], [], []
         for item in root.iterfind("object"):
             for box in item.iterfind("bndbox"):
                 names.append((item.findtext("name") or "").strip())
+                difficult.append((item.findtext("difficult") or "").strip() == "1")
                 corners.append([read_number(box.findtext(name, "")) for name in CORNERS])
                 check_box(corners[-1], (width, height))
     except (OSError, expat.ExpatError, LookupError, ValueError, OverflowError) as error:  # LookupError: of an encoding
@@ -56,7 +59,7 @@ def read_annotation(file: str | Path) -> Annotation:
             f"cannot read the boxes of {file} ({error}): expected PASCAL VOC's size and object/bndbox."
         ) from error
     shares = np.array(corners, np.float64).reshape(-1, 4) / (height, width, height, width)
-    return Annotation((int(width), int(height)), tuple(names), shares)
+    return Annotation((int(width), int(height)), tuple(names), shares, tuple(difficult))
 
 
 def read_number(text: str) -> float:

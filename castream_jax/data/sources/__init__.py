@@ -7,10 +7,11 @@ from castream_jax.data.sources.kind import SourceKind, Wanted
 from castream_jax.data.sources.listings import LISTING_FILE, METADATA_FOLDER
 from castream_jax.data.sources.prepared import PREPARED, is_known
 from castream_jax.data.sources.tar_shards import TAR_SHARDS
+from castream_jax.data.sources.voc_folder import VOC_FOLDER
 from castream_jax.errors import InputError
 
 BY_NAME = (NAMED_FOLDER, IMAGENET_BY_NAME)
-BY_PATH = (LISTING_FILE, TAR_SHARDS, ARROW_FOLDER, METADATA_FOLDER, IMAGENET_BY_FOLDER, IMAGE_FOLDER)
+BY_PATH = (LISTING_FILE, TAR_SHARDS, ARROW_FOLDER, METADATA_FOLDER, VOC_FOLDER, IMAGENET_BY_FOLDER, IMAGE_FOLDER)
 KINDS = (*BY_NAME, *BY_PATH, PREPARED)
 PATHS = ("/", "./", "../", "~")
 """What begins a name that can only be a path."""

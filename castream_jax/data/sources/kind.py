@@ -38,6 +38,8 @@ class Opened:
     """By label, as the dataset has them."""
     split: str
     """Its name there: `val` where `validation` was asked for."""
+    has_several_labels: bool = False
+    """Records hold `labels`, perhaps none or all, in place of `label` (`label_sets`)."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any, SupportsIndex
 import tensorflow_datasets as tfds
 
 from castream_jax.data.builders.castream_demo import CastreamDemo
+from castream_jax.data.classes.label_sets import LABELS, UNSURE_LABELS
 from castream_jax.data.sources.kind import Opened, SourceKind, Wanted
 from castream_jax.data.sources.splits import find_split
 from castream_jax.errors import InputError, unknown
@@ -29,6 +30,8 @@ OTHER_NAMES = {"imagenet": "imagenet2012"}
 
 PREPARE = "castream prepare"
 
+NOT_DIFFICULT = "labels_no_difficult"
+
 NAME = re.compile(r"(?P<base>[a-z]\w*)(/(?P<variant>[\w+.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 """A dataset's name, as in imagenet2012, imagenette/320px-v2 or imagenet2012:5.0.0."""
 
@@ -41,12 +44,15 @@ class ArrayRecords:
     files: tuple[Path, ...]
     lengths: tuple[int, ...]
     """Records in each file."""
+    has_difficult: bool = False
+    """`labels` are those of all objects, and `labels_no_difficult` of those that are not difficult, as VOC's."""
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
-        return self.records[index.__index__()]
+        record = self.records[index.__index__()]
+        return leave_out_difficult(record) if self.has_difficult else record
 
     def locate(self, index: int) -> str:
         """Return the file that holds a record and the record's place in it, for messages."""
@@ -60,6 +66,27 @@ class ArrayRecords:
     def list_files(self) -> list[tuple[str, int]]:
         """Return name and bytes of every file; -1 for one that is not there."""
         return [(file.name, file.stat().st_size if file.exists() else -1) for file in self.files]
+
+
+def leave_out_difficult(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in whose labels classes of difficult objects alone are neither there nor not."""
+    sure = record[NOT_DIFFICULT]
+    unsure = [label for label in record[LABELS] if label not in sure]
+    return {name: value for name, value in record.items() if name != NOT_DIFFICULT} | {
+        LABELS: sure,
+        UNSURE_LABELS: unsure,
+    }
+
+
+def find_classes(features: Any) -> tuple[tfds.features.ClassLabel, bool] | None:
+    """Return the feature that names the classes, and whether a picture may show several; None: there is none."""
+    found = dict(features.items())
+    if isinstance(label := found.get("label"), tfds.features.ClassLabel):
+        return label, False
+    labels = found.get(LABELS)
+    if isinstance(labels, tfds.features.Sequence) and isinstance(labels.feature, tfds.features.ClassLabel):
+        return labels.feature, True
+    return None
 
 
 def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Opened:
@@ -77,16 +104,19 @@ def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Opened:
         )
     split = find_split(split, list(info.splits), info.name)
     features = info.features
-    if not {"image", "label"} <= set(features) or not isinstance(features["label"], tfds.features.ClassLabel):
+    classes = find_classes(features)
+    if "image" not in features or classes is None:
         raise InputError(
             f"dataset {info.full_name} has features {', '.join(features)}: expected an image, and a label that is "
-            "one class."
+            "one class, or labels that are several."
         )
     encoded = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     records = builder.as_data_source(split, decoders={key: tfds.decode.SkipDecoding() for key in encoded})
     files = tuple(Path(file) for file in info.splits[split].filepaths)
     lengths = tuple(info.splits[split].shard_lengths)
-    return Opened(ArrayRecords(records, files, lengths), tuple(features["label"].names), split)
+    label, several = classes
+    found = ArrayRecords(records, files, lengths, several and NOT_DIFFICULT in features)
+    return Opened(found, tuple(label.names), split, several)
 
 
 def find_builder(name: str, directory: str) -> tfds.core.DatasetBuilder:
@@ -195,10 +225,10 @@ def _open(wanted: Wanted, split: str) -> Opened:
 
 def _read_class_names(wanted: Wanted, split: str) -> tuple[str, ...]:
     del split  # all have the same
-    label = dict(find_builder(wanted.name, wanted.directory).info.features.items()).get("label")
-    if not isinstance(label, tfds.features.ClassLabel):
+    classes = find_classes(find_builder(wanted.name, wanted.directory).info.features)
+    if classes is None:
         raise InputError(f"dataset {wanted.name!r} has no class labels.")
-    return tuple(label.names)
+    return tuple(classes[0].names)
 
 
 def is_known(name: str, directory: str) -> bool:
