@@ -16,6 +16,8 @@ from tqdm import tqdm
 from castream_jax.data.bad_records import BadRecords, record_id
 from castream_jax.data.classes.label_sets import LABELS, PRESENT, UNSURE_LABELS, encode_labels
 from castream_jax.data.objects.object_masks import first_records
+from castream_jax.data.pictures.decoding import PictureCounts
+from castream_jax.data.pipeline import MET, Batch, count_pictures
 from castream_jax.data.source import Source
 from castream_jax.data.sources.splits import PartOfRecords
 from castream_jax.data.sources.voc_folder import VocPictures
@@ -60,6 +62,12 @@ class ExplainedClasses:
         """Return the names of the pictures that records of some ids and labels are of."""
         names = [str(name).removesuffix(BETWEEN + self.class_names[label]) for name, label in zip(ids, labels)]
         return np.array(names)
+
+    def count_pictures(self, batch: Batch) -> PictureCounts:
+        """Return what was met in the pictures of a batch of these records, each counted at its first record."""
+        indices = batch["indices"]
+        is_first = (indices == 0) | (self.places[indices] != self.places[indices - 1])
+        return count_pictures(batch | {"valid": batch["valid"] & is_first} | {n: batch[n] & is_first for n in MET})
 
     def digest(self) -> str:
         """Return the sha256 of which classes of which pictures there are."""

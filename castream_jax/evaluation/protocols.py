@@ -20,6 +20,7 @@ from castream_jax.binding.program import Views, run
 from castream_jax.compute.sharding import replicate, split_images
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import BadRecords
+from castream_jax.data.explained_classes import ExplainedClasses
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import count_pictures, evaluation_batches
 from castream_jax.experiment.preprocessing import chosen_protocol, with_decoding
@@ -38,9 +39,9 @@ def list_protocols(experiment: Experiment) -> dict[str, Protocol]:
 
 def measure_protocols(
     experiment: Experiment, workdir: Path
-) -> tuple[dict[str, dict[str, dict[str, float]]], int, dict[str, Protocol]]:
-    """Return the mean of each metric in percent, by protocol and "attribution/pooling", of how many images, and the
-    protocols, with the config's decoding where it mattered.
+) -> tuple[dict[str, dict[str, dict[str, float]]], str, dict[str, Protocol]]:
+    """Return the mean of each metric in percent, by protocol and "attribution/pooling", of how many images in words,
+    and the protocols, with the config's decoding where it mattered.
     """
     resolved = resolve_trained(experiment, workdir)
     model, mesh, data = resolved.model, resolved.mesh, resolved.experiment.data
@@ -67,18 +68,23 @@ def measure_protocols(
     images, resize, batch_size = range(resolved.images), resolved.resize, resolved.batch_size
     bad_records = BadRecords(resolved.source, data.on_bad_record)
     batches = evaluation_batches(resolved.source, resize, batch_size, images, bad_records=bad_records)
-    results, pictures = [], PictureCounts()
+    results, pictures, records = [], PictureCounts(), resolved.source.records
     with tqdm(total=len(images), desc="protocols", unit="image") as bar:
         for batch in batches:
             found = jax.device_get(measure(state, {name: batch[name] for name in ("images", "labels")}))
             results.append(jax.tree.map(operator.itemgetter(batch["valid"]), found))
-            pictures += count_pictures(batch)
+            pictures += (
+                records.count_pictures(batch) if isinstance(records, ExplainedClasses) else count_pictures(batch)
+            )
             bar.update(int(batch["valid"].sum()))
     means = jax.tree.map(lambda *parts: 100 * float(np.concatenate(parts).mean(dtype=np.float64)), *results)
-    return means, pictures.images, {name: with_decoding(protocols[name], data, pictures) for name in means}
+    counted = f"{pictures.images:,} images"
+    if isinstance(records, ExplainedClasses):
+        counted = f"{sum(len(jax.tree.leaves(each)[0]) for each in results):,} classes of {counted}"
+    return means, counted, {name: with_decoding(protocols[name], data, pictures) for name in means}
 
 
-def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Mapping[str, Protocol]) -> str:
+def render(means: dict[str, dict[str, dict[str, float]]], counted: str, known: Mapping[str, Protocol]) -> str:
     """Return the table: a line for each map, and for each protocol its metrics."""
     protocols = [known[name] for name in means]
     titles = [f"{protocol.name} ({protocol.hash})" for protocol in protocols]
@@ -86,7 +92,7 @@ def render(means: dict[str, dict[str, dict[str, float]]], images: int, known: Ma
     metrics = [metric for symbol, metric in METRICS.items() if symbol in first]  # a jit sorts by name
     headings = [f"{metric.heading} {protocol.name}" for protocol in protocols for metric in metrics]
     lines = [
-        f"{images:,} images, in percent; protocols {' and '.join(titles)}.",
+        f"{counted}, in percent; protocols {' and '.join(titles)}.",
         "",
         f"| attribution | pooling | {' | '.join(headings)} |",
         f"|---|---|{'--:|' * len(headings)}",

@@ -218,11 +218,13 @@ def compute_rows(parts: RowParts, program: Program, resolved: Resolved) -> None:
         for part in missing:
             tables, cost, indices, pictures = [], NOTHING, list[int](), PictureCounts()
             for batch, results in program.measure(source, part, bad_records):
-                if isinstance(source.records, ExplainedClasses):
-                    batch[IMAGE_ID] = source.records.name_pictures(batch["ids"], batch["labels"])
+                records = source.records
+                if isinstance(records, ExplainedClasses):
+                    batch[IMAGE_ID] = records.name_pictures(batch["ids"], batch["labels"])
                 tables.append(to_rows(resolved.plan, resolved.keys, results, batch))
                 cost += from_array(results["cost"])
                 indices += batch["indices"][batch["valid"]].tolist()
-                pictures += count_pictures(batch)
+                count = records.count_pictures if isinstance(records, ExplainedClasses) else count_pictures
+                pictures += count(batch)
                 bar.update(int(batch["valid"].sum()))
             parts.write(part, Measured(pa.concat_tables(tables), cost, indices, pictures))

@@ -21,7 +21,7 @@ def test_a_protocol_of_ones_own_has_its_columns():
     assert [*list_protocols(experiment)] == [*PROTOCOLS, "castream-own"]
     assert list_protocols(Experiment("x")) == PROTOCOLS
     means = {name: {"grad_cam/ca": dict.fromkeys(("AD", "AG", "AI", "D", "I"), 1.0)} for name in ("rise", own.name)}
-    table = render(means, 2, list_protocols(experiment))
+    table = render(means, "2 images", list_protocols(experiment))
     assert f"protocols rise (c3c3c59a) and castream-own ({own.hash})" in table
     assert "I ↑ castream-own" in table
     assert "| AD ↓ rise | AG ↑ rise | AI ↑ rise | I ↑ rise | D ↓ rise |" in table  # whatever the order of the means
@@ -33,7 +33,7 @@ def test_one_protocol_is_the_evaluations_and_another_differs(demo_directory, tmp
     experiment = dataclasses.replace(experiment, evaluation=config)
     train(experiment, tmp_path)
     means, images, protocols = measure_protocols(experiment, tmp_path)
-    assert images == 10
+    assert images == "10 images"
     assert set(means) == set(PROTOCOLS)
     rows = [row for row in evaluate(experiment, tmp_path).rows.to_pylist() if row["attribution"] == "grad_cam"]
     drop = 100 * np.mean([row["average_drop"] for row in rows if row["pooling"] == "ca"])

@@ -9,14 +9,17 @@ import pytest
 from sklearn.metrics import precision_recall_curve
 
 from castream_jax.config import DataConfig, EvaluationConfig, ModelConfig, OwnProtocol
+from castream_jax.data.explained_classes import explain_each_class
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.source import open_source
 from castream_jax.data.sources.voc_folder import CLASSES
 from castream_jax.errors import InputError
+from castream_jax.evaluation.protocols import measure_protocols
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.experiment.loading import load_trained
 from castream_jax.experiment.split_accuracy import SplitAccuracy
+from castream_jax.explanation.print_figures import find_records
 from castream_jax.report.writing import write_evaluation
 from castream_jax.training.loop import train
 from tests.data.made_up import write_voc
@@ -79,6 +82,7 @@ def test_an_evaluation_explains_each_class_of_each_picture(run):
     assert all(row["id"] == f"{row['image_id']}#{CLASSES[row['label']]}" for row in rows)
     assert all(row["explained_class"] == row["label"] for row in rows)
     assert all(0 <= row["probability"] <= 1 and row["pointing_game"] is not None for row in rows)
+    assert found.pictures.images == len({name.split("#")[0] for name in expected})
     report, place = write_evaluation(found, experiment, workdir)
     assert report["num_explained"] == len(expected)
     assert report["num_images"] == len({name.split("#")[0] for name in expected})
@@ -157,3 +161,15 @@ def test_the_stream_learns_from_features_that_are_kept(run, tmp_path):
     np.testing.assert_array_equal(kept, source.records.labels)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
+
+
+def test_protocols_and_figures_are_of_one_class(run):
+    experiment, workdir = run
+    _, counted, _ = measure_protocols(experiment, workdir)
+    source = open_source(experiment.data.name, "val")
+    shown = [len(source[i]["labels"]) for i in range(14)]
+    assert counted == f"{sum(shown)} classes of {np.count_nonzero(shown)} images"
+    explained = explain_each_class(source)
+    first, second = find_records(explained, ["b_000#dog"], [CLASSES.index("train")], 1)
+    assert explained[first]["label"] == CLASSES.index("dog")
+    assert explained[second]["id"].endswith("#train")
