@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from castream_jax.errors import choose
 from castream_jax.models.kernels.convolution import PRECISION
 from castream_jax.poolings.pooling import Pooled, Pooling, Site, check_divides
-from castream_jax.poolings.stream import pool_by
+from castream_jax.poolings.stream import STARTS, check_can_be_identity, pool_by
 
 DEVIATION = 0.02
 """Of the queries, as the authors draw them."""
@@ -24,12 +25,21 @@ DEVIATION = 0.02
 class EfficientProbing(nnx.Module):
     """The queries and the values' projection."""
 
-    def __init__(self, site: Site, queries: int):
-        """Draw fresh parameters; `InputError` for queries that do not divide what the classifier takes."""
+    def __init__(self, site: Site, queries: int, stream_init: str):
+        """Draw fresh parameters, or with "identity" let values be the features: nearly their mean is pooled then.
+
+        Raises:
+          InputError: queries that do not divide what the classifier takes, an unknown start, or one that the last map
+            is too narrow for.
+        """
         check_divides("queries of ep", queries, site.features)
         width, key = site.widths[-1], site.rngs.params()
         self.queries = nnx.Param(DEVIATION * jax.random.normal(key, (queries, width)))
-        self.value = nnx.Param(site.initializer(site.rngs.params(), (width, site.features), jnp.float32))
+        drawn = site.initializer(site.rngs.params(), (width, site.features), jnp.float32)
+        if choose("stream_init", stream_init, STARTS) == "identity":
+            check_can_be_identity(width, site.features)
+            drawn = jnp.eye(width)
+        self.value = nnx.Param(drawn)
 
     def __call__(self, feature_maps: Sequence[Float[Array, "B _ _ _"]]) -> Pooled:
         """Return the pooled feature, and each query's attention."""
@@ -59,5 +69,5 @@ EFFICIENT_PROBING = Pooling(
     trains="its queries and a projection of the values",
     create=EfficientProbing,
     has_attention=True,
-    options={"queries": 32},
+    options={"queries": 32, "stream_init": STARTS[0]},
 )

@@ -60,6 +60,15 @@ def pool_by(attention: Float[Array, "B heads H W"], feature_map: Float[Array, "B
     return jnp.einsum("bkhw,bhwkc->bkc", attention, apart, precision=PRECISION).reshape(b, -1)
 
 
+def check_can_be_identity(width: int, features: int) -> None:
+    """Raise `InputError` unless what is pooled may be the last tap itself."""
+    if features != width:
+        raise InputError(
+            f"stream_init is 'identity', and the last tap has {width} channels where the classifier takes {features}: "
+            "let the pooling end at the network's last feature map, or set stream_init='reference'."
+        )
+
+
 def _check_heads(heads: int, channels: int) -> None:
     if heads < 1 or channels % heads:
         raise InputError(f"heads is {heads}: it must be at least 1 and divide the {channels} channels it splits.")
@@ -93,11 +102,8 @@ class Stream(nnx.Module):
         """
         choose("stream_init", start, STARTS)
         features = features or widths[-1]
-        if start == "identity" and features != widths[-1]:
-            raise InputError(
-                f"stream_init is 'identity', and the last tap has {widths[-1]} channels where the classifier takes "
-                f"{features}: let the stream end at the network's last feature map, or set stream_init='reference'."
-            )
+        if start == "identity":
+            check_can_be_identity(widths[-1], features)
         for width in widths:
             _check_heads(heads, width)
         self.heads = heads

@@ -128,7 +128,7 @@ def test_max():
 
 
 def test_efficient_probing():
-    module = EfficientProbing(site((6,), features=8), queries=4)
+    module = EfficientProbing(site((6,), features=8), 4, "reference")
     shake(module)
     feature_map = draw(2, 3, 5, 6)
     pooled, attention = module([feature_map])
@@ -140,6 +140,17 @@ def test_efficient_probing():
             assert_close(attention[0][image, number].reshape(-1), weights, relative=1e-5)
             own = slice(2 * number, 2 * number + 2)
             assert_close(pooled[image, own], weights @ values[:, own], relative=1e-5)
+
+
+@pytest.mark.parametrize("key", ["ca", "single", "ep"])
+def test_from_the_identity_a_pooling_begins_near_the_mean(key):
+    module = created(POOLINGS[key], stream_init="identity")
+    feature_map = draw(2, 3, 5, 8)
+    maps = [draw(2, 5, 4, 6), feature_map] if key == "ca" else [feature_map]
+    assert_close(module(maps)[0], np.asarray(feature_map).mean((1, 2)), absolute=0.05 if key == "ep" else 1e-6)
+    chosen = {"stream_init": "identity"} | ({"queries": 4} if key == "ep" else {})
+    with pytest.raises(InputError, match="the last tap has 6 channels where the classifier takes 8"):
+        POOLINGS[key].create(site((6,), features=8), **dict(POOLINGS[key].options) | chosen)
 
 
 @pytest.mark.parametrize("heads", [1, 2])
