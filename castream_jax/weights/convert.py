@@ -74,10 +74,13 @@ def load_torch_weights(
     fresh = [part for part in fresh if not any(key in source for path, key in keys.items() if path[0] == part)]
     if fresh:
         keys = {path: key for path, key in keys.items() if path[0] not in fresh}
-        whose = f"the {' and the '.join(fresh)} of {model.name}"
-        notes.append(f"the weights are of a GAP network: {whose} keeps its fresh weights")
+        if fresh == ["stream"]:
+            begin, verbs = f"the weights are of a GAP network: the stream of {model.name}", ("keeps its", "is")
+        else:
+            begin, verbs = f"the weights are without {', '.join(fresh)} of {model.name}: these", ("keep their", "are")
+        notes.append(f"{begin} {verbs[0]} fresh weights")
         if fresh_stream == "refused":
-            raise NotTrained(f"the weights are of a GAP network: {whose} is not trained.")
+            raise NotTrained(f"{begin} {verbs[1]} not trained.")
         LOG.log(logging.INFO if fresh_stream == "meant" else logging.WARNING, notes[0])
     if outside := find_outside(source, found, replace_classifier):
         LOG.info("left out, as it is outside %r: %s", found.prefix, list_names(sorted(outside)))
