@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import logging
 import shutil
 
 import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve
 
-from castream_jax.config import DataConfig, EvaluationConfig, ModelConfig, OwnProtocol
+from castream_jax.config import DataConfig, EvaluationConfig, ModelConfig, OwnProtocol, StageConfig
 from castream_jax.data.explained_classes import explain_each_class
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches
@@ -173,3 +174,19 @@ def test_protocols_and_figures_are_of_one_class(run):
     first, second = find_records(explained, ["b_000#dog"], [CLASSES.index("train")], 1)
     assert explained[first]["label"] == CLASSES.index("dog")
     assert explained[second]["id"].endswith("#train")
+
+
+def test_a_classifier_of_several_labels_is_fitted_to_the_frozen_network(run, tmp_path, caplog):
+    experiment, workdir = run
+    stage = dataclasses.replace(experiment.stream, epochs=1)
+    changes = {"weights": str(workdir), "replace_classifier": True, "stream": stage}
+    experiment = dataclasses.replace(experiment, backbone=StageConfig(epochs=0), **changes)
+    with pytest.raises(InputError, match="no images that show 17 of its classes"):
+        train(experiment, tmp_path / "all")
+    (tmp_path / "classes.txt").write_text("dog\ncat\ntrain\n")
+    data = dataclasses.replace(experiment.data, classes=str(tmp_path / "classes.txt"))
+    caplog.set_level(logging.INFO, "castream_jax")
+    model = train(dataclasses.replace(experiment, data=data), tmp_path / "three")
+    assert model.class_names == ("dog", "cat", "train")
+    (said,) = (text for text in caplog.messages if text.startswith("classifier: fitted to 64 images"))
+    assert float(said.split()[-2]) > 80  # colours tell these classes apart
