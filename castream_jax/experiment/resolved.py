@@ -17,6 +17,7 @@ from castream_jax.data.explained_classes import ExplainedClasses, explain_each_c
 from castream_jax.data.given_maps import GivenMaps, open_given_maps
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import Source, open_split
+from castream_jax.errors import InputError
 from castream_jax.experiment.loading import build_network, load_trained
 from castream_jax.experiment.plan import create_plan
 from castream_jax.experiment.preprocessing import chosen_protocol, network_resize, settled
@@ -112,7 +113,13 @@ def _resolve(experiment: Experiment, load: Callable[[int], Network], whose: str)
     plan = create_plan(experiment, model, (given.name,) if given else ())
     check_plan_fits(split, plan)
     source = explain_each_class(split, experiment.data.on_bad_record)
-    return Resolved(experiment, split, source, model, given, plan, create_local_mesh())
+    resolved = Resolved(experiment, split, source, model, given, plan, create_local_mesh())
+    if split.has_several_labels and not resolved.images:
+        raise InputError(
+            f"evaluation.num_images is {config.num_images}: none of the first pictures of {split.name}, split "
+            f"{split.split}, shows a class, so there is nothing to explain. Ask for more."
+        )
+    return resolved
 
 
 def settle_chunk(experiment: Experiment, model: Network) -> Experiment:

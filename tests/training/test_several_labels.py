@@ -119,12 +119,19 @@ def test_an_evaluation_by_a_softmax_is_refused(run):
         ({"own_protocol": OwnProtocol(explained_class="predicted")}, "explained_class=label"),
         ({"metrics": ("GridPG",)}, "evaluation.metrics has GridPG"),
         ({"maps": "nowhere"}, "nowhere"),
+        ({"num_images": 1}, "none of the first pictures of .* shows a class"),
+        ({"num_images": 0}, "none of the 1 pictures of .* has a label"),
     ],
 )
 def test_what_several_labels_cannot_mean_is_refused(run, changes, said):
     experiment, workdir = run
     own = {name: value for name, value in changes.items() if name == "own_protocol"}
     others = {name: value for name, value in changes.items() if name != "own_protocol"}
+    if "num_images" in changes:  # pictures without a class come first
+        first = open_source(experiment.data.name, "val")
+        empty = next(i for i in range(len(first)) if not first[i]["labels"])
+        split = f"val[{empty}:{empty + 1}]" if not changes["num_images"] else f"val[{empty}:]"
+        others |= {"split": split}
     evaluation = dataclasses.replace(experiment.evaluation, **others)
     with pytest.raises(InputError, match=said):
         evaluate(dataclasses.replace(experiment, evaluation=evaluation, **own), workdir)

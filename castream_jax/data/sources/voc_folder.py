@@ -193,8 +193,9 @@ def label_by_objects(names: Sequence[str], root: Path, class_names: Sequence[str
 
 def find_class(name: str, class_names: Sequence[str], file: Path) -> int:
     """Return the label of an object's class; `InputError` if there is none."""
-    if name.lower() in class_names:
-        return class_names.index(name.lower())
+    for spelled in (name, name.lower()):
+        if spelled in class_names:
+            return class_names.index(spelled)
     raise InputError(
         f"{file} names an object {name!r}, which is none of the classes ({word_names(class_names)}): list all classes "
         "by label, one in each line, in a file that data.classes names."
