@@ -19,7 +19,8 @@ PANEL, GAP_BETWEEN, LEFT, TOP = 1.02, 0.28, 0.62, 0.3
 def draw_study(results: Sequence[Result], path: str | Path) -> None:
     """Draw a study as a PNG: a row for each map, a column for each metric, discs numbered as in the list below."""
     attributions, metrics, colours = list_attributions(results), list_metrics(results)[:MOST], find_colours(results)
-    height = TOP + len(attributions) * (PANEL + GAP_BETWEEN) + 0.3 + 0.16 * len(results)
+    lines = -(-len(results) // 2)  # of the list, in two columns
+    height = TOP + len(attributions) * (PANEL + GAP_BETWEEN) + 0.3 + 0.16 * lines
     sheet = Sheet(PAGE_WIDTH, height)
     for row, attribution in enumerate(attributions):
         top = TOP + row * (PANEL + GAP_BETWEEN)
@@ -46,7 +47,8 @@ def draw_study(results: Sequence[Result], path: str | Path) -> None:
     sheet.write(LEFT, bottom, "across: accuracy in percent; discs: parameters that are trained", fontsize=SMALL)
     for number, result in enumerate(results):
         text = f"{number + 1}  {result.title}, {result.parameters:,} parameters"
-        sheet.write(LEFT, bottom + 0.2 + 0.16 * number, text, fontsize=SMALL, color=colours[number])
+        left, top = LEFT + 3.2 * (number // lines), bottom + 0.2 + 0.16 * (number % lines)
+        sheet.write(left, top, text, fontsize=SMALL, color=colours[number])
     sheet.save(path)
 
 

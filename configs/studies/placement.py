@@ -53,7 +53,7 @@ def get_config() -> ConfigDict:
             split="test",
             num_images=256,
             batch_size=32,
-            attributions=("grad_cam", "layer_cam", "attention"),
+            attributions=("grad_cam", "attention"),
             null_maps=("random",),
         ),
     )
