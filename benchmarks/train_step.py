@@ -37,7 +37,7 @@ def measure(name: str, pooling: str, batch_size: int, dtype: str, rounds: int) -
     """Return (seconds of a step, seconds of the forward pass) of each round."""
     mesh, settings = create_mesh(), StageConfig(epochs=90, batch_size=batch_size)
     model = ca.create_model(name, pooling, dtype=dtype)
-    optimizer = create_optimizer(settings, 1000, list(list_trained(model, "stream").values()))
+    optimizer = create_optimizer(settings, 1000, tuple(list_trained(model, "stream").values()))
     graphdef, whole = nnx.split(model)
     params, moving, frozen = split_state(whole, "stream")
     state, frozen = replicate((create_state(params, moving, optimizer), frozen), mesh)

@@ -77,6 +77,7 @@ RUN = (
      r"( --workdir \S+)?", SMALL, ""),
     (r"python train\.py --config configs/demo\.py --config\.log\.hook=.*", SMALL, NO_MLFLOW),
     (r"python train\.py --config configs/demo\.py --config\.model\.pooling=.* --workdir \S+", SMALL, ""),
+    (r"python evaluate\.py --workdir runs/several", SMALL, ""),
     (r"castream study configs/studies/placement\.py", f"{SMALL} --config.model.pooling=ca,gem", ""),
     (r"python evaluate\.py --config configs/demo\.py.*own_protocol.*", f"{SMALL} --dry_run", ""),
     (r"python evaluate\.py --config configs/demo\.py .*docs\.examples.*", SMALL_DATA, ""),

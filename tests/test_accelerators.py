@@ -59,7 +59,7 @@ def create_program(kind: str, name: str, dtype: str):
         batch = batch_of("labels", "indices", "valid")
         return create_evaluate_batch(graphdef, plan, mesh), ((shapes_of(state), None), batch)
     stage, settings = {"training": "stream", "pretraining": "backbone"}[kind], StageConfig(epochs=1, clip_norm=1.0)
-    optimizer = create_optimizer(settings, 100, list(list_trained(model, stage).values()))
+    optimizer = create_optimizer(settings, 100, tuple(list_trained(model, stage).values()))
     params, statistics, frozen = split_state(state, stage)
     train_state = jax.eval_shape(lambda p, s: create_state(p, s, optimizer), shapes_of(params), shapes_of(statistics))
     step = create_train_step(graphdef, optimizer, stage, settings, 0, mesh)

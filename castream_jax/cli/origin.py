@@ -107,7 +107,11 @@ def load_config(path: Path) -> Mapping[str, Any]:
     module.__file__ = os.fspath(path)
     try:
         loader.exec_module(module)
-        settings: Mapping[str, Any] = ConfigDict(module.get_config()).to_dict()
+        settings: Mapping[Any, Any] = ConfigDict(module.get_config()).to_dict()
+        if odd := [key for key in settings if not isinstance(key, str)]:
+            raise InputError(
+                f"config file {os.fspath(path)!r} returns the setting {odd[0]!r}: expected names of settings."
+            )
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # the file is the user's code

@@ -1,6 +1,5 @@
 """The two recipes of METHOD 5 as optax transformations. Weight decay reaches every parameter, the token too."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ from castream_jax.config import StageConfig
 TRAINED, KEPT = "trained", "kept"
 
 
-def create_optimizer(stage: StageConfig, total_steps: int, parts: Sequence[str] = ()) -> optax.GradientTransformation:
+def create_optimizer(stage: StageConfig, total_steps: int, parts: tuple[str, ...] = ()) -> optax.GradientTransformation:
     """Return the optimizer of a stage.
 
     Args:

@@ -60,7 +60,7 @@ class Stage:
         self.steps_per_epoch = len(source) // self.settings.batch_size
         self.total_steps = self.settings.epochs * self.steps_per_epoch
         self.trained = list_trained(model, stage)
-        optimizer = create_optimizer(self.settings, self.total_steps, list(self.trained.values()))
+        optimizer = create_optimizer(self.settings, self.total_steps, tuple(self.trained.values()))
         self.resize, self.description = network_resize(model), describe_network(model)
         self.graphdef, whole = nnx.split(model)
         params, statistics, frozen = split_state(whole, stage)

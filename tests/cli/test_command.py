@@ -191,8 +191,8 @@ def test_an_array_for_a_choice(tmp_path):
         "import numpy as np\nfrom castream_jax.config import Experiment\n"
         "def get_config():\n"
         "    values = Experiment(name='x').to_dict()\n"
-        "    values['model']['pooling'] = np.array(['ca', 'gap'])\n"
+        "    values['model']['stream_init'] = np.array(['reference', 'identity'])\n"
         "    return values\n"
     )
-    with pytest.raises(InputError, match=r"unknown config\.model\.pooling"):
+    with pytest.raises(InputError, match=r"unknown config\.model\.stream_init"):
         command.parse_flags(["train.py", f"--config={file}"])

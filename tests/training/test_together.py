@@ -43,7 +43,7 @@ def trained(poolings: tuple[str, ...], steps: int, settings: StageConfig = CLIPP
     mesh = create_mesh()
     model = create_model("resnet18_small", poolings, num_classes=10)
     graphdef, params, statistics, frozen = nnx.split(model, *FILTERS["stream"])
-    optimizer = create_optimizer(settings, 100, list(list_trained(model, "stream").values()))
+    optimizer = create_optimizer(settings, 100, tuple(list_trained(model, "stream").values()))
     state, frozen = replicate((create_state(params, statistics, optimizer), frozen), mesh)
     before = digest(frozen)
     step = create_train_step(graphdef, optimizer, "stream", settings, 0, mesh)

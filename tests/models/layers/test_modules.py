@@ -161,7 +161,7 @@ def test_products_ask_for_full_precision():
 @pytest.mark.parametrize("count", [1, 2, 5, 12])
 def test_groups_of_images_give_what_the_batch_gives(monkeypatch, count):
     """Whatever the size of the groups, and with a last one to pad."""
-    monkeypatch.setattr(layers, "count_cores", lambda: 1)
+    monkeypatch.setattr(modules, "count_cores", lambda: 1)
     images = draw(count, 8, 8, 3)
     for limit in (1, images[0].nbytes * 3, 2**30):
         seen = []
@@ -170,7 +170,7 @@ def test_groups_of_images_give_what_the_batch_gives(monkeypatch, count):
             seen.append(len(x))
             return {"same": x, "highest": x.max((1, 2, 3))}
 
-        monkeypatch.setattr(layers, "CACHE_BYTES", limit)
+        monkeypatch.setattr(modules, "CACHE_BYTES", limit)
         found = modules.map_in_cache(function, images)
         assert min(seen[1:]) <= max(limit // images[0].nbytes, 1)  # the first is one image, to see how large maps are
         for name, values in function(images).items():
