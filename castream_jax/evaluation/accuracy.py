@@ -177,7 +177,7 @@ class WithUntrained(nnx.Module):
 
     def poolings(self) -> dict[str, Network]:
         """Return the networks that share the trunk, by name."""
-        fresh, trained = self.untrained.poolings(), (c.text for c in self.untrained.choices if c.pooling.trains)
+        fresh, trained = self.untrained.poolings(), (c.text for c in self.untrained.choices if c.trains)
         return {**self.trained.poolings(), **{f"{UNTRAINED}{name}": fresh[name] for name in trained}}
 
 

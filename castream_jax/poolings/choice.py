@@ -8,7 +8,7 @@ from typing import Any
 from castream_jax.errors import InputError, choose
 from castream_jax.poolings.pooling import Option, Pooling
 
-TAPS = "taps"
+TAPS, TRAINED = "taps", "trained"
 FORM = re.compile(r"\s*([^\s(),]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 WORDS = {"true": True, "false": False, "yes": True, "no": False}
 
@@ -22,6 +22,13 @@ class Choice:
     """The feature maps that it reads; empty: those of its record."""
     chosen: tuple[tuple[str, Option], ...] = ()
     """Options that are not as the record has them, in its order."""
+    trained: bool = True
+    """Whether training changes it; else it stays as it is created."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is something that training changes."""
+        return self.trained and bool(self.pooling.trains)
 
     @property
     def text(self) -> str:
@@ -37,7 +44,7 @@ class Choice:
     def part(self) -> str:
         """Under which name its arrays stand in a network."""
         plain = self.pooling.part or self.pooling.key
-        return re.sub(r"\W+", "_", self.text).strip("_") if self.taps or self.chosen else plain
+        return re.sub(r"\W+", "_", self.text).strip("_") if self.text != self.pooling.key else plain
 
     def options(self, usual: Mapping[str, Option]) -> dict[str, Option]:
         """Return all its options; those that are not chosen are as `usual` says, or else the record."""
@@ -47,6 +54,7 @@ class Choice:
     def _say(self, name: str, space: str = "") -> str:
         said = [f"{TAPS}={'+'.join(self.taps)}"] if self.taps else []
         said += [f"{option}={_show(value)}" for option, value in self.chosen]
+        said += [] if self.trained else [f"{TRAINED}=false"]
         return f"{name}{space}({', '.join(said)})" if said else name
 
 
@@ -90,12 +98,14 @@ def read_choice(text: str, known: Mapping[str, Pooling], find: Callable[[str], P
         name, sign, value = map(str.strip, piece.partition("="))
         if not sign or not value or name in given:
             raise InputError(f"pooling {text!r}: {piece!r} is no option: expected name=value, each name once.")
-        given[choose(f"option of {record.key}:", name, (TAPS, *record.options))] = value
+        common = (TAPS, TRAINED) if record.trains else (TAPS,)
+        given[choose(f"option of {record.key}:", name, (*common, *record.options))] = value
     taps = tuple(given.pop(TAPS).split("+")) if TAPS in given else ()
     if not all(taps) or len(set(taps)) < len(taps):
         raise InputError(f"pooling {text!r} names its taps {'+'.join(taps)!r}: expected each once, as stage3+stage4.")
+    trained = bool(_read(text, TRAINED, given.pop(TRAINED, "true"), True))
     values = {name: _read(text, name, given[name], usual) for name, usual in record.options.items() if name in given}
-    return Choice(record, taps, tuple((name, value) for name, value in values.items()))
+    return Choice(record, taps, tuple((name, value) for name, value in values.items()), trained)
 
 
 def _read(text: str, name: str, value: str, usual: Option) -> Option:

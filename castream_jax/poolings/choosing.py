@@ -39,7 +39,7 @@ def choose_poolings(poolings: str | Sequence[str]) -> tuple[Choice, ...]:
 
 def is_trained(choices: Sequence[Choice]) -> bool:
     """Return whether any of some poolings has something to train."""
-    return any(choice.pooling.trains for choice in choices)
+    return any(choice.trains for choice in choices)
 
 
 def _find_own(address: str) -> Pooling:
@@ -94,5 +94,16 @@ def create_modules(
         widths = tuple(trunk.widths[tap] for tap in taps)
         site = Site(taps, widths, trunk.widths[trunk.taps[-1]], trunk.initializer, nnx.clone(rngs))
         assert choice.pooling.create is not None
-        modules[choice.text] = choice.pooling.create(site, **choice.options(usual))
+        module = choice.pooling.create(site, **choice.options(usual))
+        modules[choice.text] = module if choice.trained else keep_as_created(module)
     return modules
+
+
+def keep_as_created(module: nnx.Module) -> nnx.Module:
+    """Return a pooling's module whose parameters are none, so that no training sees them."""
+    for _, owner in nnx.iter_graph(module):
+        if isinstance(owner, nnx.Module):
+            for name, value in vars(owner).items():
+                if isinstance(value, nnx.Param):
+                    setattr(owner, name, nnx.Variable(value[...]))
+    return module

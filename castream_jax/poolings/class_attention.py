@@ -8,15 +8,14 @@ u  = LN(t)
 import math
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError
-from castream_jax.models.kernels.convolution import PRECISION
 from castream_jax.models.layers import modules
 from castream_jax.models.layers.fresh import truncated_normal
+from castream_jax.poolings.attention import attend, pool_by, read_linear
 from castream_jax.poolings.pooling import Pooled, Pooling, Site, check_divides
 
 
@@ -60,11 +59,8 @@ class ClassAttention(nnx.Module):
     def attend(self, feature_map: Float[Array, "B h w C"]) -> Float[Array, "B heads M"]:
         """Return the token's attention to itself and to each position."""
         tokens = self.tokens(feature_map)
-        b, n, c = tokens.shape
-        query = self.query(tokens[:, 0]).reshape(b, self.heads, -1)
-        keys = self.key(tokens).reshape(b, n, self.heads, -1)
-        scores = jnp.einsum("bkc,bnkc->bkn", query, keys, precision=PRECISION)
-        return jax.nn.softmax(scores / math.sqrt(c // self.heads), axis=-1)
+        scale = math.sqrt(tokens.shape[-1] // self.heads)
+        return attend(self.query(tokens[:, 0]), tokens[:, :, None], self.heads, scale, self.key.kernel[...])[..., 0]
 
     def values(self, feature_map: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
         """Return the values of the positions."""
@@ -78,8 +74,8 @@ class ClassAttention(nnx.Module):
         b, heads, h, w = attention.shape
         own = self.attend(feature_map)[..., :1]  # [B heads 1]
         whole = jnp.concatenate([own, attention.reshape(b, heads, h * w)], axis=-1)
-        values = self.value(self.tokens(feature_map)).reshape(b, h * w + 1, heads, -1)
-        attended = jnp.einsum("bkn,bnkc->bkc", whole, values, precision=PRECISION).reshape(b, -1)
+        tokens = self.tokens(feature_map)[:, :, None]
+        attended = pool_by(whole[..., None], tokens, *read_linear(self.value))
         gains = self.gains[...][:, None]  # [2 1 C]
         token = self.token[...][None] + gains[0] * self.out(attended)
         token = token + gains[1] * self.project(modules.gelu(self.expand(self.norms[1](token))))

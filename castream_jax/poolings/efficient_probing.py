@@ -15,8 +15,9 @@ from jaxtyping import Array, Float
 
 from castream_jax.errors import choose
 from castream_jax.models.kernels.convolution import PRECISION
+from castream_jax.poolings.attention import attend_alike, pool_by
 from castream_jax.poolings.pooling import Pooled, Pooling, Site, check_divides
-from castream_jax.poolings.stream import STARTS, check_can_be_identity, pool_by
+from castream_jax.poolings.stream import STARTS, check_can_be_identity
 
 DEVIATION = 0.02
 """Of the queries, as the authors draw them."""
@@ -44,10 +45,7 @@ class EfficientProbing(nnx.Module):
     def __call__(self, feature_maps: Sequence[Float[Array, "B _ _ _"]]) -> Pooled:
         """Return the pooled feature, and each query's attention."""
         feature_map = feature_maps[-1]
-        b, h, w, c = feature_map.shape
-        keys = feature_map.astype(jnp.float32).reshape(b, h * w, c)
-        scores = jnp.einsum("mc,bnc->bmn", self.queries[...], keys, precision=PRECISION) / math.sqrt(c)
-        attention = jax.nn.softmax(scores, axis=-1).reshape(b, -1, h, w)
+        attention = attend_alike(self.queries[...], feature_map, math.sqrt(feature_map.shape[-1]))
         return self.repool(attention, feature_map), (attention,)
 
     def values(self, feature_map: Float[Array, "B h w D"]) -> Float[Array, "B h w C"]:
@@ -58,7 +56,7 @@ class EfficientProbing(nnx.Module):
         self, attention: Float[Array, "B heads h w"], feature_map: Float[Array, "B h w D"]
     ) -> Float[Array, "B C"]:
         """Return what that attention would pool."""
-        return pool_by(attention, self.values(feature_map))
+        return pool_by(attention, feature_map, self.value[...])
 
 
 EFFICIENT_PROBING = Pooling(

@@ -20,13 +20,12 @@ SMALLEST = 1e-6
 class GeneralisedMean(nnx.Module):
     """One exponent for all channels, p = 1 being the mean of what is positive."""
 
-    def __init__(self, site: Site, p: float, learned: bool):
+    def __init__(self, site: Site, p: float):
         """Start at an exponent above 0; `InputError` for another."""
         if not p > 0:
             raise InputError(f"gem's p is {p:g}: expected a number above 0; 1 is the mean, a large one the maximum.")
         del site
-        start = jnp.full((), p, jnp.float32)
-        self.exponent = nnx.Param(start) if learned else nnx.Variable(start)
+        self.exponent = nnx.Param(jnp.full((), p, jnp.float32))
 
     def __call__(self, feature_maps: Sequence[Float[Array, "B _ _ _"]]) -> Pooled:
         """Return each channel's generalised mean.
@@ -47,5 +46,5 @@ GENERALISED_MEAN = Pooling(
     source="Radenović, Tolias and Chum, 2018",
     trains="its exponent",
     create=GeneralisedMean,
-    options={"p": 3.0, "learned": True},
+    options={"p": 3.0},
 )

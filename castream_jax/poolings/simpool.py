@@ -11,17 +11,21 @@ neighbours.
 import math
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError
-from castream_jax.models.kernels.convolution import PRECISION
+from castream_jax.models.kernels.convolution import PRECISION, per_channel
 from castream_jax.models.layers import modules
+from castream_jax.poolings.attention import attend, pool_by
 from castream_jax.poolings.pooling import Pooled, Pooling, Site, check_divides
 
 EPSILON = 1e-6
+LARGEST_GAMMA, SMALLEST = 10, 1e-37
+"""Where all that is attended to is so far below a channel's largest value that its power is none in float32, it counts
+as the smallest: with these as 2e-4 of the largest."""
 
 
 class SimPool(nnx.Module):
@@ -29,11 +33,11 @@ class SimPool(nnx.Module):
 
     def __init__(self, site: Site, gamma: float, heads: int, project: bool):
         """Draw fresh parameters; `InputError` for a gamma below 0, or heads that do not divide the width."""
-        if gamma < 0:
-            raise InputError(f"simpool's gamma is {gamma:g}: expected a number above 0, or 0 for a plain mean.")
+        if not 0 <= gamma <= LARGEST_GAMMA:
+            raise InputError(f"simpool's gamma is {gamma:g}: expected 0, which is a plain mean, to {LARGEST_GAMMA}.")
         width, float32 = site.widths[-1], jnp.dtype(jnp.float32)
         check_divides("heads of simpool", heads, width)
-        self.gamma, self.heads = gamma, heads
+        self.gamma, self.heads = int(gamma) if gamma == int(gamma) else gamma, heads  # whole powers are products
         self.norm = modules.layer_norm(width, float32, site.rngs)
         self.query = nnx.Param(site.initializer(site.rngs.params(), (width, width), jnp.float32))
         self.key = nnx.Param(site.initializer(site.rngs.params(), (width, width), jnp.float32))
@@ -43,36 +47,42 @@ class SimPool(nnx.Module):
         """Return the pooled feature, and the attention."""
         feature_map = feature_maps[-1]
         x = feature_map.astype(jnp.float32)
-        b, h, w, c = x.shape
         query = jnp.matmul(x.mean((1, 2)), self.query[...], precision=PRECISION)  # [B C]
-        keys = jnp.matmul(self.values(x), self.key[...], precision=PRECISION)  # [B h w C]
-        apart = (b, h * w, self.heads, c // self.heads)
-        scores = jnp.einsum(
-            "bkc,bnkc->bkn", query.reshape(b, *apart[2:]), keys.reshape(apart), precision=PRECISION
-        )  # [B heads N]
-        attention = jax.nn.softmax(scores / math.sqrt(c // self.heads), -1).reshape(b, self.heads, h, w)
+        scale = math.sqrt(x.shape[-1] // self.heads)
+        key = self._gain()[0][:, None] * self.key[...]  # the keys' part of the bias is the same everywhere
+        attention = attend(query, standardise(x), self.heads, scale, key)
         return self.repool(attention, feature_map), (attention,)
 
     def values(self, feature_map: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
         """Return the normalised feature map."""
-        normalised: Array = self.norm(feature_map.astype(jnp.float32))
-        return normalised
+        scale, bias = map(per_channel, self._gain())
+        return standardise(feature_map.astype(jnp.float32)) * scale + bias
+
+    def _gain(self) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
+        """Return the scale and the bias of the normalisation."""
+        assert self.norm.scale is not None
+        assert self.norm.bias is not None
+        return self.norm.scale[...], self.norm.bias[...]
 
     def repool(
         self, attention: Float[Array, "B heads h w"], feature_map: Float[Array, "B h w C"]
     ) -> Float[Array, "B C"]:
         """Return the generalised mean by that attention."""
         values = self.values(feature_map)
-        b, h, w, c = values.shape
-        apart = values.reshape(b, h, w, self.heads, c // self.heads)
         if not self.gamma:
-            pooled = jnp.einsum("bkhw,bhwkc->bkc", attention, apart, precision=PRECISION)
-        else:  # by logarithms: no power over- or underflows
-            above = jnp.maximum(apart - take_least(values.reshape(b, -1))[..., None, None, None], 0) + EPSILON
-            weights = jnp.moveaxis(attention, 1, -1)[..., None]  # [B h w heads 1]
-            pooled = jnp.exp(jax.nn.logsumexp(self.gamma * jnp.log(above), (1, 2), b=weights) / self.gamma)
-        pooled = pooled.reshape(b, c)
+            pooled = pool_by(attention, values)
+        else:  # as shares of the largest: no power overflows
+            above = jnp.maximum(values - take_least(values.reshape(len(values), -1))[..., None, None], 0) + EPSILON
+            largest = lax.stop_gradient(above.max((1, 2)))  # of which what is returned does not depend
+            sums = pool_by(attention, (above / largest[:, None, None]) ** self.gamma)
+            pooled = jnp.maximum(sums, SMALLEST) ** (1 / self.gamma) * largest
         return pooled if self.project is None else self.project(pooled)
+
+
+def standardise(x: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+    """Return each position's channels with mean 0 and variance 1: a layer normalisation before its scale and bias."""
+    centred = x - x.mean(-1, keepdims=True)
+    return centred * lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + EPSILON)
 
 
 def take_least(values: Float[Array, "B N"]) -> Float[Array, "B 1"]:

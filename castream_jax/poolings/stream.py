@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError, choose
-from castream_jax.models.kernels.convolution import PRECISION
 from castream_jax.models.layers import modules
+from castream_jax.poolings.attention import attend, pool_by
 
 STARTS = ("reference", "identity")
 
@@ -41,23 +40,10 @@ def cross_attention_pool(
 
     Source: METHOD 1 (the paper's cross-attention without projections, residual or normalisation).
     """
-    b, h, w, c = feature_map.shape
-    _check_heads(heads, c)
-    # Heads as zeros in the queries, not as an axis of the keys: which XLA would transpose, at half a backbone's cost.
-    own = np.repeat(np.eye(heads, dtype=np.float32), c // heads, axis=1)  # [heads C]
-    keys = feature_map.astype(jnp.float32).reshape(b, h * w, c)
-    queries = query.astype(jnp.float32)[:, None] * own[None]  # [B heads C]
-    scores = jnp.einsum("bkc,bnc->bkn", queries, keys, precision=PRECISION) / math.sqrt(c)
-    attention = jax.nn.softmax(scores, axis=-1)  # [B heads N]
-    pooled = jnp.einsum("bkn,bnc->bkc", attention, keys, precision=PRECISION) * own[None]
-    return pooled.sum(1), attention.reshape(b, heads, h, w)
-
-
-def pool_by(attention: Float[Array, "B heads H W"], feature_map: Float[Array, "B H W C"]) -> Float[Array, "B C"]:
-    """Return a feature map's weighted mean, as `cross_attention_pool` does, by weights that are given."""
-    b, heads, h, w = attention.shape
-    apart = feature_map.astype(jnp.float32).reshape(b, h, w, heads, -1)  # [B H W heads C/heads]
-    return jnp.einsum("bkhw,bhwkc->bkc", attention, apart, precision=PRECISION).reshape(b, -1)
+    channels = feature_map.shape[-1]
+    _check_heads(heads, channels)
+    attention = attend(query.astype(jnp.float32), feature_map, heads, math.sqrt(channels))
+    return pool_by(attention, feature_map), attention
 
 
 def check_can_be_identity(width: int, features: int) -> None:

@@ -17,10 +17,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError
-from castream_jax.models.kernels.convolution import PRECISION
 from castream_jax.models.layers import modules
+from castream_jax.poolings.attention import attend, pool_by, read_linear
 from castream_jax.poolings.pooling import Pooled, Site, check_divides
-from castream_jax.poolings.stream import pool_by
 
 WIDER = 2
 """The width of a feed-forward layer, in widths of its query."""
@@ -45,18 +44,22 @@ class VariantBlock(nnx.Module):
         self, query: Float[Array, "B D"], feature_map: Float[Array, "B H W C"], heads: int
     ) -> Float[Array, "B heads H W"]:
         """Return the query's attention to the positions."""
-        x = feature_map.astype(jnp.float32)
-        keys = x if self.key is None else self.key(x)
-        b, h, w, c = keys.shape
-        apart = keys.reshape(b, h, w, heads, c // heads)
-        scores = jnp.einsum("bkc,bhwkc->bkhw", query.reshape(b, heads, -1), apart, precision=PRECISION)
-        return jax.nn.softmax(scores / math.sqrt(c), axis=(-2, -1))
+        kernel = None if self.key is None else self.key.kernel[...]
+        return attend(query, feature_map, heads, math.sqrt(query.shape[-1]), kernel)
 
     def values(self, feature_map: Float[Array, "B H W C"]) -> Float[Array, "B H W D"]:
         """Return what the attention weighs."""
         x = feature_map.astype(jnp.float32)
         found: Array = x if self.value is None else self.value(x)
         return found
+
+    def pool_by(
+        self, attention: Float[Array, "B heads H W"], feature_map: Float[Array, "B H W C"]
+    ) -> Float[Array, "B D"]:
+        """Return the next query by an attention."""
+        if self.value is None:
+            return self.follow(pool_by(attention, feature_map))
+        return self.follow(pool_by(attention, feature_map, *read_linear(self.value)))
 
     def follow(self, pooled: Float[Array, "B D"]) -> Float[Array, "B E"]:
         """Return the next query."""
@@ -107,7 +110,7 @@ class StreamVariant(nnx.Module):
         attentions = []
         for feature_map, block in zip(feature_maps, self.blocks, strict=True):
             attentions.append(block.attend(query, feature_map, self.heads))
-            query = block.follow(pool_by(attentions[-1], block.values(feature_map)))
+            query = block.pool_by(attentions[-1], feature_map)
         return query, tuple(attentions)
 
     def values(self, feature_map: Float[Array, "B H W C"]) -> Float[Array, "B H W D"]:
@@ -119,5 +122,5 @@ class StreamVariant(nnx.Module):
         self, attention: Float[Array, "B heads H W"], feature_map: Float[Array, "B H W C"]
     ) -> Float[Array, "B D"]:
         """Return what another attention of the last block would pool."""
-        pooled: Array = self.blocks[-1].follow(pool_by(attention, self.values(feature_map)))
+        pooled: Array = self.blocks[-1].pool_by(attention, feature_map)
         return pooled

@@ -118,7 +118,7 @@ def list_trained(model: Classifier, stage: str) -> dict[str, str]:
     Stage "backbone" trains global average pooling's network, which has none of its own.
     """
     choices = model.choices if stage == "stream" else ()
-    return {choice.text: choice.part for choice in choices if choice.pooling.trains} or {"gap": ""}
+    return {choice.text: choice.part for choice in choices if choice.trains} or {"gap": ""}
 
 
 def name_metric(metric: str, pooling: str, trained: Collection[str]) -> str:

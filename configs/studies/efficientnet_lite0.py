@@ -13,6 +13,7 @@ from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelC
 
 POOLINGS = (
     "ca",
+    "ca(trained=false)",
     "ca(taps=stage5+head)",
     "single",
     "ep(queries=8)",

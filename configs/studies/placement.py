@@ -2,7 +2,7 @@
 
     castream study configs/studies/placement.py
 
-One run: the demo's small ResNet from scratch, then eleven poolings from the same features; then one evaluation of all
+One run: the demo's small ResNet from scratch, then twelve poolings from the same features; then one evaluation of all
 of them, whose passes are shared.
 """
 
@@ -12,6 +12,7 @@ from castream_jax.config import DataConfig, EvaluationConfig, Experiment, ModelC
 
 POOLINGS = (
     "ca",
+    "ca(trained=false)",
     "ca(taps=stage3+stage4)",
     "ca(taps=stage4)",
     "ca(taps=stage3)",

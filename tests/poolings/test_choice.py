@@ -20,6 +20,8 @@ from castream_jax.poolings.choosing import choose_poolings, is_trained
             ["ca(taps=stage3+stage4, heads=2)", "ca(feed_forward=true)"],
         ),
         ("simpool(gamma=1.25,heads=4)", ["simpool(gamma=1.25, heads=4)"]),
+        ("gem(trained=no,p=4)", ["gem(p=4, trained=false)"]),
+        ("ca(trained=true)", ["ca"]),
         ("gap", ["gap"]),
     ],
 )
@@ -53,6 +55,7 @@ def test_gap_is_there_whether_it_is_named_or_not():
 def test_what_has_nothing_to_train():
     assert not is_trained(choose_poolings("gap, max"))
     assert is_trained(choose_poolings("max, gem"))
+    assert not is_trained(choose_poolings("ca(trained=false)"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,8 @@ def test_what_has_nothing_to_train():
         ("gem(p)", "'p' is no option: expected name=value"),
         ("gem(p=many)", "p is 'many', expected a number, as 3"),
         ("ep(queries=2.5)", "queries is '2.5', expected a whole number, as 32"),
-        ("gem(learned=perhaps)", "learned is 'perhaps', expected true or false"),
+        ("max(trained=false)", "unknown option of max: 'trained'"),
+        ("gem(trained=perhaps)", "trained is 'perhaps', expected true or false"),
         ("ca(taps=stage3+stage3)", "expected each once"),
         ("ca(taps=)", "'taps=' is no option"),
         ("ca(heads=2", "cannot be read"),
@@ -80,5 +84,5 @@ def test_what_cannot_be_read_is_told(given, message):
 
 
 def test_a_config_has_one_spelling():
-    assert ModelConfig(pooling=("ca", "gem(p=4, learned=false)")).pooling == "ca, gem(p=4, learned=false)"
+    assert ModelConfig(pooling=("ca", "gem(p=4, trained=false)")).pooling == "ca, gem(p=4, trained=false)"
     assert ModelConfig(pooling="ca,simpool").pooling == "ca, simpool"

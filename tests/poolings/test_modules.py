@@ -102,24 +102,20 @@ def test_simpool_may_meet_the_classifier_by_a_projection():
 
 @pytest.mark.parametrize("p", [1.0, 3.0, 12.5])
 def test_gem(p):
-    module = GeneralisedMean(site((8,)), p, learned=True)
+    module = GeneralisedMean(site((8,)), p)
     feature_map = draw(2, 3, 5, 8)
     x = np.maximum(np.asarray(feature_map, np.float64), 1e-6)
     assert_close(module([feature_map])[0], (x**p).mean((1, 2)) ** (1 / p), relative=1e-5)
 
 
 def test_gem_of_large_values_overflows_at_no_exponent():
-    module = GeneralisedMean(site((8,)), 200.0, learned=True)
+    module = GeneralisedMean(site((8,)), 200.0)
     feature_map = 1e4 * jnp.abs(draw(2, 3, 5, 8))
     found = np.asarray(module([feature_map])[0])
     largest = np.asarray(feature_map).max((1, 2))
     assert np.isfinite(found).all()
     assert (found <= largest * (1 + 1e-5)).all()
     assert (found >= largest * 15 ** (-1 / 200) * (1 - 1e-5)).all()
-
-
-def test_gem_trains_its_exponent_only_if_it_is_learned():
-    assert not jax.tree.leaves(nnx.state(GeneralisedMean(site((8,)), 3.0, learned=False), nnx.Param))
 
 
 def test_max():

@@ -17,7 +17,7 @@ from castream_jax.models.classifier import create_model
 from castream_jax.storage.array_trees import digest
 from castream_jax.training.loop import train
 from castream_jax.training.optimizer import create_optimizer
-from castream_jax.training.state import FILTERS, create_state
+from castream_jax.training.state import FILTERS, create_state, split_state
 from castream_jax.training.step import create_train_step, list_trained, name_metric
 from tests.goldens import assert_close
 from tests.training.small import killed_in_the_second_epoch, small_experiment
@@ -77,11 +77,26 @@ def test_all_of_them_learn():
 
 
 def test_what_has_nothing_to_train_takes_no_part():
-    model = create_model("resnet18_small", "ca, max, gem(learned=false)", num_classes=10)
-    assert list(list_trained(model, "stream")) == ["ca", "gem(learned=false)"]
+    model = create_model("resnet18_small", "ca, max, gem(trained=false)", num_classes=10)
+    assert list(list_trained(model, "stream")) == ["ca"]
+    paths = [path for path, _ in nnx.to_flat_state(split_state(nnx.state(model), "stream")[0])]
+    assert {path[0] for path in paths} == {"stream"}
     assert list_trained(model, "backbone") == {"gap": ""}
     assert name_metric("loss", "ca", ["ca"]) == "loss"
     assert name_metric("loss", "ca", ["ca", "gem"]) == "loss_ca"
+
+
+def test_one_that_is_not_trained_stays_as_it_is_created():
+    pair = ("ca", "ca(trained=false)", "class_attention(trained=false)")
+    after, metrics, (before, frozen) = trained(pair, 3)
+    fresh = create_model("resnet18_small", pair, num_classes=10)
+    assert before == frozen
+    assert "loss" in metrics
+    for choice in fresh.choices[1:]:
+        assert digest(nnx.state(getattr(after, choice.part))) == digest(nnx.state(getattr(fresh, choice.part)))
+    created = digest(nnx.state(fresh.stream))
+    assert digest(nnx.state(after.stream)) != created
+    assert digest(nnx.state(fresh.ca_trained_false)) == created  # both begin alike
 
 
 def several(directory: str, **changes: object):
