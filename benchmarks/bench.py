@@ -38,6 +38,8 @@ NEEDED = ("torch", "torchvision", "timm", "pytorch_grad_cam", "pytest")
 PACKAGES = ("castream-jax", "jax", "jaxlib", "flax", "torch", "torchvision", "timm", "grad-cam", "numpy")
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 SIZE = 224
+OTHER = "efficientnet_lite0"
+"""Another network whose Score-CAM is measured, GAP alone."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def main(plan: Plan) -> None:
     from tests.torch_models import import_torchvision
 
     import_torchvision()  # before anything else does: it declares what a torchvision built for CUDA lacks here
-    from benchmarks import comparison, explanations, forward_pass, overhead
+    from benchmarks import comparison, explanations, forward_pass, overhead, score_cams
 
     torch.set_num_threads(os.cpu_count() or 1)
     versions = {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()}
@@ -149,12 +151,18 @@ def main(plan: Plan) -> None:
     pair = explanations.create_pair(photographs(plan.grad_cam_images), fastest)
     show(explanations.compare_grad_cam(pair, plan.grad_cam_rounds))
     images = max(plan.images, jax.device_count())
-    show(explanations.compare_score_cam(pair, images, plan.channels, plan.chunk, plan.score_cam_rounds))
+    show(score_cams.compare_score_cam(pair, images, plan.channels, plan.chunk, plan.score_cam_rounds))
+    show(
+        score_cams.compare_score_cam_of(
+            OTHER, photographs(images), min(plan.channels, 1280), plan.chunk, plan.score_cam_rounds, plan is FULL
+        )
+    )
     show(explanations.compare_insertion_and_deletion(pair, images, plan.measure_rounds))
     print(
-        "\nThe last rows are of ResNet-50. pytorch-grad-cam runs as it is installed, in NCHW, and in channels_last; "
-        f"torch's loops run {fastest}. pytorch-grad-cam's Score-CAM weighs by a softmax of logits over channels: only "
-        "times compare.\nDifferences: of logits, as a share of the largest; of maps in 0..1; of probabilities on the "
+        "\nThe last rows are of ResNet-50 where they name no other. pytorch-grad-cam runs as it is installed, in NCHW, "
+        f"and in channels_last; torch's loops run {fastest}. pytorch-grad-cam's Score-CAM weighs by a softmax of "
+        "logits over channels: only times compare.\n"
+        "Differences: of logits, as a share of the largest; of maps in 0..1; of probabilities on the "
         "curves.\n"
     )
     print(overhead.HEADER, flush=True)

@@ -11,8 +11,9 @@ from flax import nnx
 from jax import lax
 
 import castream_jax as ca
-from benchmarks.explanations import PROTOCOL, Pair, create_score_cam
+from benchmarks.explanations import PROTOCOL, Pair
 from benchmarks.interleaved import Work, interleave, ratios
+from benchmarks.score_cams import create_score_cam
 from castream_jax.binding.chunk import choose_chunk
 from castream_jax.binding.shared_trunk import joint_scores
 from castream_jax.compute.questions import ScoreFunction, even_chunk
@@ -45,7 +46,7 @@ def measure_overhead(pair: Pair, channels: int, count: int, chunk: int, rounds: 
     every measure of GAP's Grad-CAM maps.
     """
     images, labels, own = pair.images[:count], pair.labels[:count], count // jax.local_device_count()
-    run = create_score_cam(pair, channels, chunk)
+    run = create_score_cam(pair.ours, channels, chunk)
     asked = max(run(images, labels)[1].tolist())  # of the device that has the most
     full = min(chunk, own * channels + 1)  # a black image is among them
     score_cam = _measure(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.peer_networks import StreamResNet, to_torch
+from benchmarks.peer_networks import GapNetwork, StreamResNet, to_torch
 from castream_jax.compute.masking import EPSILON
 from castream_jax.metrics.protocol import Protocol
 from castream_jax.models.inputs import Normalisation
@@ -32,14 +32,14 @@ def grad_cam(network: StreamResNet, pixels: torch.Tensor, labels: torch.Tensor) 
 
 @torch.no_grad()
 def score_cam(
-    network: StreamResNet,
+    network: GapNetwork | StreamResNet,
     images: np.ndarray,
     labels: np.ndarray,
     channels: int,
     normalisation: Normalisation,
     batch: int,
 ) -> np.ndarray:
-    """Return the maps of GAP and CA [2 B h w], from one pass of their trunk for each of the first `channels`."""
+    """Return the maps of all poolings [S B h w], from one pass of their trunk for each of the first `channels`."""
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (normalisation.mean, normalisation.std))
     maps = []
     for image, label in zip(to_torch(images).split(1), labels.tolist(), strict=True):
@@ -49,8 +49,8 @@ def score_cam(
         for some in activation.split(batch):
             masks = F.interpolate(some[:, None], image.shape[2:], mode="bilinear", align_corners=True)  # [n 1 H W]
             taps = network.taps((pixels * min_max(masks) - mean) / std)
-            both = torch.stack([network.gap(taps), network.ca(taps)])  # [2 n K]
-            weights.append(both.softmax(-1)[..., label])
+            logits = torch.stack([pool(taps) for pool in network.poolings()])  # [S n K]
+            weights.append(logits.softmax(-1)[..., label])
         summed = torch.einsum("sc,chw->shw", torch.cat(weights, 1), activation)
         maps.append(min_max(summed.relu()))
     return torch.stack(maps, 1).numpy()

@@ -10,6 +10,7 @@ import torch
 import castream_jax as ca
 from tests.torch_models import import_timm, import_torchvision
 
+Pool = Callable[[list[torch.Tensor]], torch.Tensor]
 EAGER = ("eager NCHW", "eager channels_last")
 COMPILED = "torch.compile, channels_last"
 LOGITS_STD = 3.0
@@ -103,6 +104,22 @@ def forwards(
     return {name: forward(name) for name in networks}
 
 
+class GapNetwork(torch.nn.Module):
+    """A network of timm's as it is, which pools by the mean."""
+
+    def __init__(self, network: torch.nn.Module):
+        super().__init__()
+        self.network = network
+
+    def taps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the last feature map [B C h w]."""
+        return [self.network.forward_features(images)]
+
+    def poolings(self) -> tuple[Pool, ...]:
+        """Return the functions from feature maps to logits."""
+        return (lambda taps: self.network.forward_head(taps[-1]),)
+
+
 class StreamResNet(torch.nn.Module):
     """A torchvision ResNet pooled by CA-Stream with one head, with the weights of ours (METHOD 1)."""
 
@@ -125,6 +142,10 @@ class StreamResNet(torch.nn.Module):
         for stage in (network.layer1, network.layer2, network.layer3, network.layer4):
             taps.append(stage(taps[-1]))
         return taps
+
+    def poolings(self) -> tuple[Pool, ...]:
+        """Return the functions from feature maps to logits."""
+        return self.gap, self.ca
 
     def ca(self, taps: list[torch.Tensor]) -> torch.Tensor:
         """Return the logits of CA pooling."""
