@@ -71,7 +71,7 @@ def read_results(experiments: Mapping[str, tuple[Experiment, Path, Path]]) -> li
 
 
 def count_parameters(experiment: Experiment, workdir: Path) -> dict[str, int]:
-    """Return how many numbers each pooling of a trained network has, from its checkpoint."""
+    """Return how many numbers each pooling of a trained network has that were trained, from its checkpoint."""
     directory = checkpoint_directory(workdir, last_stage(experiment))
     if not directory.is_dir():
         return {}
@@ -80,4 +80,5 @@ def count_parameters(experiment: Experiment, workdir: Path) -> dict[str, int]:
     return {
         choice.text: sum(int(np.prod(array.shape)) for path, array in arrays.items() if choice.part in path.split("."))
         for choice in choose_poolings(experiment.model.pooling)
+        if choice.trains
     }

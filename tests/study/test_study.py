@@ -10,7 +10,7 @@ from castream_jax import InputError
 from castream_jax.cli import study
 from castream_jax.config import DataConfig, Experiment, ModelConfig, StageConfig
 from castream_jax.study.finished import find_finished, mark_finished
-from castream_jax.study.picture import draw_study, find_colours
+from castream_jax.study.picture import draw_study, find_colours, find_range
 from castream_jax.study.results import Result, read_results
 from castream_jax.study.table import render_table
 
@@ -71,6 +71,20 @@ def test_the_picture_is_drawn(results, tmp_path):
         assert picture.convert("RGB").getpixel((3, 3)) == (255, 255, 255)
         assert len(picture.convert("RGB").getcolors(2**20) or []) > 50
     assert len(set(find_colours(results))) == len(results)
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([93.9, 93.3, 26.5, 93.5, 93.1, 93.6, 93.4], (93.1, 93.9)),
+        ([1.0, 2.0, 3.0, 4.0], (1.0, 4.0)),
+        ([5.0, 5.0, 5.0, 5.0, 90.0], (5.0, 90.0)),
+        ([7.0], (6.0, 8.0)),
+        ([], (0.0, 1.0)),
+    ],
+)
+def test_a_panel_leaves_out_what_is_far_from_all_others(values, shown):
+    assert find_range(values) == shown
 
 
 def test_what_is_done_is_known_by_its_settings(tmp_path):
