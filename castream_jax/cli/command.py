@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    main: Callable[..., None],
+    main: Callable[..., object],
     description: str,
     argv: list[str] | None = None,
     switches: Mapping[str, str] = MappingProxyType({}),

@@ -28,11 +28,15 @@ def main(argv: list[str] | None = None) -> None:
     )
 
 
-def evaluate_network(experiment: Experiment, workdir: Path, dry_run: bool) -> None:
-    """Measure, write the report, and print its table; or say what that would cost."""
+def evaluate_network(experiment: Experiment, workdir: Path, dry_run: bool) -> Path | None:
+    """Measure, write the report, and print its table; or say what that would cost.
+
+    Returns:
+      The report's `report.json`; None in a dry run, and in processes but the first.
+    """
     if dry_run:
         print(estimate(experiment, most_images(experiment.evaluation.num_figures)))
-        return
+        return None
     with Hook(experiment, "evaluation", workdir, speaks=jax.process_index() == 0) as hook:
         evaluation = evaluate(experiment, workdir)
         if evaluation is not None:  # the first process speaks for all
@@ -43,3 +47,4 @@ def evaluate_network(experiment: Experiment, workdir: Path, dry_run: bool) -> No
         print(render_terminal(report))
         print(f"\nreport: {directory / 'report.html'}")
     wait_for_all("the report is written")  # a process that ends early waits for the others 5 minutes only
+    return directory / "report.json" if evaluation is not None else None

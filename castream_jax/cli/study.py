@@ -15,8 +15,6 @@ from castream_jax.compute.sharding import wait_for_all
 from castream_jax.config import Experiment, from_dict
 from castream_jax.cpu import use_cores_as_devices
 from castream_jax.errors import InputError
-from castream_jax.evaluation.runner import evaluation_directory
-from castream_jax.experiment.preprocessing import chosen_protocol
 from castream_jax.storage.replacement import replacing
 from castream_jax.study.finished import find_finished, mark_finished
 from castream_jax.study.picture import draw_study
@@ -57,9 +55,10 @@ def run_study(experiment: Experiment, workdir: Path, arguments: list[str]) -> No
         if other.name in experiments:
             raise InputError(f"two experiments of the study are called {other.name!r}: give each a name of its own.")
         experiments[other.name] = share_trunk(other, experiment, workdir / experiment.name)
-    done = {name: (each, workdir / name, finish(each, workdir / name)) for name, each in experiments.items()}
+    reports = {name: finish(each, workdir / name) for name, each in experiments.items()}
     if jax.process_index() == 0:
-        results = read_results(done)
+        done = {name: report for name, report in reports.items() if report is not None}
+        results = read_results({name: (experiments[name], workdir / name, report) for name, report in done.items()})
         table = render_table(experiment.name, results)
         with replacing(workdir / "study.md") as path:
             path.write_text(table, encoding="utf-8")
@@ -81,15 +80,14 @@ def share_trunk(other: Experiment, first: Experiment, workdir: Path) -> Experime
     )
 
 
-def finish(experiment: Experiment, workdir: Path) -> Path:
-    """Train and measure an experiment, but for what is done, and return its `report.json`."""
+def finish(experiment: Experiment, workdir: Path) -> Path | None:
+    """Train and measure an experiment, but for what is done, and return its `report.json`, in the first process."""
     report = find_finished(workdir, experiment)
     if report is not None:
         log.info("%s is done: %s", experiment.name, report)
         return report
     train(experiment, workdir)
-    evaluate_network(experiment, workdir, dry_run=False)
-    report = evaluation_directory(workdir, chosen_protocol(experiment)) / "report.json"
-    if jax.process_index() == 0:
+    report = evaluate_network(experiment, workdir, dry_run=False)
+    if report is not None:
         mark_finished(workdir, experiment, report)
     return report

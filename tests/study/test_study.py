@@ -97,6 +97,16 @@ def test_what_is_done_is_known_by_its_settings(tmp_path):
     assert find_finished(tmp_path, EXPERIMENT) is None
 
 
+def test_the_report_is_where_the_evaluation_says(tmp_path, monkeypatch):
+    asked = []
+    place = tmp_path / "evaluation" / "castream-some.weights" / "report.json"
+    monkeypatch.setattr(study, "train", lambda experiment, workdir: asked.append(workdir))
+    monkeypatch.setattr(study, "evaluate_network", lambda experiment, workdir, dry_run: write_report(place))
+    assert study.finish(EXPERIMENT, tmp_path) == place
+    assert study.finish(EXPERIMENT, tmp_path) == place
+    assert asked == [tmp_path]
+
+
 def test_a_second_experiment_starts_from_the_first_ones_trunk(tmp_path):
     other = dataclasses.replace(EXPERIMENT, name="second", stream=StageConfig(epochs=3))
     shared = study.share_trunk(other, EXPERIMENT, tmp_path)
