@@ -1,5 +1,6 @@
 """Whether an experiment of a study is done, so that a study that is run again does what is missing."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,17 +12,25 @@ NAME = "study.json"
 
 def mark_finished(workdir: Path, experiment: Experiment, report: Path) -> None:
     """Say in a work directory which experiment it holds, trained and measured, and where its report is."""
-    said = {"experiment": experiment.to_dict(), "report": str(report.relative_to(workdir))}
+    said = {
+        "experiment": experiment.to_dict(),
+        "report": str(report.relative_to(workdir)),
+        "sha256": hashlib.sha256(report.read_bytes()).hexdigest(),
+    }
     with replacing(workdir / NAME) as path:
         path.write_text(json.dumps(said, indent=2) + "\n")
 
 
 def find_finished(workdir: Path, experiment: Experiment) -> Path | None:
-    """Return the report of an experiment that is done as it is asked for now; else None."""
+    """Return the report of an experiment that is done as it is asked for now; else None.
+
+    A report that was written over since, by an evaluation of other pictures, is not the study's.
+    """
     try:
         said = json.loads((workdir / NAME).read_text())
         report = workdir / said["report"]
         same = said["experiment"] == json.loads(json.dumps(experiment.to_dict()))
+        same = same and said["sha256"] == hashlib.sha256(report.read_bytes()).hexdigest()
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return report if same and report.is_file() else None
+    return report if same else None

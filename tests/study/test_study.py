@@ -93,6 +93,8 @@ def test_what_is_done_is_known_by_its_settings(tmp_path):
     mark_finished(tmp_path, EXPERIMENT, report)
     assert find_finished(tmp_path, EXPERIMENT) == report
     assert find_finished(tmp_path, dataclasses.replace(EXPERIMENT, seed=1)) is None
+    write_report(report, shift=1)  # another evaluation in this work directory
+    assert find_finished(tmp_path, EXPERIMENT) is None
     report.unlink()
     assert find_finished(tmp_path, EXPERIMENT) is None
 
