@@ -79,6 +79,10 @@ RUN = (
     (r"python train\.py --config configs/demo\.py --config\.model\.pooling=.* --workdir \S+", SMALL, ""),
     (r"python evaluate\.py --workdir runs/several", SMALL, ""),
     (r"castream study configs/studies/placement\.py", f"{SMALL} --config.model.pooling=ca,gem", ""),
+    (r"castream study configs/studies/efficientnet_lite0\.py .*",
+     "--nocompile_cache --config.model.pooling=single --config.data.image_size=64 --config.stream.batch_size=8 "
+     "--config.stream.epochs=1 --config.stream.cached_views=1 --config.evaluation.attributions=('grad_cam',) "
+     "--config.evaluation.metrics=('AD','EPG') --config.evaluation.batch_size=8", NO_PACKAGE),
     (r"python evaluate\.py --config configs/demo\.py.*own_protocol.*", f"{SMALL} --dry_run", ""),
     (r"python evaluate\.py --config configs/demo\.py .*docs\.examples.*", SMALL_DATA, ""),
     (r"python evaluate\.py --config configs/demo\.py.*", SMALL, ""),
@@ -117,6 +121,7 @@ RUN = (
 PARSED = (
     # What cannot run here, and why; flags, files and targets that it names are checked instead.
     (r"python evaluate\.py --workdir runs/few .*attributions.*", "its programs take minutes to compile"),
+    (r"castream evaluate --workdir runs/study/efficientnet_lite0 .*", "its programs take minutes to compile"),
     (r"make \w+.*", "make installs packages"),
     (r"castream app( .*)?|python -m castream_jax\.app .*", "it serves until it is interrupted; tests/app serves it"),
     (r"python tools/photograph_app\.py", "it writes a picture of these pages"),

@@ -93,7 +93,7 @@ MAY_IMPORT = {
     | {"wording", "failures"},
     "publication": {"config", "data", "experiment", "importing", "models", "report", "version", "weights"},
     "api": {"binding", "models", "attribution", "metrics", "compute"},
-    "study": {"drawing", "experiment", "config", "metrics", "poolings", "report", "storage", "wording"},
+    "study": {"drawing", "experiment", "config", "metrics", "poolings", "report", "storage", "training", "wording"},
     "cli": {
         "study",
         "app",

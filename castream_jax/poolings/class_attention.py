@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 from castream_jax.errors import InputError
 from castream_jax.models.layers import modules
 from castream_jax.models.layers.fresh import truncated_normal
-from castream_jax.poolings.attention import attend, pool_by, read_linear
 from castream_jax.poolings.pooling import Pooled, Pooling, Site, check_divides
+from castream_jax.poolings.projected_attention import attend, pool_by, read_linear
 
 
 class ClassAttention(nnx.Module):

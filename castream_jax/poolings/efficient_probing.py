@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 
 from castream_jax.errors import choose
 from castream_jax.models.kernels.convolution import PRECISION
-from castream_jax.poolings.attention import attend_alike, pool_by
 from castream_jax.poolings.pooling import Pooled, Pooling, Site, check_divides
+from castream_jax.poolings.projected_attention import attend_alike, pool_by
 from castream_jax.poolings.stream import STARTS, check_can_be_identity
 
 DEVIATION = 0.02

@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 from castream_jax.errors import InputError
 from castream_jax.models.kernels.convolution import PRECISION, per_channel
 from castream_jax.models.layers import modules
-from castream_jax.poolings.attention import attend, pool_by
 from castream_jax.poolings.pooling import Pooled, Pooling, Site, check_divides
+from castream_jax.poolings.projected_attention import attend, pool_by
 
 EPSILON = 1e-6
 LARGEST_GAMMA, SMALLEST = 10, 1e-37

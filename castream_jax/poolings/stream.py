@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError, choose
 from castream_jax.models.layers import modules
-from castream_jax.poolings.attention import attend, pool_by
+from castream_jax.poolings.projected_attention import attend, pool_by
 
 STARTS = ("reference", "identity")
 

@@ -18,8 +18,8 @@ from jaxtyping import Array, Float
 
 from castream_jax.errors import InputError
 from castream_jax.models.layers import modules
-from castream_jax.poolings.attention import attend, pool_by, read_linear
 from castream_jax.poolings.pooling import Pooled, Site, check_divides
+from castream_jax.poolings.projected_attention import attend, pool_by, read_linear
 
 WIDER = 2
 """The width of a feed-forward layer, in widths of its query."""

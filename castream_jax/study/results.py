@@ -14,6 +14,7 @@ from castream_jax.metrics import METRICS
 from castream_jax.poolings.choosing import choose_poolings
 from castream_jax.report.schema import Report
 from castream_jax.storage.checkpoints import Checkpoints
+from castream_jax.training.optimizer import TRAINED, label_params
 from castream_jax.wording import FIRST_POOLING, is_null, name_pooling
 
 
@@ -77,8 +78,11 @@ def count_parameters(experiment: Experiment, workdir: Path) -> dict[str, int]:
         return {}
     with Checkpoints(directory) as checkpoints:
         arrays = checkpoints.describe("model") or {}
-    return {
-        choice.text: sum(int(np.prod(array.shape)) for path, array in arrays.items() if choice.part in path.split("."))
-        for choice in choose_poolings(experiment.model.pooling)
-        if choice.trains
-    }
+    found = {}
+    for choice in choose_poolings(experiment.model.pooling):
+        own = {path: array for path, array in arrays.items() if choice.trains and choice.part in path.split(".")}
+        if experiment.stream.keep_last_projection:
+            labels = label_params(own)
+            own = {path: array for path, array in own.items() if labels[path] == TRAINED}
+        found[choice.text] = sum(int(np.prod(array.shape)) for array in own.values())
+    return found
