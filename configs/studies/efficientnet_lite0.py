@@ -18,7 +18,7 @@ POOLINGS = (
     "single",
     "ep(queries=8)",
     "gem(p=1)",
-    "simpool(project=true)",
+    "simpool",
     "max",
 )
 
