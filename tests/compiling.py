@@ -1,6 +1,8 @@
 """How tests compile, which is most of what they do: in a hurry, and each program once for all of their processes."""
 
 import functools
+import gc
+import mmap
 import uuid
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from jax._src.interpreters import partial_eval
 
 from tests.compiler_flags import FLAGS
 
+MOST_MEMORY = 3 * 2**30
+"""Of a process, after a file of tests; programs are far smaller than what compiling leaves behind."""
 CACHE = Path(__file__).parent.parent / ".cache"
 IN_A_HURRY = {"XLA_FLAGS": FLAGS, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 """The environment of a process that compiles so, where a test is not about what a user's own would find."""
@@ -40,6 +44,14 @@ def share_programs() -> None:
         # Flax asks every traced variable for its sharding, and throws away an error whose text takes JAX most of the
         # time that it takes to create an abstract network.
         partial_eval.DynamicJaxprTracer._origin_msg = lambda _: ""
+
+
+def forget_programs() -> None:
+    """Let go of what was compiled where a process holds much of it: most of that no later file asks for again."""
+    pages = Path("/proc/self/statm")
+    if pages.exists() and int(pages.read_text().split()[1]) * mmap.PAGESIZE > MOST_MEMORY:
+        jax.clear_caches()
+        gc.collect()
 
 
 def remember_programs(patch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from jaxtyping import install_import_hook
 
 from tests.browser import chromium as chromium
 from tests.browser import chromium_page as chromium_page
-from tests.compiling import compile_in_a_hurry, share_programs
+from tests.compiling import compile_in_a_hurry, forget_programs, share_programs
 from tests.demo_data import SIZES
 
 share_programs()
@@ -73,6 +73,13 @@ def remembered():
     with pytest.MonkeyPatch.context() as patch:
         remember_programs(patch)
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_of_a_file():
+    """Bound the memory of a process that runs many files."""
+    yield
+    forget_programs()
 
 
 @pytest.fixture(autouse=True)

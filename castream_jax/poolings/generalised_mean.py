@@ -30,13 +30,14 @@ class GeneralisedMean(nnx.Module):
     def __call__(self, feature_maps: Sequence[Float[Array, "B _ _ _"]]) -> Pooled:
         """Return each channel's generalised mean.
 
-        The largest value is taken out before the power, so that none overflows; it has no slope of its own, as what is
-        returned does not depend on it.
+        By logarithms, one for each value where powers and their slopes take several. The largest is taken out before
+        the power, so that none overflows; it has no slope of its own, as what is returned does not depend on it.
         """
-        x = jnp.maximum(feature_maps[-1].astype(jnp.float32), SMALLEST)
+        logs = jnp.log(jnp.maximum(feature_maps[-1].astype(jnp.float32), SMALLEST))
         p = self.exponent[...]
-        largest = lax.stop_gradient(x.max((1, 2), keepdims=True))
-        return jnp.mean((x / largest) ** p, (1, 2)) ** (1 / p) * largest[:, 0, 0], ()
+        largest = lax.stop_gradient(logs.max((1, 2), keepdims=True))
+        mean = jnp.mean(jnp.exp(p * (logs - largest)), (1, 2))  # [B C]
+        return jnp.exp(jnp.log(mean) / p + largest[:, 0, 0]), ()
 
 
 GENERALISED_MEAN = Pooling(
