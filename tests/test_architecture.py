@@ -73,7 +73,7 @@ MAY_IMPORT = {
         "version",
     },
     "evaluation": {"experiment", "config", "data", "data.sources", "data.pictures", "models", "metrics"}
-    | {"attribution", "binding", "compute", "importing", "storage", "wording", "version"},
+    | {"attribution", "binding", "compute", "storage", "wording", "version"},
     "drawing": {"compute", "storage", "wording"},
     "report": {"evaluation", "drawing", "config", "data.pictures", "attribution", "metrics", "storage", "wording"}
     | {"version"},
@@ -93,7 +93,8 @@ MAY_IMPORT = {
     | {"wording", "failures"},
     "publication": {"config", "data", "experiment", "importing", "models", "report", "version", "weights"},
     "api": {"binding", "models", "attribution", "metrics", "compute"},
-    "study": {"drawing", "experiment", "config", "metrics", "poolings", "report", "storage", "training", "wording"},
+    "study": {"data", "drawing", "experiment", "config", "metrics", "poolings", "report", "storage"}
+    | {"training", "wording"},
     "cli": {
         "study",
         "app",

@@ -1,20 +1,24 @@
 """`castream study`: trains and measures several poolings and experiments on one trunk, and puts them side by side."""
 
 import dataclasses
+import functools
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from castream_jax.cli.command import run
 from castream_jax.cli.evaluate import evaluate_network
-from castream_jax.cli.origin import find_config, load_config
+from castream_jax.cli.origin import find_config, load_config, take_config
 from castream_jax.compute.sharding import wait_for_all
 from castream_jax.config import Experiment, from_dict
 from castream_jax.cpu import use_cores_as_devices
 from castream_jax.errors import InputError
+from castream_jax.experiment.loading import BACKBONE, checkpoint_directory, last_stage
 from castream_jax.storage.replacement import replacing
 from castream_jax.study.finished import find_finished, mark_finished
 from castream_jax.study.picture import draw_study
@@ -32,26 +36,37 @@ def main(argv: list[str] | None = None) -> None:
         first = next((place for place, argument in enumerate(argv[1:], 1) if is_config(argv, place)), None)
         if first is not None:
             argv[first] = f"--config={argv[first]}"
+    base = take_config(argv)[0] if len(argv) > 1 else None
     run(
-        run_study,
+        functools.partial(run_study, base=base),
         "Trains and measures several poolings and experiments on one trunk, and puts them side by side.",
         argv,
         prepare=lambda experiment: use_cores_as_devices(experiment.evaluation.batch_size),
-        arguments="further configs, whose experiments join that of --config; they start from its trunk",
+        arguments="further configs, whose experiments join that of --config, with the settings that are changed here, "
+        "and start from its trunk",
         default="studies/placement",
     )
 
 
 def is_config(argv: list[str], place: int) -> bool:
     """Return whether a part of a command line is no flag, nor the value of one."""
-    return not argv[place].startswith("-") and argv[place - 1] not in ("--workdir", "-workdir", "--distributed")
+    takes_one = re.fullmatch(r"--?(workdir|distributed|config\.[^=]*)", argv[place - 1])
+    return not argv[place].startswith("-") and not takes_one
 
 
-def run_study(experiment: Experiment, workdir: Path, arguments: list[str]) -> None:
-    """Train and measure what is missing, write the table and the picture, and print the table."""
+def run_study(experiment: Experiment, workdir: Path, arguments: list[str], base: Path | None = None) -> None:
+    """Train and measure what is missing, write the table and the picture, and print the table.
+
+    Args:
+      experiment: the first.
+      workdir: in which each has its own.
+      arguments: the configs of the others.
+      base: the config of the first: what is changed of it is changed in the others, too.
+    """
+    changed = find_changes(from_dict(load_config(base)).to_dict(), experiment.to_dict()) if base else {}
     experiments = {experiment.name: experiment}
     for argument in arguments:
-        other = from_dict(load_config(find_config(argument)))
+        other = from_dict(change(from_dict(load_config(find_config(argument))).to_dict(), changed))
         if other.name in experiments:
             raise InputError(f"two experiments of the study are called {other.name!r}: give each a name of its own.")
         experiments[other.name] = share_trunk(other, experiment, workdir / experiment.name)
@@ -68,15 +83,39 @@ def run_study(experiment: Experiment, workdir: Path, arguments: list[str]) -> No
     wait_for_all("the study is written")
 
 
+def find_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ, but for the name, as they are after."""
+    return {
+        name: find_changes(before[name], value) if isinstance(value, dict) else value
+        for name, value in after.items()
+        if value != before[name] and name != "name"
+    }
+
+
+def change(settings: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of which some are changed."""
+    return {
+        name: change(value, changed.get(name, {})) if isinstance(value, dict) else changed.get(name, value)
+        for name, value in settings.items()
+    }
+
+
 def share_trunk(other: Experiment, first: Experiment, workdir: Path) -> Experiment:
     """Return an experiment that starts from the trunk that the first one trains, where it would train the same."""
     alike = ("backbone", "data", "seed", "weights", "replace_classifier", "classes")
-    if not other.backbone.epochs or any(getattr(other, name) != getattr(first, name) for name in alike):
-        return other
-    if other.model.name != first.model.name:
+    differ = [name for name in alike if getattr(other, name) != getattr(first, name)]
+    differ += ["model.name"] if other.model.name != first.model.name else []
+    if differ:
+        log.warning(
+            "%s has a trunk of its own: its %s are not those of %s.", other.name, " and ".join(differ), first.name
+        )
+    if differ or not other.backbone.epochs:
         return other
     return dataclasses.replace(
-        other, weights=str(workdir), backbone=dataclasses.replace(other.backbone, epochs=0), replace_classifier=False
+        other,
+        weights=str(checkpoint_directory(workdir, BACKBONE)),
+        backbone=dataclasses.replace(other.backbone, epochs=0),
+        replace_classifier=False,
     )
 
 
@@ -86,7 +125,8 @@ def finish(experiment: Experiment, workdir: Path) -> Path | None:
     if report is not None:
         log.info("%s is done: %s", experiment.name, report)
         return report
-    train(experiment, workdir)
+    if experiment.backbone.epochs or last_stage(experiment) != BACKBONE:
+        train(experiment, workdir)
     report = evaluate_network(experiment, workdir, dry_run=False)
     if report is not None:
         mark_finished(workdir, experiment, report)

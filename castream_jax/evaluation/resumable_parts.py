@@ -21,8 +21,8 @@ from castream_jax.binding.ledger import Cost
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.errors import InputError
 from castream_jax.evaluation.rows import read_rows, write_rows
+from castream_jax.experiment.own_code import digest_own_code
 from castream_jax.experiment.resolved import Resolved
-from castream_jax.importing import digest_code, is_address
 from castream_jax.models.scores import describe_score
 from castream_jax.storage.replacement import replacing
 from castream_jax.version import collect_versions
@@ -157,8 +157,6 @@ def take_fingerprint(arrays: str, resolved: Resolved, devices: int, given: str) 
     settings: dict[str, Any] = asdict(experiment.evaluation)
     for name in ("num_images", "num_figures", "accuracy_of"):
         del settings[name]
-    named = (experiment.model.name, *experiment.evaluation.attributions, *experiment.evaluation.metrics)
-    addresses = [name for name in named if is_address(name)]
     said = {
         "arrays": arrays,
         "model": asdict(experiment.model),
@@ -167,7 +165,7 @@ def take_fingerprint(arrays: str, resolved: Resolved, devices: int, given: str) 
         "protocol": asdict(resolved.protocol),
         "methods": [method.hash for method in plan.methods],
         "metrics": [[metric.symbol, metric.hash(resolved.protocol)] for metric in plan.metrics],
-        "code": {address: digest_code(address) for address in addresses},
+        "code": digest_own_code(experiment),
         "maps": given,
         "image_size": experiment.data.image_size,
         "normalisation": [experiment.data.mean, experiment.data.std],

@@ -138,15 +138,22 @@ def _may_hold_stream(experiment: Experiment) -> bool:
 
 
 def _restore(fresh: Classifier, directory: Path) -> Classifier:
-    """Return the network of the newest checkpoint in a stage's directory."""
-    graphdef, state = nnx.split(fresh)
+    """Return the network of the newest checkpoint in a stage's directory.
+
+    Stage `backbone` keeps global average pooling's network; poolings beside it are as they are created.
+    """
+    asked, score = (fresh.poolings()["gap"] if directory.name == BACKBONE else fresh), fresh.score
+    graphdef, state = nnx.split(asked)
     with Checkpoints(directory) as checkpoints:
         restored = checkpoints.restore({"model": state})
     if restored is None:
         raise NotTrained(f"there is no checkpoint in {directory}: train a network first.")
     model: Classifier = nnx.merge(graphdef, jax.tree.map(jnp.asarray, restored[1]["model"]))
+    if asked is not fresh:
+        fresh.backbone, fresh.classifier = model.backbone, model.classifier
+        model = fresh
     recall_network(model, restored[2])
-    _check_score(model, fresh.score, directory)
+    _check_score(model, score, directory)
     model.notes += tuple(note_training(directory.name, restored[0], restored[2]))
     return model
 

@@ -26,7 +26,7 @@ from castream_jax.models.network import Features as Features
 from castream_jax.models.resnet import ResNetSpec
 from castream_jax.models.scores import Score, check_score, compute_scores
 from castream_jax.poolings.choice import Choice
-from castream_jax.poolings.choosing import Trunk, choose_poolings, create_modules
+from castream_jax.poolings.choosing import Trunk, choose_poolings, create_modules, keep_as_created
 from castream_jax.poolings.pooling import Pooled, Repooling
 from castream_jax.poolings.stream import Stream
 
@@ -83,20 +83,24 @@ class Classifier(nnx.Module):
           score: how logits become scores: "softmax", "sigmoid", or a function of logits [B K].
 
         Raises:
-          InputError: an unknown score or pooling.
+          InputError: an unknown score or pooling, or one with the name of something else in a network.
         """
         self.name = name
         self.backbone = backbone
         pools = {"ca": pools} if isinstance(pools, Stream) else pools or {}
         self.choices: tuple[Choice, ...] = choose_poolings(list(pools)) if pools else ()
-        for choice, module in zip(self.choices, pools.values(), strict=True):
-            setattr(self, choice.part, module)
         self.classifier = classifier
         self.normalisation = normalisation
         self.preprocessing = preprocessing
         self.class_names = class_names
         self.notes = notes
         self.score = check_score(score)
+        for choice, module in zip(self.choices, pools.values(), strict=True):
+            if choice.part != "stream" and hasattr(self, choice.part):
+                raise InputError(
+                    f"pooling {choice.text!r} would hide {choice.part!r} of the network: give it another key."
+                )
+            setattr(self, choice.part, module if choice.trained else keep_as_created(module))
 
     @property
     def pooling(self) -> str:

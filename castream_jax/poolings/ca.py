@@ -26,8 +26,8 @@ def create_stream(
         return Stream(site.widths, heads, site.initializer, site.rngs, stream_init, site.features)
     if choose("stream_init", stream_init, STARTS) != STARTS[0]:
         raise InputError(
-            f"stream_init is {stream_init!r}, which is a start of the published blocks: leave it out with keys_values, "
-            "feed_forward or width."
+            f"stream_init is {stream_init!r}, which is a start of the published blocks: write stream_init={STARTS[0]} "
+            "beside keys_values, feed_forward or width."
         )
     return StreamVariant(site, heads, learned, feed_forward, width)
 

@@ -43,8 +43,8 @@ class Choice:
     @property
     def part(self) -> str:
         """Under which name its arrays stand in a network."""
-        plain = self.pooling.part or self.pooling.key
-        return re.sub(r"\W+", "_", self.text).strip("_") if self.text != self.pooling.key else plain
+        is_plain = self.text == self.pooling.key
+        return re.sub(r"\W+", "_", self.pooling.part or self.text if is_plain else self.text).strip("_")
 
     def options(self, usual: Mapping[str, Option]) -> dict[str, Option]:
         """Return all its options; those that are not chosen are as `usual` says, or else the record."""
@@ -106,6 +106,13 @@ def read_choice(text: str, known: Mapping[str, Pooling], find: Callable[[str], P
     trained = bool(_read(text, TRAINED, given.pop(TRAINED, "true"), True))
     values = {name: _read(text, name, given[name], usual) for name, usual in record.options.items() if name in given}
     return Choice(record, taps, tuple((name, value) for name, value in values.items()), trained)
+
+
+def list_addresses(poolings: str | Sequence[str]) -> list[str]:
+    """Return the addresses of a user's own records, "module:name", among the poolings that a text or several name."""
+    texts = [poolings] if isinstance(poolings, str) else list(poolings)
+    forms = (FORM.fullmatch(text) for each in texts for text in _split(each))
+    return [form[1] for form in forms if form and ":" in form[1]]
 
 
 def _read(text: str, name: str, value: str, usual: Option) -> Option:

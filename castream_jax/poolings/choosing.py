@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from castream_jax.errors import InputError
@@ -94,9 +96,26 @@ def create_modules(
         widths = tuple(trunk.widths[tap] for tap in taps)
         site = Site(taps, widths, trunk.widths[trunk.taps[-1]], trunk.initializer, nnx.clone(rngs))
         assert choice.pooling.create is not None
-        module = choice.pooling.create(site, **choice.options(usual))
-        modules[choice.text] = module if choice.trained else keep_as_created(module)
+        modules[choice.text] = choice.pooling.create(site, **choice.options(usual))
+        if choice.taps:
+            check_taps(choice, site, modules[choice.text])
     return modules
+
+
+def check_taps(choice: Choice, site: Site, module: Any) -> None:
+    """Raise `InputError` unless a pooling reads so many feature maps, and gives what the classifier takes of them."""
+    if choice.pooling.reads == "last" and len(site.taps) > 1:
+        raise InputError(f"pooling {choice.text!r} names {len(site.taps)} taps: {choice.pooling.key} reads one.")
+    maps = [jax.ShapeDtypeStruct((1, 2, 2, width), jnp.float32) for width in site.widths]
+    try:
+        pooled = nnx.eval_shape(lambda module, maps: module(maps)[0], module, maps).shape[-1]
+    except TypeError:  # it has layers of the classifier's width
+        pooled = site.widths[-1]
+    if pooled != site.features:
+        raise InputError(
+            f"pooling {choice.text!r} gives {pooled} channels where the classifier takes {site.features}: let it end "
+            "at a feature map of that width, or name a pooling that projects."
+        )
 
 
 def keep_as_created(module: nnx.Module) -> nnx.Module:

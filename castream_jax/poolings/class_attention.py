@@ -26,7 +26,7 @@ class ClassAttention(nnx.Module):
         """Draw fresh parameters; `InputError` for numbers that make no sense."""
         width, rngs, float32 = site.widths[-1], site.rngs, jnp.dtype(jnp.float32)
         check_divides("heads of class_attention", heads, width)
-        hidden = round(mlp_ratio * width)
+        hidden = round(mlp_ratio * width) if math.isfinite(mlp_ratio) else 0
         if hidden < 1:
             raise InputError(f"class_attention's mlp_ratio is {mlp_ratio:g}: expected a number above 0.")
         self.heads = heads

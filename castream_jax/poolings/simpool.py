@@ -66,7 +66,7 @@ class SimPool(nnx.Module):
 
     def repool(
         self, attention: Float[Array, "B heads h w"], feature_map: Float[Array, "B h w C"]
-    ) -> Float[Array, "B C"]:
+    ) -> Float[Array, "B D"]:
         """Return the generalised mean by that attention."""
         values = self.values(feature_map)
         if not self.gamma:

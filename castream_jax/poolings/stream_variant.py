@@ -86,6 +86,8 @@ class StreamVariant(nnx.Module):
         Raises:
           InputError: heads that do not divide a width, or one width without learned keys and values.
         """
+        if width < 0:
+            raise InputError(f"ca's width is {width}: expected channels, or 0 for those of each feature map.")
         if width and not learned:
             raise InputError(
                 f"ca's width is {width}, and its keys and values are the feature maps, whose widths differ: set "

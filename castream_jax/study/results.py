@@ -1,6 +1,7 @@
 """What a study found of each pooling, read from the reports of its experiments."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class Result:
 
 
 def read_results(experiments: Mapping[str, tuple[Experiment, Path, Path]]) -> list[Result]:
-    """Return the results of a study, GAP once.
+    """Return the results of a study; GAP once for all experiments in which it is the same network, measured alike.
 
     Args:
       experiments: by name, each with its work directory and its `report.json`.
@@ -54,21 +55,32 @@ def read_results(experiments: Mapping[str, tuple[Experiment, Path, Path]]) -> li
         parameters, accuracy = count_parameters(experiment, workdir), report.get("mean_average_precision")
         accuracy = report["accuracy"] if accuracy is None else accuracy
         for pooling in dict.fromkeys(line["pooling"] for line in report["rows"]):
-            if pooling == FIRST_POOLING and found:
-                continue  # one trunk and one classifier: it is the same
             lines = [line for line in report["rows"] if line["pooling"] == pooling and not is_null(line["attribution"])]
             apart = [line for line in report["differences"] if line["pooling"] == pooling]
-            found.append(
-                Result(
-                    name if len(experiments) > 1 and pooling != FIRST_POOLING else "",
-                    pooling,
-                    parameters.get(pooling, 0),
-                    accuracy.get(pooling),
-                    {line["attribution"]: {key: line[key] for key in line if key in METRICS} for line in lines},
-                    {line["attribution"]: {key: line[key] for key in line if key in METRICS} for line in apart},
-                )
+            result = Result(
+                name if len(experiments) > 1 and (pooling != FIRST_POOLING or found) else "",
+                pooling,
+                parameters.get(pooling, 0),
+                accuracy.get(pooling),
+                {line["attribution"]: {key: line[key] for key in line if key in METRICS} for line in lines},
+                {line["attribution"]: {key: line[key] for key in line if key in METRICS} for line in apart},
             )
+            if pooling != FIRST_POOLING or not any(is_same(result, other) for other in found):
+                found.append(result)
     return found
+
+
+def is_same(result: Result, other: Result) -> bool:
+    """Return whether two results are of one pooling, and equal to what rounding leaves in all that both say."""
+    if result.pooling != other.pooling or result.means.keys() != other.means.keys():
+        return False
+    pairs = [(result.accuracy, other.accuracy)]
+    pairs += [
+        (own.get(symbol), others.get(symbol))
+        for own, others in zip(result.means.values(), other.means.values(), strict=True)
+        for symbol in {*own, *others}
+    ]
+    return all(a == b or (a is not None and b is not None and math.isclose(a, b, abs_tol=1e-3)) for a, b in pairs)
 
 
 def count_parameters(experiment: Experiment, workdir: Path) -> dict[str, int]:
@@ -80,7 +92,7 @@ def count_parameters(experiment: Experiment, workdir: Path) -> dict[str, int]:
         arrays = checkpoints.describe("model") or {}
     found = {}
     for choice in choose_poolings(experiment.model.pooling):
-        own = {path: array for path, array in arrays.items() if choice.trains and choice.part in path.split(".")}
+        own = {path: array for path, array in arrays.items() if choice.trains and choice.part == path.split(".")[0]}
         if experiment.stream.keep_last_projection:
             labels = label_params(own)
             own = {path: array for path, array in own.items() if labels[path] == TRAINED}

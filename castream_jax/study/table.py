@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from castream_jax.metrics import METRICS
 from castream_jax.metrics.metric import Metric
-from castream_jax.report.tables import SURE, format_number
+from castream_jax.report.statistics import FEWEST
+from castream_jax.report.tables import SURE, format_number, is_certain
 from castream_jax.study.results import Result
 from castream_jax.wording import FIRST_POOLING, name_attribution
 
 MEANING = (
-    "Means over images, in percent. Bold: the difference from GAP excludes 0 (95 % paired bootstrap over images); "
-    f"{SURE}: it does by Holm's correction for all differences of its experiment, too."
+    "Means over images, in percent. Bold: the difference from GAP excludes 0 (95 % paired bootstrap over images, of "
+    f"{FEWEST} at least); {SURE}: it does by Holm's correction for all differences of its experiment, too. Accuracy: "
+    "of pictures of several labels the mean average precision."
 )
 
 
@@ -49,8 +51,6 @@ def show_cell(result: Result, attribution: str, symbol: str) -> str:
     """Return a mean as the table shows it."""
     text = format_number(result.means[attribution].get(symbol))
     difference = result.differences.get(attribution, {}).get(symbol)
-    if result.pooling == FIRST_POOLING or difference is None:
+    if result.pooling == FIRST_POOLING or difference is None or not is_certain(difference):
         return text
-    interval = difference.get("interval")
-    is_apart = bool(interval) and (interval[0] > 0 or interval[1] < 0)
-    return f"**{text}**{SURE if difference.get('survives_holm') else ''}" if is_apart else text
+    return f"**{text}**{SURE if difference['survives_holm'] else ''}"

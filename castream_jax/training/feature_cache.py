@@ -62,14 +62,19 @@ class FeatureCache:
         graphdef, self.trunk = nnx.split(model.backbone)
         self.normalisation, taps = model.normalisation, model.taps
 
-        def compute(trunk: nnx.State, images: Array) -> dict[str, Array]:
+        def read(trunk: nnx.State, images: Array) -> dict[str, Array]:
             backbone: Backbone = nnx.merge(graphdef, trunk)
             features = backbone.features(self.normalisation(images))
-            return {tap: features[tap].astype(DTYPE) for tap in taps}
+            return {tap: features[tap] for tap in taps}
+
+        def compute(trunk: nnx.State, images: Array) -> dict[str, Array]:
+            return {tap: values.astype(DTYPE) for tap, values in read(trunk, images).items()}
 
         self.compute = jax.jit(split_images(compute, mesh))
-        images = jax.ShapeDtypeStruct((mesh.size, data.image_size, data.image_size, 3), np.uint8)
-        self.shapes = {tap: found.shape[1:] for tap, found in jax.eval_shape(self.compute, self.trunk, images).items()}
+        images = jax.ShapeDtypeStruct((1, data.image_size, data.image_size, 3), np.uint8)
+        found = jax.eval_shape(read, self.trunk, images)
+        self.shapes = {tap: values.shape[1:] for tap, values in found.items()}
+        self.computed_in = sorted({values.dtype.name for values in found.values()})
 
     def fill(self, views: int, batch_size: int, bad_records: BadRecords, stop: StopRequest) -> None:
         """Compute the views that are not there.
@@ -131,6 +136,7 @@ class FeatureCache:
             "seed": self.seed,
             "features": {tap: list(shape) for tap, shape in self.shapes.items()},
             "dtype": DTYPE.name,
+            **({} if self.computed_in == ["float32"] else {"computed in": self.computed_in}),
         }
         return dict(json.loads(json.dumps(described)))
 

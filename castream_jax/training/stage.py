@@ -238,7 +238,7 @@ class Stage:
                 "images_per_second": training_log.images_per_second,
                 "data_wait_share": feed.waited / training_log.seconds if training_log.seconds else None,
                 "peak_memory_bytes": summary.peak_memory(),
-                validation.measures: next(iter(others.values()), accuracy["gap"]),
+                validation.measures: accuracy[next(iter(self.trained))],
                 f"{validation.measures}_gap": accuracy["gap"],
                 **({"accuracies": accuracy} if len(others) > 1 else {}),
                 **{f"top5_{pooling}": share for pooling, share in validation.top5.items()},

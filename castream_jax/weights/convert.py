@@ -74,6 +74,8 @@ def load_torch_weights(
     fresh = [part for part in fresh if not any(key in source for path, key in keys.items() if path[0] == part)]
     if fresh:
         keys = {path: key for path, key in keys.items() if path[0] not in fresh}
+    as_created = {choice.part for choice in model.choices if not choice.trains}
+    if fresh := [part for part in fresh if part not in as_created]:
         if fresh == ["stream"]:
             begin, verbs = f"the weights are of a GAP network: the stream of {model.name}", ("keeps its", "is")
         else:
@@ -145,7 +147,7 @@ def export_weights(model: Network, scheme_name: str | None = None) -> dict[str, 
         key = scheme.key(path)
         if key is None:
             raise InputError(
-                f"{scheme.name}'s naming has no stream: export the GAP network, or in torchvision's names."
+                f"{scheme.name}'s naming has no {path[0]}: export the GAP network, or in our names (castream_jax)."
             )
         exported[key] = from_ours(np.asarray(variable[...]), scheme, key)
     return exported

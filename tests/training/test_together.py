@@ -123,3 +123,21 @@ def test_a_run_that_was_killed_goes_on_to_the_bit(demo_directory, tmp_path):
     assert list(loaded.poolings()) == ["gap", "ca", "simpool", "gem", "max"]
     with pytest.raises(InputError, match="model.pooling"):
         train(dataclasses.replace(experiment, model=ModelConfig(name="resnet18_small")), tmp_path / "killed")
+
+
+def test_of_a_trunk_that_is_trained_alone_the_poolings_are_as_created(demo_directory, tmp_path):
+    model = ModelConfig(name="resnet18_small", pooling="ca(trained=false), max")
+    experiment = small_experiment(str(demo_directory), model=model)
+    trained_model = train(experiment, tmp_path)
+    loaded = load_trained(experiment, tmp_path, 10)
+    assert digest(nnx.state(loaded)) == digest(nnx.state(trained_model))
+    fresh = create_model("resnet18_small", "ca(trained=false)", num_classes=10, seed=experiment.seed)
+    assert digest(nnx.state(loaded.ca_trained_false)) == digest(nnx.state(fresh.ca_trained_false))
+
+
+def test_the_accuracy_of_a_run_is_that_of_what_it_trains(demo_directory, tmp_path):
+    model = ModelConfig(name="resnet18_small", pooling="max, ca")
+    train(small_experiment(str(demo_directory), model=model), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["accuracies"]["ca"] != summary["accuracies"]["max"]
+    assert summary["accuracy"] == summary["accuracies"]["ca"]

@@ -34,7 +34,7 @@ def test_our_naming_holds_all_of_them():
 
 
 def test_other_namings_have_none_but_the_stream():
-    with pytest.raises(InputError, match="torchvision's naming has no stream"):
+    with pytest.raises(InputError, match="torchvision's naming has no"):
         export_weights(small_resnet(POOLINGS), "torchvision")
     assert "cls_token" in export_weights(small_resnet("ca"), "torchvision")
 
@@ -48,3 +48,13 @@ def test_poolings_that_the_weights_are_without_stay_fresh(caplog):
     assert "without ep_queries_8, gem_p_4, simpool of resnet18_small: these keep their fresh" in loaded.notes[0]
     with pytest.raises(NotTrained, match="simpool of resnet18_small: these are not trained"):
         load_torch_weights(fresh, weights, fresh_stream="refused")
+
+
+def test_poolings_that_are_not_trained_are_missed_by_nobody(caplog):
+    weights = export_weights(small_resnet("ca"), "castream_jax")
+    model = small_resnet("ca, ca(trained=false), ep(queries=8, trained=false)")
+    loaded = load_torch_weights(model, weights, fresh_stream="refused")
+    assert not loaded.notes
+    assert digest(nnx.state(loaded.ca_trained_false)) == digest(nnx.state(model.ca_trained_false))
+    again = export_weights(loaded, "castream_jax")
+    assert digest(nnx.state(load_torch_weights(model, again))) == digest(nnx.state(loaded))
