@@ -118,7 +118,7 @@ class StageConfig:
     """What the GAP network's logits are divided by for that: below 1, its answers are more certain than it is."""
     keep_last_projection: bool = False
     """Leave the last block's projection as it starts: with `model.stream_init` "identity", what is pooled stays what
-    the classifier knows, a mean of the last feature map."""
+    the classifier knows, a mean of the last feature map. Of streams as they are published, "ca" and "single"."""
     clip_norm: float = 0.0
     """The largest global norm of the gradient; 0: no clipping."""
     accumulate: int = 1
