@@ -23,7 +23,7 @@ from PIL import Image
 
 from castream_jax.data.objects.box_frames import UPRIGHT, fit_boxes, turn_boxes
 from castream_jax.data.pictures.decoding import SIDEWAYS, arrange, attempt, load, turn
-from castream_jax.data.pictures.depth import values_of
+from castream_jax.data.pictures.depth import is_deep, values_of
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError
 from castream_jax.notices import say_once
@@ -149,9 +149,14 @@ def decode_mask(
       value: what the object is in the mask; None: what is not zero, or not 2 of a trimap.
 
     Raises:
-      InputError: it cannot be read, or has both sizes.
+      InputError: it cannot be read, has both sizes, or is in colours where a value is asked for.
     """
     loaded = attempt(lambda: load(encoded))
+    if value is not None and not (loaded.image.mode in ("P", "L") or is_deep(loaded.image)):
+        raise InputError(
+            f"it is of mode {loaded.image.mode}, whose colours are no classes: expected a palette's numbers or grey, "
+            "as the dataset has them. Saving it in colours loses them: take it from the dataset again."
+        )
     values = attempt(lambda: values_of(loaded.image))
     is_trimap = values.min() >= 1 and values.max() <= 3
     is_object = values != 2 if is_trimap else values > 0
