@@ -7,8 +7,9 @@ Known features, of which the first that a record has is taken:
                               up to 3 it is a trimap of oxford_iiit_pet, 1 object, 2 background, 3 the border between
                               them, which counts as object: it holds the outline, where a good map may well peak
     box, bbox, objects/bbox   (ymin, xmin, ymax, xmax) as shares of the height and width: all boxes together
-    class_mask                an encoded picture of the image's size, whose values are classes: 1 + `label` is the
-                              object; None for an image that has none. VOC's borders, 255, are of no class
+    class_mask                an encoded picture of the image's size, whose values are classes, a palette's or grey: the
+                              object is what `class_values` has at `label`; None for an image that has none. VOC's
+                              borders, 255, are of no class
 
 The box of a part, as `head_bbox`, says nothing about the object.
 """
@@ -31,7 +32,7 @@ from castream_jax.notices import say_once
 log = logging.getLogger(__name__)
 
 MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
-CLASS_MASK = "class_mask"
+CLASS_MASK, CLASS_VALUES = "class_mask", "class_values"
 TRUTH = (*MASKS, *BOXES, "objects", CLASS_MASK)
 OF_KIND = {"dataset": TRUTH, "masks": (*MASKS, CLASS_MASK), "boxes": (*BOXES, "objects")}
 """By `data.truth`, the features that count."""
@@ -90,7 +91,7 @@ def object_mask(
         if record[name] is None:
             return None
         try:
-            value = 1 + record["label"] if name == CLASS_MASK else None
+            value = record[CLASS_VALUES][record["label"]] if name == CLASS_MASK else None
             mask = decode_mask(record[name], size, orientation if turned else None, value)
         except InputError as error:
             raise InputError(f"cannot read its {name}: {error}") from error

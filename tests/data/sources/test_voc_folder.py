@@ -170,10 +170,10 @@ def test_mistakes_are_named(place):
     with pytest.raises(InputError, match="files of boxes beside a dataset are for one"):
         open_source(str(place), "val", boxes=str(place))
     change("Annotations/v0.xml", "cat", "cap")(place)
-    source = open_source(str(place), "val")
-    index = next(i for i in range(5) if source.records.names[i] == b"v0")
+    for file in (place / "VOCdevkit/VOC2012/ImageSets/Main").glob("*_val.txt"):
+        file.unlink()
     with pytest.raises(InputError, match="names an object 'cap', which is none of the classes"):
-        source[index]
+        open_source(str(place), "val")
     with pytest.raises(InputError, match="data.truth is 'masks'"):
         explained(place, "masks", "train")
 
@@ -208,3 +208,30 @@ def test_classes_of_ones_own(tmp_path):
     assert source.class_names == ("dog", "cat")
     assert list(source[0]["labels"]) == [0, 1]
     assert source[0]["objects"]["label"].tolist() == [1, 0]
+
+
+def test_masks_keep_the_values_of_vocs_own_classes(tmp_path):
+    """Whatever the classes' order here, and however few there are."""
+    things = [("aeroplane", (1, 1, 9, 9), False), DOG, ("cat", (20, 2, 30, 12), False)]
+    root = write_voc(tmp_path, {"val": {"v0": things}}, ["v0"])
+    (tmp_path / "classes.txt").write_text("dog\naeroplane\n")
+    data = DataConfig(name=str(tmp_path), truth="masks", classes=str(tmp_path / "classes.txt"))
+    source = explain_each_class(open_split(data, "val", with_boxes=True))
+    for index, (_, (top, left, bottom, right), _) in enumerate((DOG, things[0])):
+        there = np.zeros((32, 48), bool)
+        there[top:bottom, left:right] = True
+        np.testing.assert_array_equal(read_picture(source, index, Resize(48, "squash"))[2], there[NEAREST])
+
+    (tmp_path / "classes.txt").write_text("dog\nzebra\n")
+    (root / "ImageSets/Main/zebra_val.txt").write_text("v0 -1\n")
+    with pytest.raises(InputError, match="data.truth is 'masks'"):
+        open_split(data, "val", with_boxes=True)
+
+
+def test_masks_of_other_classes_do_not_count(tmp_path, caplog):
+    root = write_voc(tmp_path, {"val": {"v0": [DOG]}}, ["v0"])
+    (tmp_path / "classes.txt").write_text("dog\nzebra\n")
+    (root / "ImageSets/Main/zebra_val.txt").write_text("v0 -1\n")
+    source = open_source(str(tmp_path), "val", classes=str(tmp_path / "classes.txt"))
+    assert "class_mask" not in source[0]
+    assert "these of data.classes are none of them: zebra." in caplog.text
