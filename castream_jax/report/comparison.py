@@ -25,8 +25,10 @@ def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
     for name, written in (("A", a), ("B", b)):
         texts += [f"{name}  {escape(str(written.path))}", f"   {describe_source(written.report)}"]
     settings = [written.report["settings"] for written in (a, b)]
-    if differ := [name for name in settings[0] if settings[0][name] != settings[1].get(name)]:
-        told = "; ".join(f"{name} {settings[0][name]} in A, {settings[1].get(name)} in B" for name in differ)
+    names = dict.fromkeys([*settings[0], *settings[1]])
+    if differ := [name for name in names if settings[0].get(name) != settings[1].get(name)]:
+        (ours, theirs) = ({name: each.get(name, "not said") for name in differ} for each in settings)
+        told = "; ".join(f"{name} {ours[name]} in A, {theirs[name]} in B" for name in differ)
         texts.append(escape(f"Settings: {told}."))
     counts = f"{a.report['num_images']:,} in A and {b.report['num_images']:,} in B"
     rows = next(len(ours) for cell in pairing.cells.values() for ours, _ in cell.values())

@@ -87,6 +87,19 @@ def test_settings_that_differ_are_told(tmp_path, capsys):
     assert "Settings" not in shown((a, a), capsys, "--resamples", "100")
 
 
+def test_metrics_against_another_truth_are_left_out(tmp_path, capsys):
+    rows = create_localised_rows()
+    a, b = (write(tmp_path / by, rows, settings={"image_size": 224, "truth": by}) for by in ("boxes", "masks"))
+    text = shown((a, b), capsys, "--resamples", "100")
+    assert "Settings: truth boxes in A, masks in B." in text
+    assert "by other choices: PG (another truth), EPG (another truth)," in text
+    assert not re.search("PG ↑", text)
+    old = write(tmp_path / "old", rows, settings={"image_size": 224})
+    text = shown((old, b), capsys, "--resamples", "100")
+    assert "Settings: truth not said in A, masks in B." in text
+    assert re.search("PG ↑", text)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
 CLASS_MASK, CLASS_VALUES = "class_mask", "class_values"
+WHOSE = "bbox_of"
+"""Of a record whose boxes lie beside its dataset: of which objects they are, in words."""
 TRUTH = (*MASKS, *BOXES, "objects", CLASS_MASK)
 OF_KIND = {"dataset": TRUTH, "masks": (*MASKS, CLASS_MASK), "boxes": (*BOXES, "objects")}
 """By `data.truth`, the features that count."""
@@ -44,7 +46,16 @@ FIRST = 100
 
 def has_truth(record: Mapping[str, Any]) -> bool:
     """Return whether a record, and so every record of its dataset, says where the object is."""
-    return any(name in record for name in (*MASKS, *BOXES, CLASS_MASK)) or "bbox" in record.get("objects", ())
+    return bool(name_truth(record))
+
+
+def name_truth(record: Mapping[str, Any]) -> str:
+    """Return in words which feature of a record says where its object is; empty if none does."""
+    if any(name in record for name in MASKS):
+        return "masks"
+    if any(name in record for name in BOXES) or "bbox" in record.get("objects", ()):
+        return f"boxes beside the dataset, of {record[WHOSE]}" if WHOSE in record else "boxes"
+    return "masks" if CLASS_MASK in record else ""
 
 
 def choose_truth(record: dict[str, Any], kind: str) -> dict[str, Any]:

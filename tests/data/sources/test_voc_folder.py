@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from castream_jax.config import DataConfig
-from castream_jax.data.bad_records import read_picture, says_where_objects_are
+from castream_jax.data.bad_records import describe_truth, read_picture, says_where_objects_are
 from castream_jax.data.explained_classes import check_labels_there, explain_each_class
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches, training_batches
@@ -112,6 +112,9 @@ def test_masks_of_a_class_alone(place):
 def test_pictures_without_a_mask_say_so(place):
     source = explained(place, "masks")
     assert says_where_objects_are(source)
+    assert [describe_truth(explained(place, truth)) for truth in ("masks", "boxes", "dataset")] == [
+        *("masks", "boxes", "boxes")
+    ]
     (batch,) = evaluation_batches(source, Resize(16, "squash"), len(source), with_truth=True)
     known = {name.split("#")[0] for name, truth in zip(batch["ids"].tolist(), batch["truth"]) if truth.any()}
     assert known == {"v0", "v4"}
