@@ -19,8 +19,6 @@ from castream_jax.data.objects.object_masks import first_records
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import MET, Batch, count_pictures
 from castream_jax.data.source import Source
-from castream_jax.data.sources.splits import PartOfRecords
-from castream_jax.data.sources.voc_folder import VocPictures
 from castream_jax.errors import InputError
 from castream_jax.notices import say_once
 
@@ -116,11 +114,9 @@ def explain_each_class(source: Source, on_bad_record: str = "stop") -> Source:
 
 def read_rows(source: Source, on_bad_record: str = "stop") -> UInt8[np.ndarray, "N K"]:
     """Return the labels of each picture of a split (`label_sets.encode_labels`); `InputError` as it says."""
-    known, places = source.records, range(len(source))
-    if isinstance(known, PartOfRecords):
-        known, places = known.records, known.places
-    if isinstance(known, VocPictures):
-        return known.labels[list(places)]
+    known = source.known_labels()
+    if known is not None:
+        return known
     watch, rows = BadRecords(source, on_bad_record), []
     for index in tqdm(range(len(source)), "labels", unit="image", leave=False, delay=2.0):
         try:

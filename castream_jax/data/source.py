@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex
 
+import numpy as np
+from jaxtyping import Integer, UInt8
+
 from castream_jax.config import DataConfig
 from castream_jax.data.boxes import BoxedRecords, add_boxes
 from castream_jax.data.classes.class_names import check_label, name_labels, read_class_list
@@ -84,6 +87,14 @@ class Source:
         said += [whole.digest_listing()] if getattr(whole, "is_listed", False) else []
         said += [explained, self.truth] if explained or self.truth != "dataset" else []
         return self.digest_sample(json.dumps(said))
+
+    def known_labels(self) -> Integer[np.ndarray, "N"] | UInt8[np.ndarray, "N K"] | None:
+        """Return the labels of all records, of several their rows (`label_sets`); None where it takes reading them."""
+        known, places = self.records, range(len(self))
+        if isinstance(known, PartOfRecords):
+            known, places = known.records, known.places
+        labels = getattr(known, "labels", None)
+        return None if labels is None else labels[list(places)]
 
     @functools.cached_property
     def content(self) -> str:
