@@ -146,7 +146,8 @@ def open_source(
 
 def open_split(data: DataConfig, split: str, with_boxes: bool = False) -> Source:
     """Open a split of an experiment's dataset; `InputError` as `open_source` raises it."""
-    source = _open(describe(data), split, data.boxes if with_boxes else "", data.boxes_of, Decoding.of(data))
+    wanted = replace(describe(data), reads_truth=with_boxes)
+    source = _open(wanted, split, data.boxes if with_boxes else "", data.boxes_of, Decoding.of(data))
     if not with_boxes or data.truth == "dataset":
         return source
     source = replace(source, truth=data.truth)

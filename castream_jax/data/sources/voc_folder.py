@@ -58,6 +58,8 @@ class VocPictures:
     """As `label_sets.encode_labels` has them."""
     mask_values: tuple[int, ...]
     """Of each class by label, in masks; empty where they are not known, and no mask counts."""
+    reads_truth: bool = True
+    """Records say where objects are: boxes and masks lie in files of their own."""
     is_listed = True
     """Labels come from lists."""
 
@@ -67,7 +69,8 @@ class VocPictures:
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
         name = self.names[index].decode()
         record = {"image": read_regular(self.picture(name), MAX_BYTES), "id": name}
-        return record | decode_labels(self.labels[index]) | self.read_boxes(name) | self.read_mask(name)
+        record |= decode_labels(self.labels[index])
+        return record | self.read_boxes(name) | self.read_mask(name) if self.reads_truth else record
 
     def picture(self, name: str) -> Path:
         """Return the file of a picture."""
@@ -112,16 +115,16 @@ class VocPictures:
         return [(f"{name.decode()}.jpg", self.picture(name.decode()).stat().st_size) for name in self.names]
 
     def digest_listing(self) -> str:
-        """Return the sha256 of what is said of the pictures: labels, boxes, and whether they are segmented."""
+        """Return the sha256 of what is said of the pictures: labels, and where records say it boxes and masks."""
         found = hashlib.sha256(self.labels.tobytes())
-        for name in self.names:
+        for name in self.names if self.reads_truth else ():
             for file in (f"{BOXES}/{name.decode()}.xml", f"{MASKS}/{name.decode()}.png"):
                 path = self.root / file
                 found.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
         return found.hexdigest()
 
 
-def open_voc(root: Path, split: str, class_names: tuple[str, ...] = CLASSES) -> VocPictures:
+def open_voc(root: Path, split: str, class_names: tuple[str, ...] = CLASSES, reads_truth: bool = True) -> VocPictures:
     """List the pictures of a split, once.
 
     Labels are those of ImageSets' lists of the classes: 1 is there, -1 is not, 0 for a class of which the picture has
@@ -132,6 +135,7 @@ def open_voc(root: Path, split: str, class_names: tuple[str, ...] = CLASSES) -> 
       root: the folder that holds ImageSets and JPEGImages.
       split: one of `list_splits`.
       class_names: by label.
+      reads_truth: records say where objects are.
 
     Raises:
       InputError: a list that cannot be read or lacks a picture, pictures that are not there, no labels.
@@ -151,7 +155,8 @@ def open_voc(root: Path, split: str, class_names: tuple[str, ...] = CLASSES) -> 
     labels = label_by_lists(names, file, class_names)
     if labels is None:
         labels = label_by_objects(names, root, class_names)
-    return VocPictures(root, class_names, np.array(encoded)[order], labels[order], find_mask_values(root, class_names))
+    values = find_mask_values(root, class_names) if reads_truth else ()
+    return VocPictures(root, class_names, np.array(encoded)[order], labels[order], values, reads_truth)
 
 
 def list_splits(root: Path, class_names: Sequence[str]) -> dict[str, Path]:
@@ -258,7 +263,7 @@ def _open(wanted: Wanted, split: str) -> Opened:
     (root,) = roots
     names = read_class_list(wanted.classes) if wanted.classes else CLASSES
     split = find_split(split, list_splits(root, names), str(root))
-    return Opened(open_voc(root, split, names), names, split, has_several_labels=True)
+    return Opened(open_voc(root, split, names, wanted.reads_truth), names, split, has_several_labels=True)
 
 
 VOC_FOLDER = SourceKind(

@@ -69,6 +69,17 @@ def test_training_batches_hold_rows(place):
     assert sorted(batch["labels"].tolist()) == sorted([row({"cat": 1}), row({"dog": 1})])
 
 
+def test_training_needs_no_boxes_or_masks(place):
+    root = place / "VOCdevkit/VOC2012"
+    (root / "Annotations/t0.xml").write_text("<annotation>")
+    (root / "SegmentationClass/t1.png").mkdir()
+    source = open_split(DataConfig(name=str(place)), "train")
+    assert [sorted(source[i]) for i in range(2)] == [["id", "image", "labels", "unsure_labels"]] * 2
+    digest = source.digest()
+    (root / "Annotations/t0.xml").unlink()
+    assert open_split(DataConfig(name=str(place)), "train").digest() == digest
+
+
 def explained(place, truth: str = "dataset", split: str = "val"):
     return explain_each_class(open_split(DataConfig(name=str(place), truth=truth), split, with_boxes=True))
 
