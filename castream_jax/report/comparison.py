@@ -9,7 +9,7 @@ from castream_jax.errors import escape
 from castream_jax.evaluation.rows import mean_present
 from castream_jax.report.notes import describe_source
 from castream_jax.report.pairing import Pairing, Written, pair_evaluations
-from castream_jax.report.statistics import LEVEL, bootstrap_intervals
+from castream_jax.report.statistics import FEWEST, LEVEL, bootstrap_intervals, count_owners
 from castream_jax.report.tables import excludes_zero, format_difference, format_interval, format_number
 from castream_jax.wording import name_attribution, name_pooling, order_pairs
 
@@ -39,7 +39,8 @@ def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
         texts += [f"Only in {name}: {', '.join(pairs)}."] if pairs else []
     if pairing.incomparable:
         texts.append(f"Not compared, for A and B computed them by other choices: {', '.join(pairing.incomparable)}.")
-    texts.append(f"* the interval excludes 0. Paired percentile bootstrap, {resamples:,} resamples, seed {seed}.")
+    marked = f"* the interval excludes 0, of {FEWEST} images or more."
+    texts.append(f"{marked} Paired percentile bootstrap, {resamples:,} resamples, seed {seed}.")
     return "\n".join(texts)
 
 
@@ -55,7 +56,8 @@ def _tabulate(pairing: Pairing, resamples: int, seed: int) -> list[list[str]]:
         for metric, (ours, theirs) in pairing.cells[attribution, pooling].items():
             interval = next(intervals)
             means = [format_number(mean_present(ours)), format_number(mean_present(theirs))]
-            mark = " *" if excludes_zero(interval) else "  "
+            enough = count_owners(theirs - ours, pairing.owners) >= FEWEST
+            mark = " *" if enough and excludes_zero(interval) else "  "
             change = format_difference(mean_present(theirs - ours))
             lines.append([*names, metric.heading, *means, change, format_interval(interval) + mark])
             names = ["", ""]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from castream_jax.cli.compare import main
-from castream_jax.evaluation.rows import group_rows, summarise, write_rows
+from castream_jax.evaluation.rows import group_rows, read_rows, summarise, write_rows
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.report.statistics import bootstrap_intervals
 from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, ROWS, create_localised_rows, create_rows
@@ -50,6 +50,18 @@ def test_it_prints_both_means_and_the_paired_interval(directories, capsys):
     assert "300 resamples, seed 5" in text
     for part in ("resnet50 on", "another on", PROTOCOLS["castream"].hash, str(directories[0])):
         assert part in text
+
+
+def test_of_few_images_nothing_is_marked(directories, tmp_path, capsys):
+    marks = r"\] \*$"
+    few = [
+        write(tmp_path / f"few {i}", read_rows(path / "rows.parquet").slice(0, 19 * len(PAIRS)))
+        for i, path in enumerate(directories)
+    ]
+    text = shown(few, capsys, "--resamples=100")
+    assert not re.search(marks, text, re.MULTILINE)
+    assert "* the interval excludes 0, of 20 images or more." in text
+    assert re.search(marks, shown(directories, capsys, "--resamples=100"), re.MULTILINE)
 
 
 def test_it_fits_120_columns(tmp_path, capsys):
