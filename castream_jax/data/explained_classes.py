@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from castream_jax.data.bad_records import BadRecords, record_id
 from castream_jax.data.classes.label_sets import LABELS, PRESENT, UNSURE_LABELS, encode_labels
-from castream_jax.data.objects.object_masks import first_records
+from castream_jax.data.objects.object_masks import readable
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import MET, Batch, count_pictures
 from castream_jax.data.source import Source
@@ -128,12 +128,13 @@ def read_rows(source: Source, on_bad_record: str = "stop") -> UInt8[np.ndarray, 
 
 
 def check_labels_there(source: Source) -> None:
-    """Raise `InputError` if none of the first pictures of a split with several labels shows any class."""
+    """Raise `InputError` if no picture of a split with several labels shows any class; reads up to the first."""
     if not source.has_several_labels:
         return
-    seen = [len(record[LABELS]) for record in first_records(source)]
-    if not any(seen):
+    rows = source.known_labels()
+    shows = (rows == PRESENT).any(1) if rows is not None else (len(record[LABELS]) for record in readable(source))
+    if not any(shows):
         raise InputError(
-            f"none of the first {len(seen)} pictures of {source.name}, split {source.split}, has a label: there is no "
+            f"none of the {len(source):,} pictures of {source.name}, split {source.split}, has a label: there is no "
             "average precision. Name another data.validation_split."
         )

@@ -16,7 +16,7 @@ from castream_jax.data.boxes import BoxedRecords, add_boxes
 from castream_jax.data.classes.class_names import check_label, name_labels, read_class_list
 from castream_jax.data.classes.imagenet_names import put_in_words
 from castream_jax.data.classes.label_sets import LABELS, UNSURE_LABELS, encode_labels
-from castream_jax.data.objects.object_masks import CLASS_MASK, choose_truth, first_records, has_truth
+from castream_jax.data.objects.object_masks import choose_truth, knows_truth
 from castream_jax.data.pictures.decoding import AS_SEEN, Decoding
 from castream_jax.data.sources import find_kind
 from castream_jax.data.sources.kind import Wanted
@@ -151,11 +151,10 @@ def open_split(data: DataConfig, split: str, with_boxes: bool = False) -> Source
     if not with_boxes or data.truth == "dataset":
         return source
     source = replace(source, truth=data.truth)
-    found = list(first_records(source))
-    if not any(has_truth(record) and record.get(CLASS_MASK, b"") is not None for record in found):
+    if not knows_truth(source):
         raise InputError(
-            f"data.truth is {data.truth!r}: none of the first {len(found)} records of {data.name}, split {split}, has "
-            "any. Expected 'dataset', or what it has."
+            f"data.truth is {data.truth!r}: no record of {data.name}, split {split}, has any. Expected 'dataset', or "
+            "what it has."
         )
     return source
 

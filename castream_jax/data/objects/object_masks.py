@@ -49,6 +49,15 @@ def has_truth(record: Mapping[str, Any]) -> bool:
     return bool(name_truth(record))
 
 
+def knows_truth(records: Any) -> bool:
+    """Return whether any record says where its object is: the first ones tell which features all have, and where those
+    are masks of classes, which images may lack, the others are asked up to the first that has one.
+    """
+    if not any(map(has_truth, first_records(records))):
+        return False
+    return any(record.get(CLASS_MASK, b"") is not None for record in readable(records))
+
+
 def name_truth(record: Mapping[str, Any]) -> str:
     """Return in words which feature of a record says where its object is; empty if none does."""
     if any(name in record for name in MASKS):
@@ -65,8 +74,13 @@ def choose_truth(record: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def first_records(records: Any) -> Iterator[dict[str, Any]]:
-    """Yield those of the first records that storage has; the others are reported where they are read."""
-    for index in range(min(len(records), FIRST)):
+    """Yield those of the first records that storage has, as `readable`."""
+    return readable(records, FIRST)
+
+
+def readable(records: Any, most: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield those records, of the first ones or all, that storage has; the others are reported where they are read."""
+    for index in range(len(records) if most is None else min(len(records), most)):
         try:
             record = records[index]
         except Exception:  # storage raises whatever it stumbles on

@@ -1,5 +1,6 @@
 """PASCAL VOC as it is downloaded: labels, boxes and masks of made-up pictures, and what is refused."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -197,8 +198,27 @@ def test_pictures_without_labels(tmp_path):
     source = open_source(str(tmp_path), "val")
     with pytest.raises(InputError, match="none of the 2 pictures of .* has a label"):
         explain_each_class(source)
-    with pytest.raises(InputError, match="none of the first 2 pictures"):
+    with pytest.raises(InputError, match="none of the 2 pictures of .* has a label: there is no average precision"):
         check_labels_there(source)
+
+
+def test_labels_and_masks_may_be_rare(tmp_path):
+    """Further back than the records that are looked at first."""
+    pictures = {f"v{i:03d}": [DOG] for i in range(110)}
+    write_voc(tmp_path, {"val": pictures}, ["v000"])
+    source = open_split(DataConfig(name=str(tmp_path)), "val")
+    order = [name.decode() for name in source.records.names]
+    shutil.rmtree(tmp_path / "VOCdevkit")
+    pictures = {name: [DOG] * (name == order[-1]) for name in pictures}
+    write_voc(tmp_path, {"val": pictures}, order[-1:])
+    source = open_split(DataConfig(name=str(tmp_path), truth="masks"), "val", with_boxes=True)
+    check_labels_there(source)
+    records = [source.records[index] for index in range(110)]
+    check_labels_there(dataclasses.replace(source, records=records))
+    with pytest.raises(InputError, match="none of the 109 pictures"):
+        check_labels_there(dataclasses.replace(source, records=records[:-1]))
+    with pytest.raises(InputError, match="data.truth is 'masks': no record"):
+        open_split(DataConfig(name=str(tmp_path), truth="masks"), "val[:109]", with_boxes=True)
 
 
 def test_the_test_pictures_labels_are_not_published(place):
