@@ -56,6 +56,11 @@ class ExplainedClasses:
         """Return how many records the first pictures have."""
         return int(np.searchsorted(self.places, pictures))
 
+    def find_first(self, picture: int) -> int | None:
+        """Return the place of the first record of a picture by its own place; None if it shows no class."""
+        index = self.count_of(picture)
+        return index if index < len(self) and self.places[index] == picture else None
+
     def name_pictures(self, ids: np.ndarray, labels: Int[np.ndarray, "B"]) -> np.ndarray:
         """Return the names of the pictures that records of some ids and labels are of."""
         names = [str(name).removesuffix(BETWEEN + self.class_names[label]) for name, label in zip(ids, labels)]
