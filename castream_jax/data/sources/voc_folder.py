@@ -245,7 +245,10 @@ def read_lines(file: Path) -> list[str]:
 
 
 def find_roots(place: Path) -> list[Path]:
-    """Return the folders in a place that hold a year of VOC: itself, or those of the kit."""
+    """Return the folders in a place that hold a year of VOC: itself, or those of the kit.
+
+    What cannot be looked into, as a disk's lost+found, is none.
+    """
     inside = [place / "VOCdevkit", place]
     years = [year for kit in inside if kit.is_dir() for year in sorted(kit.iterdir()) if is_year(year)]
     return [place] if is_year(place) else years
@@ -253,7 +256,7 @@ def find_roots(place: Path) -> list[Path]:
 
 def is_year(folder: Path) -> bool:
     """Return whether a folder holds pictures as VOC's years do."""
-    return (folder / LISTS / MAIN).is_dir() and (folder / PICTURES).is_dir()
+    return os.path.isdir(folder / LISTS / MAIN) and os.path.isdir(folder / PICTURES)
 
 
 def _open(wanted: Wanted, split: str) -> Opened:

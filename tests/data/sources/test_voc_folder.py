@@ -1,6 +1,7 @@
 """PASCAL VOC as it is downloaded: labels, boxes and masks of made-up pictures, and what is refused."""
 
 import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -14,7 +15,7 @@ from castream_jax.data.pipeline import evaluation_batches, training_batches
 from castream_jax.data.source import open_source, open_split
 from castream_jax.data.sources.voc_folder import CLASSES
 from castream_jax.errors import InputError
-from tests.data.made_up import write_voc
+from tests.data.made_up import encode, write_voc
 
 CAT, DOG, FAR = ("cat", (2, 3, 20, 22), False), ("dog", (5, 25, 30, 44), False), ("dog", (0, 0, 5, 5), True)
 EVERY = [(name, (0, 2 * i, 30, 2 * i + 2), False) for i, name in enumerate(CLASSES)]
@@ -227,6 +228,23 @@ def test_the_test_pictures_labels_are_not_published(place):
     (root / "Annotations/v0.xml").unlink()
     with pytest.raises(InputError, match="Those of VOC's test pictures are not published"):
         open_source(str(place), "test")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_no_year(tmp_path, monkeypatch):
+    """The others of an image folder are its classes as ever."""
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / "train" / name / "0.png").write_bytes(encode(np.zeros((8, 8, 3), np.uint8), "PNG"))
+    (tmp_path / "lost+found").mkdir()
+    stat = os.stat
+
+    def refuse(path, *args, **kwargs):
+        if "lost+found/" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert open_source(str(tmp_path), "train").class_names == ("cat", "dog")
 
 
 def test_two_years_are_not_one(place):
