@@ -138,10 +138,12 @@ def open_voc(root: Path, split: str, class_names: tuple[str, ...] = CLASSES, rea
       reads_truth: records say where objects are.
 
     Raises:
-      InputError: a list that cannot be read or lacks a picture, pictures that are not there, no labels.
+      InputError: a list that cannot be read, is empty or lacks a picture, pictures that are not there, no labels.
     """
     file = list_splits(root, class_names)[split]
     names = [line.split()[0] for line in read_lines(file)]
+    if not names:
+        raise InputError(f"{file} is empty: expected the name of a picture in each line.")
     if twice := sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []:
         raise InputError(f"{file} names pictures twice: {word_names(twice)}. Expected each once.")
     there = {entry.name for entry in os.scandir(root / PICTURES)}

@@ -172,6 +172,7 @@ def remove(file: str):
         (change("ImageSets/Main/cow_val.txt", "v1 -1", "v1  2"), "has the line 'v1  2'"),
         (change("ImageSets/Main/cow_val.txt", "v1 -1", "v0 -1"), "has the line 'v0 -1'"),
         (change("ImageSets/Main/val.txt", "v1\n", "v0\n"), "names pictures twice: v0"),
+        (change("ImageSets/Main/val.txt", "v0\nv1\nv2\nv3\nv4\n", "\n"), "val.txt is empty: expected the name"),
     ],
 )
 def test_damage_is_named(place, damage, said):
