@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from castream_jax.data.objects.object_masks import first_records, has_truth, object_mask
+from castream_jax.data.objects.object_masks import first_records, name_truth, object_mask
 from castream_jax.data.pictures.decoding import Picture, PictureCounts, decode
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.source import Source
@@ -58,8 +58,15 @@ def sample_pictures(source: Source) -> PictureCounts:
 
 
 def says_where_objects_are(source: Source) -> bool:
-    """Return whether the records of a split say where the object is: the first one that storage has speaks for all."""
-    return next(map(has_truth, first_records(source)), False)
+    """Return whether the records of a split say where the object is."""
+    return bool(describe_truth(source))
+
+
+def describe_truth(source: Source) -> str:
+    """Return in words what says where the objects of a split are, or nothing: the first record that storage has speaks
+    for all.
+    """
+    return next(map(name_truth, first_records(source)), "")
 
 
 class BadRecords:

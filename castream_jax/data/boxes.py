@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from castream_jax.data.box_files import SUFFIX, BoxFiles, list_box_files, parts_of
 from castream_jax.data.classes.class_names import check_label, word_names
-from castream_jax.data.objects.object_masks import FIRST, TRUTH, first_records
+from castream_jax.data.objects.object_masks import FIRST, TRUTH, WHOSE, first_records
 from castream_jax.data.objects.voc import LARGEST, Annotation, read_annotation
 from castream_jax.data.sources.picture_files import PictureFiles
 from castream_jax.errors import InputError
@@ -32,7 +32,8 @@ Names = Sequence[tuple[str, ...]]
 class BoxedRecords:
     """Records with a `bbox` each, which is empty for pictures without a file, in place of what they say themselves.
 
-    Where there is a file, `bbox_size` is the size of the picture that it says, and `bbox_file` its path.
+    `bbox_of` says of which objects. Where there is a file, `bbox_size` is the size of the picture that it says, and
+    `bbox_file` its path.
     """
 
     records: Any
@@ -48,6 +49,7 @@ class BoxedRecords:
 
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
         record = {name: value for name, value in self.records[index].items() if name not in TRUTH}
+        record[WHOSE] = "all objects" if self.takes_all else "the picture's class"
         file = self.find(record)
         if file is None:
             return record | {"bbox": np.zeros((0, 4))}

@@ -15,12 +15,10 @@ from tqdm import tqdm
 
 from castream_jax.data.bad_records import BadRecords, record_id
 from castream_jax.data.classes.label_sets import LABELS, PRESENT, UNSURE_LABELS, encode_labels
-from castream_jax.data.objects.object_masks import first_records
+from castream_jax.data.objects.object_masks import readable
 from castream_jax.data.pictures.decoding import PictureCounts
 from castream_jax.data.pipeline import MET, Batch, count_pictures
 from castream_jax.data.source import Source
-from castream_jax.data.sources.splits import PartOfRecords
-from castream_jax.data.sources.voc_folder import VocPictures
 from castream_jax.errors import InputError
 from castream_jax.notices import say_once
 
@@ -57,6 +55,11 @@ class ExplainedClasses:
     def count_of(self, pictures: int) -> int:
         """Return how many records the first pictures have."""
         return int(np.searchsorted(self.places, pictures))
+
+    def find_first(self, picture: int) -> int | None:
+        """Return the place of the first record of a picture by its own place; None if it shows no class."""
+        index = self.count_of(picture)
+        return index if index < len(self) and self.places[index] == picture else None
 
     def name_pictures(self, ids: np.ndarray, labels: Int[np.ndarray, "B"]) -> np.ndarray:
         """Return the names of the pictures that records of some ids and labels are of."""
@@ -116,11 +119,9 @@ def explain_each_class(source: Source, on_bad_record: str = "stop") -> Source:
 
 def read_rows(source: Source, on_bad_record: str = "stop") -> UInt8[np.ndarray, "N K"]:
     """Return the labels of each picture of a split (`label_sets.encode_labels`); `InputError` as it says."""
-    known, places = source.records, range(len(source))
-    if isinstance(known, PartOfRecords):
-        known, places = known.records, known.places
-    if isinstance(known, VocPictures):
-        return known.labels[list(places)]
+    known = source.known_labels()
+    if known is not None:
+        return known
     watch, rows = BadRecords(source, on_bad_record), []
     for index in tqdm(range(len(source)), "labels", unit="image", leave=False, delay=2.0):
         try:
@@ -132,12 +133,13 @@ def read_rows(source: Source, on_bad_record: str = "stop") -> UInt8[np.ndarray, 
 
 
 def check_labels_there(source: Source) -> None:
-    """Raise `InputError` if none of the first pictures of a split with several labels shows any class."""
+    """Raise `InputError` if no picture of a split with several labels shows any class; reads up to the first."""
     if not source.has_several_labels:
         return
-    seen = [len(record[LABELS]) for record in first_records(source)]
-    if not any(seen):
+    rows = source.known_labels()
+    shows = (rows == PRESENT).any(1) if rows is not None else (len(record[LABELS]) for record in readable(source))
+    if not any(shows):
         raise InputError(
-            f"none of the first {len(seen)} pictures of {source.name}, split {source.split}, has a label: there is no "
+            f"none of the {len(source):,} pictures of {source.name}, split {source.split}, has a label: there is no "
             "average precision. Name another data.validation_split."
         )

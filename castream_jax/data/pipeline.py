@@ -113,16 +113,18 @@ def report_bad(batch: Batch, bad_records: BadRecords) -> None:
 
 def load_augmented(source: Source, data: DataConfig, index: int, rng: np.random.Generator) -> Batch:
     """Return record `index`, or the next one that can be read, at random size, place, side and brightness."""
-    bad = NONE
+    bad, reason = NONE, ""
     for candidate in range(index, index + min(NEIGHBOURS, len(source))):
         try:
             picture, record, _ = read_picture(source, candidate % len(source))
             break
-        except InputError:
-            bad = index
+        except InputError as error:
+            bad, reason = index, str(error)
     else:
         first = f"records {index} and following of {source.name}, split {source.split}"
-        raise InputError(f"{first}, cannot be read, {NEIGHBOURS} or all that there are. Is the storage there?")
+        raise InputError(
+            f"{first}, cannot be read, {NEIGHBOURS} or all that there are. Is the storage there? The last one: {reason}"
+        )
     pixels = np.asarray(preprocess.random_resized_crop(picture.image, data.image_size, data.crop_scale, rng))
     if data.flip and rng.random() < 0.5:
         pixels = pixels[:, ::-1]

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex
 
+import numpy as np
+from jaxtyping import Integer, UInt8
+
 from castream_jax.config import DataConfig
 from castream_jax.data.boxes import BoxedRecords, add_boxes
 from castream_jax.data.classes.class_names import check_label, name_labels, read_class_list
 from castream_jax.data.classes.imagenet_names import put_in_words
 from castream_jax.data.classes.label_sets import LABELS, UNSURE_LABELS, encode_labels
-from castream_jax.data.objects.object_masks import CLASS_MASK, choose_truth, first_records, has_truth
+from castream_jax.data.objects.object_masks import choose_truth, knows_truth
 from castream_jax.data.pictures.decoding import AS_SEEN, Decoding
 from castream_jax.data.sources import find_kind
 from castream_jax.data.sources.kind import Wanted
@@ -85,6 +88,14 @@ class Source:
         said += [explained, self.truth] if explained or self.truth != "dataset" else []
         return self.digest_sample(json.dumps(said))
 
+    def known_labels(self) -> Integer[np.ndarray, "N"] | UInt8[np.ndarray, "N K"] | None:
+        """Return the labels of all records, of several their rows (`label_sets`); None where it takes reading them."""
+        known, places = self.records, range(len(self))
+        if isinstance(known, PartOfRecords):
+            known, places = known.records, known.places
+        labels = getattr(known, "labels", None)
+        return None if labels is None else labels[list(places)]
+
     @functools.cached_property
     def content(self) -> str:
         """The sha256 of the content and labels of some of the records, read once."""
@@ -135,15 +146,15 @@ def open_source(
 
 def open_split(data: DataConfig, split: str, with_boxes: bool = False) -> Source:
     """Open a split of an experiment's dataset; `InputError` as `open_source` raises it."""
-    source = _open(describe(data), split, data.boxes if with_boxes else "", data.boxes_of, Decoding.of(data))
+    wanted = replace(describe(data), reads_truth=with_boxes)
+    source = _open(wanted, split, data.boxes if with_boxes else "", data.boxes_of, Decoding.of(data))
     if not with_boxes or data.truth == "dataset":
         return source
     source = replace(source, truth=data.truth)
-    found = list(first_records(source))
-    if not any(has_truth(record) and record.get(CLASS_MASK, b"") is not None for record in found):
+    if not knows_truth(source):
         raise InputError(
-            f"data.truth is {data.truth!r}: none of the first {len(found)} records of {data.name}, split {split}, has "
-            "any. Expected 'dataset', or what it has."
+            f"data.truth is {data.truth!r}: no record of {data.name}, split {split}, has any. Expected 'dataset', or "
+            "what it has."
         )
     return source
 

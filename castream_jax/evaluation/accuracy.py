@@ -136,7 +136,7 @@ class ScoreParts(Parts[Scored]):
             with open(self.path(images), "rb") as file, np.load(file, allow_pickle=False) as kept:
                 scores = {name.removeprefix(SCORES): kept[name] for name in kept.files if name.startswith(SCORES)}
                 return Scored(scores, kept["labels"], PictureCounts(**json.loads(str(kept["pictures"]))))
-        except BadZipFile as error:
+        except (BadZipFile, EOFError) as error:  # EOFError: of a file without a byte
             raise OSError(str(error)) from error
 
     def merge(self) -> Accuracy:

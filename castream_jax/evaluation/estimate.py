@@ -39,8 +39,9 @@ def estimate(experiment: Experiment, shown: int) -> str:
     minutes = math.ceil(seconds / 60)
     took = f"{seconds / 3600:,.1f} hours" if minutes >= 60 else f"{minutes} minute{'s' * (minutes > 1)}"
     masks = f", {for_maps:,} of them for the maps" if for_maps else ""
+    what = "classes of images" if resolved.split.has_several_labels else "images"
     return (
-        f"{images:,} images, and {shown:,} once more for the report, at most {passes:,} forward passes each{masks}, "
+        f"{images:,} {what}, and {shown:,} once more for the report, at most {passes:,} forward passes each{masks}, "
         f"and {accuracies:,} for the accuracies: {(images + shown) * passes + accuracies:,} in all.\n"
         f"{word_rate(rate)} passes a second on {jax.device_count()} x {jax.devices()[0].device_kind}, in chunks of "
         f"{resolved.plan.chunk} (measured for {CALIBRATION:g} s on those of one process): at most {took}, "

@@ -20,7 +20,7 @@ from flax import nnx
 from castream_jax.binding.ledger import NOTHING, Cost, from_array
 from castream_jax.compute.sharding import first_process, replicate, wait_for_all
 from castream_jax.config import Experiment
-from castream_jax.data.bad_records import BadRecords, says_where_objects_are
+from castream_jax.data.bad_records import BadRecords, describe_truth, says_where_objects_are
 from castream_jax.data.explained_classes import ExplainedClasses
 from castream_jax.data.given_maps import check_given_maps
 from castream_jax.data.pictures.decoding import PictureCounts
@@ -144,10 +144,12 @@ def word_note(note: str) -> str:
 def describe_settings(resolved: Resolved, arrays: str) -> dict[str, str | int | float]:
     """Return by name what numbers depend on beside protocol, network and data, the last three by rounding only."""
     config, data = resolved.experiment.evaluation, resolved.experiment.data
+    truth = describe_truth(resolved.source) if any(metric.needs_truth for metric in resolved.plan.metrics) else ""
     return {
         "image_size": data.image_size,
         "mean": " ".join(f"{value:g}" for value in data.mean),
         "std": " ".join(f"{value:g}" for value in data.std),
+        **({"truth": truth} if truth else {}),
         "target": resolved.plan.target,
         "score": describe_score(resolved.model.score),
         "dtype": resolved.experiment.model.dtype,

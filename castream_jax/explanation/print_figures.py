@@ -18,7 +18,7 @@ from tqdm import tqdm
 from castream_jax.config import Experiment
 from castream_jax.data.bad_records import read_picture as read_record
 from castream_jax.data.bad_records import record_id
-from castream_jax.data.explained_classes import explain_each_class
+from castream_jax.data.explained_classes import ExplainedClasses, explain_each_class
 from castream_jax.data.pictures.decoding import Decoding
 from castream_jax.data.source import Source, open_split
 from castream_jax.drawing.columns import count_columns
@@ -141,10 +141,17 @@ def is_picture(argument: str) -> bool:
 def find_records(source: Source, ids: Sequence[str], labels: Sequence[int], count: int) -> list[int]:
     """Return the places of records by id or place, then of the first `count` of each label; reads as far as it must.
 
+    Where images show several classes, a place is that of an image in its split, and means its first class.
+
     Raises:
-      InputError: no record of an id, a place beyond the end, a class without images.
+      InputError: no record of an id, a place beyond the end or of an image that shows no class, a class without images.
     """
-    places = {name: int(name) for name in ids if name.isdecimal() and int(name) < len(source)}
+    explained = source.records if isinstance(source.records, ExplainedClasses) else None
+    images = len(source if explained is None else explained.records)
+    places = {name: int(name) for name in ids if name.isdecimal() and int(name) < images}
+    if explained is not None:
+        first = {name: explained.find_first(place) for name, place in places.items()}
+        places = {name: place for name, place in first.items() if place is not None}
     missing = set(ids) - set(places)
     of_label: dict[int, list[int]] = {label: [] for label in labels}
     with tqdm(total=len(source), desc=f"search {source.name}", unit="image", leave=False) as bar:
@@ -162,9 +169,10 @@ def find_records(source: Source, ids: Sequence[str], labels: Sequence[int], coun
             bar.update(1)
     if missing:
         example = record_id(source[0], 0)
+        of = "" if explained is None else " of an image that shows a class"
         raise InputError(
             f"{source.name}, split {source.split}, has no image {min(missing)!r}, and there is no such file: expected "
-            f"an id such as {example!r}, or a place from 0 to {len(source) - 1}."
+            f"an id such as {example!r}, or a place from 0 to {images - 1}{of}."
         )
     if empty := [source.class_names[label] for label, found in of_label.items() if not found]:
         raise InputError(f"{source.name}, split {source.split}, has no image of class {empty[0]!r}.")

@@ -9,7 +9,7 @@ from castream_jax.errors import escape
 from castream_jax.evaluation.rows import mean_present
 from castream_jax.report.notes import describe_source
 from castream_jax.report.pairing import Pairing, Written, pair_evaluations
-from castream_jax.report.statistics import LEVEL, bootstrap_intervals
+from castream_jax.report.statistics import FEWEST, LEVEL, bootstrap_intervals, count_owners
 from castream_jax.report.tables import excludes_zero, format_difference, format_interval, format_number
 from castream_jax.wording import name_attribution, name_pooling, order_pairs
 
@@ -25,8 +25,10 @@ def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
     for name, written in (("A", a), ("B", b)):
         texts += [f"{name}  {escape(str(written.path))}", f"   {describe_source(written.report)}"]
     settings = [written.report["settings"] for written in (a, b)]
-    if differ := [name for name in settings[0] if settings[0][name] != settings[1].get(name)]:
-        told = "; ".join(f"{name} {settings[0][name]} in A, {settings[1].get(name)} in B" for name in differ)
+    names = dict.fromkeys([*settings[0], *settings[1]])
+    if differ := [name for name in names if settings[0].get(name) != settings[1].get(name)]:
+        (ours, theirs) = ({name: each.get(name, "not said") for name in differ} for each in settings)
+        told = "; ".join(f"{name} {ours[name]} in A, {theirs[name]} in B" for name in differ)
         texts.append(escape(f"Settings: {told}."))
     counts = f"{a.report['num_images']:,} in A and {b.report['num_images']:,} in B"
     rows = next(len(ours) for cell in pairing.cells.values() for ours, _ in cell.values())
@@ -37,7 +39,8 @@ def render_comparison(a: Written, b: Written, resamples: int, seed: int) -> str:
         texts += [f"Only in {name}: {', '.join(pairs)}."] if pairs else []
     if pairing.incomparable:
         texts.append(f"Not compared, for A and B computed them by other choices: {', '.join(pairing.incomparable)}.")
-    texts.append(f"* the interval excludes 0. Paired percentile bootstrap, {resamples:,} resamples, seed {seed}.")
+    marked = f"* the interval excludes 0, of {FEWEST} images or more."
+    texts.append(f"{marked} Paired percentile bootstrap, {resamples:,} resamples, seed {seed}.")
     return "\n".join(texts)
 
 
@@ -53,7 +56,8 @@ def _tabulate(pairing: Pairing, resamples: int, seed: int) -> list[list[str]]:
         for metric, (ours, theirs) in pairing.cells[attribution, pooling].items():
             interval = next(intervals)
             means = [format_number(mean_present(ours)), format_number(mean_present(theirs))]
-            mark = " *" if excludes_zero(interval) else "  "
+            enough = count_owners(theirs - ours, pairing.owners) >= FEWEST
+            mark = " *" if enough and excludes_zero(interval) else "  "
             change = format_difference(mean_present(theirs - ours))
             lines.append([*names, metric.heading, *means, change, format_interval(interval) + mark])
             names = ["", ""]

@@ -31,6 +31,7 @@ SETTING_NAMES = {
     "image_size": "Side of an image, in pixels",
     "mean": "Mean of pixels in 0..1, for the normalisation",
     "std": "Standard deviation of pixels in 0..1, for the normalisation",
+    "truth": "Where objects are, by",
     "target": "Feature map that CAMs start from",
     "dtype": "The backbone computes in",
     "score_cam_tolerance": "Score-CAM's tolerance",

@@ -11,11 +11,10 @@ from castream_jax.evaluation.rows import group_rows, mean_present, measured, per
 from castream_jax.report.schema import Difference, Intervals
 from castream_jax.report.statistics import (
     RESAMPLES,
+    Interval,
+    bootstrap,
     count_owners,
     fewest_resamples,
-    find_certain,
-    find_p_values,
-    resample_means,
     survive_holm,
 )
 from castream_jax.wording import list_poolings
@@ -46,15 +45,14 @@ def bootstrap_table(rows: pa.Table, resamples: int, seed: int) -> Intervals:
     differences = [columns[a, pooling, m.symbol] - columns[a, first, m.symbol] for a, pooling, first, m in cells]
     values = np.stack([*columns.values(), *differences], axis=1) if columns else np.zeros((0, 0))  # [n m]
     owners = number_images(rows)
-    means = resample_means(values, resamples, seed, owners)
-    intervals = [interval and list(interval) for interval in find_certain(means, values, owners)]
+    intervals, p_values = bootstrap(values, resamples, seed, owners)
     found = dict(zip(columns, intervals))
-    told = describe_differences(differences, intervals[len(columns) :], means[:, len(columns) :], owners)
+    told = describe_differences(differences, intervals[len(columns) :], p_values[len(columns) :], owners)
     by_cell = dict(zip(cells, told, strict=True))
     return {
         "intervals": [
             {"attribution": attribution, "pooling": pooling}
-            | {metric.symbol: found[attribution, pooling, metric.symbol] for metric in metrics}
+            | {metric.symbol: _listed(found[attribution, pooling, metric.symbol]) for metric in metrics}
             for attribution, pooling in pairs
         ],
         "differences": [
@@ -87,21 +85,25 @@ def choose_resamples(rows: pa.Table) -> int:
 
 def describe_differences(
     values: Sequence[Float[np.ndarray, "n"]],
-    intervals: Sequence[list[float] | None],
-    means: Float[np.ndarray, "resamples m"],
+    intervals: Sequence[Interval],
+    p_values: Sequence[float | None],
     owners: Int[np.ndarray, "n"] | None = None,
 ) -> list[Difference]:
-    """Return what a report says of some differences, row by row, from their intervals and resampled means; `owners` as
-    for `statistics.resample_means`.
+    """Return what a report says of some differences, row by row, from their intervals and p-values; `owners` as for
+    `statistics.resample_means`.
     """
-    p_values = [p if interval else None for p, interval in zip(find_p_values(means), intervals)]
+    p_values = [p if interval else None for p, interval in zip(p_values, intervals)]
     return [
         {
             "mean": mean_present(column),
-            "interval": interval,
+            "interval": _listed(interval),
             "images": count_owners(column, owners),
             "p": p,
             "survives_holm": survives,
         }
         for column, interval, p, survives in zip(values, intervals, p_values, survive_holm(p_values), strict=True)
     ]
+
+
+def _listed(interval: Interval) -> list[float] | None:
+    return None if interval is None else list(interval)

@@ -159,14 +159,16 @@ def describe_pictures(report: Report) -> list[str]:
 
 
 def describe_localised(report: Report) -> list[str]:
-    """Return how many images the metrics of where the object is are of."""
+    """Return how many images the metrics of where the object is are of, and what says where it is."""
     counts = report.get("localised_images", {})
     if not counts:
         return []
     what = "Classes of images" if "num_explained" in report else "Images"
+    truth = report["settings"].get("truth")
+    by = f", by {truth}" if truth else ""
     if len(set(counts.values())) == 1:
-        return [f"{what} with a mask or box: {next(iter(counts.values())):,}."]
-    return [f"{what} with a mask or box: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
+        return [f"{what} with a mask or box{by}: {next(iter(counts.values())):,}."]
+    return [f"{what} with a mask or box{by}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."]
 
 
 def describe_classes(report: Report) -> list[str]:

@@ -39,7 +39,7 @@ class Pairing:
     unpaired: tuple[list[str], list[str]]
     """The "attribution/pooling" that only one of them has."""
     incomparable: list[str]
-    """What both have, by other choices: metrics, and "attribution/pooling"."""
+    """What both have, by other choices: metrics, and which of them against another truth; "attribution/pooling"."""
 
 
 def load_evaluation(path: Path) -> Written:
@@ -96,7 +96,8 @@ def pair_evaluations(a: Written, b: Written) -> Pairing:
         cells[pair] = {metric: _pair_values(ours, theirs, metric) for metric in metrics}
     only = [["/".join(pair) for pair in ours if pair not in theirs] for ours, theirs in (groups, groups[::-1])]
     both = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
-    incomparable = [metric.symbol for metric in both if metric not in metrics]
+    reason = "" if have_one_truth(a, b) else " (another truth)"
+    incomparable = [metric.symbol + reason * metric.needs_truth for metric in both if metric not in metrics]
     incomparable += ["/".join(pair) for pair in groups[0] if pair in groups[1] and pair not in shared]
     images = len(common) if owners is None else int(owners.max()) + 1
     return Pairing(images, owners, cells, (only[0], only[1]), incomparable)
@@ -112,7 +113,11 @@ def shared_metrics(a: Written, b: Written) -> list[Metric]:
     held = [metric for metric in measured(a.rows) if metric in measured(b.rows)]
     if not held:
         raise InputError(f"{a.path} and {b.path} have no metric in common.")
-    shared = [metric for metric in held if hashes[0].get(metric.symbol) == hashes[1].get(metric.symbol)]
+    same = [metric for metric in held if hashes[0].get(metric.symbol) == hashes[1].get(metric.symbol)]
+    shared = [metric for metric in same if have_one_truth(a, b) or not metric.needs_truth]
+    if same and not shared:
+        named = " and ".join(written.report["settings"]["truth"] for written in (a, b))
+        raise InputError(f"objects are where {named} say, and no other metric is in both: they compare by one truth.")
     if not shared:
         protocols = [written.report["protocol"] for written in (a, b)]
         named = " and ".join(f"{protocol['name']} (hash {protocol['hash']})" for protocol in protocols)
@@ -120,6 +125,12 @@ def shared_metrics(a: Written, b: Written) -> list[Metric]:
             f"the protocols differ, {named}: no metric was measured by the same choices, and numbers compare only then."
         )
     return shared
+
+
+def have_one_truth(a: Written, b: Written) -> bool:
+    """Return whether two evaluations were told in one way where objects are; reports of before did not say."""
+    truths = {written.report["settings"].get("truth") for written in (a, b)} - {None}
+    return len(truths) < 2
 
 
 def metric_hashes(report: Provenance) -> dict[str, str]:

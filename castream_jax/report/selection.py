@@ -106,7 +106,7 @@ def choose_images(rows: pa.Table, first: int) -> list[Category]:
     if not count:
         return categories
     by_metric = [*choose_extremes(columns, metrics), *choose_disagreements(columns, metrics[0])] if metrics else []
-    return [*categories, *by_metric, choose_wrong(columns), choose_failed(columns)]
+    return [*categories, *by_metric, choose_wrong(columns, IMAGE_ID in rows.column_names), choose_failed(columns)]
 
 
 def choose_extremes(columns: Columns, metrics: Sequence[Metric]) -> list[Category]:
@@ -178,8 +178,11 @@ def choose_disagreements(columns: Columns, metric: Metric) -> list[Category]:
     return [Category(title, meaning, take((-distance,), np.isfinite(distance), say))]
 
 
-def choose_wrong(columns: Columns) -> Category:
-    """Return the images that a pooling classifies wrong: where more poolings do, and are surer, first."""
+def choose_wrong(columns: Columns, have_several_labels: bool) -> Category:
+    """Return the images that a pooling classifies wrong: where more poolings do, and are surer, first.
+
+    Of images of several labels rows do not say which classes nobody can tell: such an answer is no label.
+    """
     poolings = {pooling: found for (_, pooling), found in columns.items()}
     wrong = {pooling: ~found["right"] for pooling, found in poolings.items()}
     number = np.sum(list(wrong.values()), axis=0)  # [n]
@@ -194,6 +197,8 @@ def choose_wrong(columns: Columns) -> Category:
         return ", ".join(name_pooling(pooling) for pooling in wrong if wrong[pooling][place])
 
     meaning = "Wrong for more poolings first, then by how little probability is left for the labelled class."
+    if have_several_labels:
+        meaning += " Wrong is what is no label of the image, also a class of which nobody can tell whether it shows it."
     order = (-number, -np.nan_to_num(np.sum(sure, axis=0)))
     return Category("Classified wrong", meaning, take(order, number > 0, say))
 

@@ -22,6 +22,14 @@ FEWEST = 20
 
 _CHUNK = 4_000_000
 """Counts held at once: 32 MB, whatever the number of images and resamples."""
+_DRAWN = 16_000
+"""Draws made at once: few enough for a cache."""
+_HELD = 2**25
+"""Resampled means held at once: 256 MB, whatever the number of columns and resamples."""
+_ALIGNED = 64
+"""Columns of which blocks are multiples: so a product of matrices sums each as it does in one of all columns."""
+
+Interval = tuple[float, float] | None
 
 
 def resample_means(
@@ -47,7 +55,7 @@ def resample_means(
     step = max(1, _CHUNK // max(len(values), 1))
     starts = range(0, resamples, step)
     for start in tqdm(starts, desc="bootstrap", unit="block", delay=2, leave=False):
-        counts = np.stack([count_draws(generator, images) for _ in range(min(step, resamples - start))])
+        counts = count_draws(generator, images, min(step, resamples - start))
         counts = counts if owners is None else np.take(counts, owners, axis=1)  # [step n]
         totals = images if present is None else counts @ present
         with np.errstate(invalid="ignore"):
@@ -55,26 +63,54 @@ def resample_means(
     return means
 
 
-def count_draws(generator: np.random.PCG64, images: int) -> Float[np.ndarray, "images"]:
-    """Return how often each image comes in `images` draws with replacement.
+def count_draws(generator: np.random.PCG64, images: int, resamples: int) -> Float[np.ndarray, "resamples images"]:
+    """Return how often each image comes in `images` draws with replacement, for each of so many resamples.
 
     From the generator's raw bits, the one stream that numpy promises never to change. Scaling 32 bits to the number of
     images makes some of them likelier than others by at most `images / 2^32`.
     """
-    bits = generator.random_raw((images + 1) // 2)  # 64 of them in each: two draws
-    halves = np.stack([bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)], axis=1).reshape(-1)[:images]
-    drawn = (halves * np.uint64(images)) >> np.uint64(32)
-    return np.bincount(drawn.astype(np.int64), minlength=images).astype(np.float64)
+    counts = np.empty((resamples, images))
+    step = max(1, _DRAWN // max(images, 1))
+    for start in range(0, resamples, step):
+        block = counts[start : start + step]
+        bits = generator.random_raw(len(block) * ((images + 1) // 2))  # 64 of them in each: two draws
+        halves = np.stack([bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)], axis=1).reshape(len(block), -1)
+        drawn = ((halves[:, :images] * np.uint64(images)) >> np.uint64(32)).astype(np.int64)
+        places = drawn + images * np.arange(len(block))[:, None]
+        block[:] = np.bincount(places.reshape(-1), minlength=block.size).reshape(block.shape)
+    return counts
 
 
-def find_intervals(means: Float[np.ndarray, "resamples m"]) -> list[tuple[float, float] | None]:
+def find_intervals(means: Float[np.ndarray, "resamples m"]) -> list[Interval]:
     """Return the 95 % interval of each column's resampled means, or None where they are not numbers."""
     edges = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    intervals: list[tuple[float, float] | None] = []
+    intervals: list[Interval] = []
     for column in means.T:
         finite = column[np.isfinite(column)]
         intervals.append(tuple(np.quantile(finite, edges).tolist()) if len(finite) else None)
     return intervals
+
+
+def bootstrap(
+    values: Float[np.ndarray, "n m"],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    owners: Int[np.ndarray, "n"] | None = None,
+) -> tuple[list[Interval], list[float | None]]:
+    """Return the 95 % interval of the mean of each column, as `find_certain`, and its p-value, as `find_p_values`.
+
+    Arguments are those of `resample_means`. For a paired interval give a column of differences. Blocks of columns take
+    turns, each with the same draws again: many columns need many resamples, too.
+    """
+    intervals: list[Interval] = []
+    p_values: list[float | None] = []
+    width = max(_HELD // resamples // _ALIGNED, 1) * _ALIGNED
+    for start in range(0, values.shape[1], width):
+        block = values[:, start : start + width]
+        means = resample_means(block, resamples, seed, owners)
+        intervals += find_certain(means, block, owners)
+        p_values += find_p_values(means)
+    return intervals, p_values
 
 
 def bootstrap_intervals(
@@ -82,19 +118,16 @@ def bootstrap_intervals(
     resamples: int = RESAMPLES,
     seed: int = SEED,
     owners: Int[np.ndarray, "n"] | None = None,
-) -> list[tuple[float, float] | None]:
-    """Return the 95 % interval of the mean of each column, as `find_certain`.
-
-    Arguments are those of `resample_means`. For a paired interval give a column of differences.
-    """
-    return find_certain(resample_means(values, resamples, seed, owners), values, owners)
+) -> list[Interval]:
+    """Return the intervals of `bootstrap`."""
+    return bootstrap(values, resamples, seed, owners)[0]
 
 
 def find_certain(
     means: Float[np.ndarray, "resamples m"],
     values: Float[np.ndarray, "n m"],
     owners: Int[np.ndarray, "n"] | None = None,
-) -> list[tuple[float, float] | None]:
+) -> list[Interval]:
     """Return the 95 % interval of each column's resampled means; None for a column of fewer than two images' values.
 
     Of one image the interval would be a point, which claims certainty where there is none.

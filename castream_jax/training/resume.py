@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from castream_jax.config import Experiment
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
@@ -28,7 +30,7 @@ FREE = {
 }
 """Settings, or groups of them, that may change between the runs of a stage: what is trained does not depend on them.
 Where weights lie does not matter: that they are the same ones is seen from their arrays."""
-CONTENT = "content of some (sha256)"
+CONTENT, LABELS = "content of some (sha256)", "labels (sha256)"
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow")
 
 
@@ -70,8 +72,14 @@ def describe_dataset(source: Source) -> dict[str, Any]:
 
 
 def describe_content(source: Source) -> dict[str, str]:
-    """Return what tells the content of a dataset that is named by its path, which may be moved; of others nothing."""
-    return {CONTENT: source.content} if is_path(source.name) else {}
+    """Return what tells the content of a dataset that is named by its path, which may be moved or changed: all labels
+    only where they take no reading; of others nothing.
+    """
+    if not is_path(source.name):
+        return {}
+    labels = source.known_labels()
+    said = {} if labels is None else {LABELS: hashlib.sha256(labels.astype(np.int64).tobytes()).hexdigest()}
+    return {CONTENT: source.content} | said
 
 
 def is_path(name: str) -> bool:
@@ -88,11 +96,14 @@ def is_moved(saved: dict[str, Any], source: Source) -> bool:
 def check_same_run(saved: dict[str, Any], experiment: Experiment, stage: str, source: Source, directory: Path) -> None:
     """Warn if a checkpoint was made by other versions; their last bits may differ.
 
+    What a checkpoint of an earlier version does not say of its dataset's content is not asked.
+
     Raises:
       InputError: the experiment differs in a setting that what was trained depends on; names all of them.
     """
     before = decisive_settings(read_saved(saved["config"]), stage) | prefixed(saved["dataset"])
-    now = decisive_settings(experiment, stage) | prefixed(describe_dataset(source))
+    content = {name: said for name, said in describe_content(source).items() if name in saved["dataset"]}
+    now = decisive_settings(experiment, stage) | prefixed(describe_dataset(source) | content)
     different = [key for key in now if before.get(key) != now[key]]
     if "data.name" in different and is_moved(saved, source):
         log.info("%s is now %s: the same pictures.", before["data.name"], now["data.name"])

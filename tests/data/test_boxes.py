@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from castream_jax import notices
-from castream_jax.data.bad_records import read_picture, says_where_objects_are
+from castream_jax.data.bad_records import describe_truth, read_picture, says_where_objects_are
 from castream_jax.data.boxes import as_spoken, picture_name
 from castream_jax.data.objects.object_masks import fill_boxes
 from castream_jax.data.pictures.preprocess import Resize
@@ -57,6 +57,7 @@ def test_they_stand_in_place_of_what_the_dataset_says(demo_directory, tmp_path):
     expected = np.zeros((40, 40), bool)
     expected[:10, :20] = expected[5:20, 10:] = True
     assert source[3]["bbox_size"] == (96, 96)
+    assert describe_truth(source) == "boxes beside the dataset, of the picture's class"
     assert truth is not None
     np.testing.assert_array_equal(truth, expected)
     assert not np.any(read_picture(source, 4, Resize(40, "squash"))[2])

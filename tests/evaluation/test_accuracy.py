@@ -3,7 +3,12 @@
 import json
 from collections import Counter
 
-from castream_jax.evaluation.accuracy import AccuracyParts, WithUntrained
+import numpy as np
+import pytest
+
+from castream_jax.data.pictures.decoding import PictureCounts
+from castream_jax.evaluation.accuracy import AccuracyParts, ScoreParts, WithUntrained
+from castream_jax.experiment.split_scores import Scored
 from tests.networks import small_resnet
 
 COUNTS = {"images": 4, "oriented": 0, "transparent": 1}
@@ -35,3 +40,15 @@ def test_gap_is_not_trained_a_second_time():
     network = WithUntrained(small_resnet(), small_resnet())
     assert list(network.poolings()) == ["gap", "ca", "untrained/ca"]
     assert network.poolings()["untrained/ca"].stream is network.untrained.stream
+
+
+@pytest.mark.parametrize("left", [0, 9, 400], ids=str)
+def test_damaged_scores_are_computed_again(tmp_path, caplog, left):
+    scored = Scored({"gap": np.zeros((8, 3), np.float32)}, np.zeros((8, 3), np.uint8), PictureCounts(8))
+    parts = ScoreParts(tmp_path, 8, 8)
+    (part,) = parts.missing()
+    parts.write(part, scored)
+    assert parts.missing() == []
+    parts.path(part).write_bytes(parts.path(part).read_bytes()[:left])
+    assert parts.missing() == [part]
+    assert "cannot be read" in caplog.text

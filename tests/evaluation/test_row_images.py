@@ -40,6 +40,8 @@ def test_any_class_of_the_image_is_right(several):
     assert not find_right(next(iter(group_rows(create_rows()).values()))).any()
     wrong = next(each for each in choose_images(several, 2) if each.title == "Classified wrong")
     assert sorted(wrong.images) == [1, 2, 4]
+    assert "also a class of which nobody can tell" in wrong.meaning
+    assert not any("nobody can tell" in each.meaning for each in choose_images(create_rows(), 2))
 
 
 def test_rows_keep_their_images_on_disk(several, tmp_path):

@@ -439,6 +439,7 @@ def test_null_maps_stand_beside(evaluation):
 def test_where_maps_point_is_what_numpy_finds(trained, evaluation):
     """Inside the large compiled program, too."""
     experiment, workdir = trained
+    assert evaluation.settings["truth"] == "masks"
     source = open_source("castream_demo", "test", experiment.data.directory)
     batch = next(evaluation_batches(source, Resize(32, "squash"), 10, range(10), with_truth=True))
     truth = batch["truth"]

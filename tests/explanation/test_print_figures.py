@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from castream_jax.cli.figures import main
+from castream_jax.data.explained_classes import explain_each_class
 from castream_jax.data.source import Source
 from castream_jax.errors import InputError
 from castream_jax.experiment.preprocessing import settle_preprocessing
@@ -134,6 +135,16 @@ def test_a_search_reads_no_further_than_it_must():
     assert max(source.records.read) == 3
     with pytest.raises(InputError, match="no image of class 'c'"):
         find_records(source, [], [2], 1)
+
+
+def test_a_place_is_that_of_an_image_in_its_split():
+    labels = [(1, 2), (), (0,), (2, 0)]
+    pictures = [{"labels": classes, "id": f"image {i}"} for i, classes in enumerate(labels)]
+    source = explain_each_class(Source("some", "test", pictures, ("a", "b", "c"), has_several_labels=True))
+    found = [source[place]["id"] for place in find_records(source, ["0", "2", "3", "image 3#c"], [], 1)]
+    assert found == ["image 0#b", "image 2#a", "image 3#a", "image 3#c"]
+    with pytest.raises(InputError, match="no image '1'.*or a place from 0 to 3 of an image that shows a class"):
+        find_records(source, ["1"], [], 1)
 
 
 def test_panels_have_cells_of_about_an_inch():

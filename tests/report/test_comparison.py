@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from castream_jax.cli.compare import main
-from castream_jax.evaluation.rows import group_rows, summarise, write_rows
+from castream_jax.evaluation.rows import group_rows, read_rows, summarise, write_rows
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.report.statistics import bootstrap_intervals
 from tests.evaluation.synthetic import NULL_PAIRS, PAIRS, ROWS, create_localised_rows, create_rows
@@ -52,6 +52,18 @@ def test_it_prints_both_means_and_the_paired_interval(directories, capsys):
         assert part in text
 
 
+def test_of_few_images_nothing_is_marked(directories, tmp_path, capsys):
+    marks = r"\] \*$"
+    few = [
+        write(tmp_path / f"few {i}", read_rows(path / "rows.parquet").slice(0, 19 * len(PAIRS)))
+        for i, path in enumerate(directories)
+    ]
+    text = shown(few, capsys, "--resamples=100")
+    assert not re.search(marks, text, re.MULTILINE)
+    assert "* the interval excludes 0, of 20 images or more." in text
+    assert re.search(marks, shown(directories, capsys, "--resamples=100"), re.MULTILINE)
+
+
 def test_it_fits_120_columns(tmp_path, capsys):
     rows = create_localised_rows((*NULL_PAIRS, *PAIRS, ("attention_scores", "ca")), masks=4)
     a, b = write(tmp_path / "a", rows), write(tmp_path / "b", rows.slice(0, 16 * 3))
@@ -85,6 +97,19 @@ def test_settings_that_differ_are_told(tmp_path, capsys):
     text = shown((a, b), capsys, "--resamples", "100")
     assert "Settings: target branch in A, stage4 in B." in text
     assert "Settings" not in shown((a, a), capsys, "--resamples", "100")
+
+
+def test_metrics_against_another_truth_are_left_out(tmp_path, capsys):
+    rows = create_localised_rows()
+    a, b = (write(tmp_path / by, rows, settings={"image_size": 224, "truth": by}) for by in ("boxes", "masks"))
+    text = shown((a, b), capsys, "--resamples", "100")
+    assert "Settings: truth boxes in A, masks in B." in text
+    assert "by other choices: PG (another truth), EPG (another truth)," in text
+    assert not re.search("PG ↑", text)
+    old = write(tmp_path / "old", rows, settings={"image_size": 224})
+    text = shown((old, b), capsys, "--resamples", "100")
+    assert "Settings: truth not said in A, masks in B." in text
+    assert re.search("PG ↑", text)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ def test_numbers_say_how_far_to_trust_them(rows):
 def test_images_with_masks_are_counted():
     report = create_report(create_localised_rows(masks=3))
     assert describe_localised(report) == ["Images with a mask or box: 3."]
+    report["settings"]["truth"] = "boxes"
+    assert describe_localised(report) == ["Images with a mask or box, by boxes: 3."]
+    del report["settings"]["truth"]
     report["localised_images"]["PG"] = 5
     assert describe_localised(report) == ["Images with a mask or box: PG 5, EPG 3, IoU best 3, IoU fixed 3."]
     assert describe_localised(create_report(create_rows())) == []

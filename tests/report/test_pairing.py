@@ -1,6 +1,7 @@
 """Two written evaluations are matched by name and id, and refused where they do not compare."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from castream_jax.evaluation.rows import write_rows
 from castream_jax.metrics.protocol import PROTOCOLS
 from castream_jax.report.pairing import load_evaluation, pair_evaluations
 from castream_jax.report.text import write_report
-from tests.evaluation.synthetic import PAIRS, ROWS, create_localised_rows, create_report, create_rows
+from tests.evaluation.synthetic import METRIC_COLUMNS, PAIRS, ROWS, create_localised_rows, create_report, create_rows
 
 
 def write(directory, rows, **changes):
@@ -108,6 +109,11 @@ def test_what_does_not_compare_is_refused(rows, tmp_path):
     a = load(tmp_path / "a", rows)
     with pytest.raises(InputError, match=r"protocols differ, castream \(hash \w+\) and rise \(hash \w+\)"):
         pair_evaluations(a, load(tmp_path / "b", rows, protocol=PROTOCOLS["rise"]))
+    localised = create_localised_rows(PAIRS[:1])
+    sides = [load(tmp_path / by, localised, settings={"image_size": 224, "truth": by}) for by in ("boxes", "masks")]
+    alone = [replace(side, rows=localised.drop_columns(list(METRIC_COLUMNS))) for side in sides]
+    with pytest.raises(InputError, match="where boxes and masks say, and no other metric is in both"):
+        pair_evaluations(*alone)
     with pytest.raises(InputError, match="no attribution and pooling in common"):
         pair_evaluations(load(tmp_path / "c", create_rows(PAIRS[:1])), load(tmp_path / "d", create_rows(PAIRS[1:2])))
     with pytest.raises(InputError, match="no attribution and pooling in common"):

@@ -6,6 +6,7 @@ import scipy.stats
 
 from castream_jax.report import statistics
 from castream_jax.report.statistics import (
+    bootstrap,
     bootstrap_intervals,
     count_draws,
     find_p_values,
@@ -70,7 +71,7 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
 def test_a_seed_gives_the_same_draws_for_ever():
     """Recorded once: what is printed today can be printed again with another numpy."""
     generator = np.random.PCG64(0)
-    counts = np.stack([count_draws(generator, images) for images in (7, 7, 7)]).astype(int)
+    counts = count_draws(generator, 7, 3).astype(int)
     assert counts.tolist() == [[2, 1, 1, 1, 1, 1, 0], [0, 1, 0, 1, 2, 2, 1], [1, 1, 0, 2, 1, 1, 1]]
     assert bootstrap_intervals(draw(), 300, 5) == bootstrap_intervals(draw(), 300, 5)
     assert bootstrap_intervals(draw(), 300, 5) != bootstrap_intervals(draw(), 300, 6)
@@ -78,7 +79,7 @@ def test_a_seed_gives_the_same_draws_for_ever():
 
 def test_draws_are_uniform_and_as_many_as_images():
     for images in (1, 2, 5, 1000):
-        counts = np.stack([count_draws(np.random.PCG64(seed), images) for seed in range(50)])
+        counts = np.stack([count_draws(np.random.PCG64(seed), images, 1)[0] for seed in range(50)])
         assert (counts.sum(axis=1) == images).all()
     # Counts of one image over resamples are binomial, nearly Poisson: mean 1 and variance 1.
     assert counts.var(axis=0, ddof=1).mean() == pytest.approx(1, abs=0.02)
@@ -92,13 +93,26 @@ def test_memory_is_bounded_and_chunks_do_not_show(monkeypatch):
     np.testing.assert_allclose(resample_means(values, 200, 0), whole, rtol=1e-13)
 
 
+@pytest.mark.parametrize("owners", [None, np.arange(60) // 2], ids=["images", "classes of images"])
+def test_blocks_of_columns_do_not_show(monkeypatch, owners):
+    values = draw(images=60, columns=320)
+    values[5, 200] = np.nan
+    whole = bootstrap(values, 400, 3, owners)
+    monkeypatch.setattr(statistics, "_HELD", 400 * 130)
+    held = []
+    reduce = statistics.find_intervals
+    monkeypatch.setattr(statistics, "find_intervals", lambda means: held.append(means.size) or reduce(means))
+    assert bootstrap(values, 400, 3, owners) == whole
+    assert held == [400 * 128, 400 * 128, 400 * 64]
+
+
 def test_images_without_a_value_are_left_out_of_its_mean():
     values = draw(images=40)
     values[10:, 1] = np.nan
     means = resample_means(values, 50, 0)
     generator = np.random.PCG64(0)
     for mean in means:
-        counts = count_draws(generator, 40)
+        counts = count_draws(generator, 40, 1)[0]
         np.testing.assert_allclose(mean[1], np.average(values[:10, 1], weights=counts[:10]))
         np.testing.assert_allclose(mean[0], np.average(values[:, 0], weights=counts))
 
@@ -148,7 +162,7 @@ def test_an_image_is_drawn_with_all_its_rows():
     means = resample_means(values, 50, 1, owners)
     generator = np.random.PCG64(1)
     for found in means:
-        counts = count_draws(generator, 5).astype(int)
+        counts = count_draws(generator, 5, 1)[0].astype(int)
         drawn = np.concatenate([np.flatnonzero(np.repeat(owners == image, 1)) for image in np.repeat(range(5), counts)])
         np.testing.assert_allclose(found, np.nanmean(values[drawn], 0), rtol=1e-12)
 

@@ -88,5 +88,30 @@ def test_a_dataset_that_was_moved_is_the_same_and_another_is_not(tmp_path):
         check_same_run(saved, *first_and_last(put(tmp_path / "again", 7)), Path("run"))
 
 
+def test_changed_labels_are_noticed(tmp_path):
+    """Those of pictures that are not sampled, too."""
+    for i in range(200):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:03d}.png")
+
+    def put(changed: str = "") -> tuple[Experiment, Source]:
+        names = [f"{i:03d}.png" for i in range(200)]
+        rows = [f"{name},{('cat', 'dog')[(name < '100.png') ^ (name == changed)]}" for name in names]
+        (tmp_path / "metadata.csv").write_text("\n".join(["file_name,label", *rows]))
+        data = dataclasses.replace(EXPERIMENT.data, name=str(tmp_path))
+        return dataclasses.replace(EXPERIMENT, data=data), open_split(data, "all[:90%]")
+
+    experiment, source = put()
+    saved = describe_run(experiment, "stream", 3, source)
+    sampled, other = source[0]["id"], source[1]["id"]
+    check_same_run(saved, *first_and_last(put()), Path("run"))
+    with pytest.raises(InputError, match=r"dataset: content of some \(sha256\) .*dataset: labels"):
+        check_same_run(saved, *first_and_last(put(sampled)), Path("run"))
+    with pytest.raises(InputError, match=r"data: dataset: labels \(sha256\)"):
+        check_same_run(saved, *first_and_last(put(other)), Path("run"))
+    for name in ("content of some (sha256)", "labels (sha256)"):  # an older checkpoint has neither
+        del saved["dataset"][name]
+    check_same_run(saved, *first_and_last(put(other)), Path("run"))
+
+
 def first_and_last(pair: tuple[Experiment, Source]) -> tuple[Experiment, str, Source]:
     return pair[0], "stream", pair[1]

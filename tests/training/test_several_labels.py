@@ -16,6 +16,7 @@ from castream_jax.data.pipeline import evaluation_batches
 from castream_jax.data.source import open_source
 from castream_jax.data.sources.voc_folder import CLASSES
 from castream_jax.errors import InputError
+from castream_jax.evaluation import estimate
 from castream_jax.evaluation.protocols import measure_protocols
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.experiment.loading import load_trained
@@ -169,6 +170,14 @@ def test_the_stream_learns_from_features_that_are_kept(run, tmp_path):
     np.testing.assert_array_equal(kept, source.records.labels)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
+
+
+def test_a_dry_run_counts_classes_of_images(run, monkeypatch):
+    monkeypatch.setattr(estimate, "measure_rate", lambda *_: 1.0)
+    experiment, _ = run
+    source = open_source(experiment.data.name, "val")
+    explained = sum(len(source[i]["labels"]) for i in range(14))
+    assert estimate.estimate(experiment, shown=3).startswith(f"{explained} classes of images, and ")
 
 
 def test_protocols_and_figures_are_of_one_class(run):

@@ -7,8 +7,9 @@ Known features, of which the first that a record has is taken:
                               up to 3 it is a trimap of oxford_iiit_pet, 1 object, 2 background, 3 the border between
                               them, which counts as object: it holds the outline, where a good map may well peak
     box, bbox, objects/bbox   (ymin, xmin, ymax, xmax) as shares of the height and width: all boxes together
-    class_mask                an encoded picture of the image's size, whose values are classes: 1 + `label` is the
-                              object; None for an image that has none. VOC's borders, 255, are of no class
+    class_mask                an encoded picture of the image's size, whose values are classes, a palette's or grey: the
+                              object is what `class_values` has at `label`; None for an image that has none. VOC's
+                              borders, 255, are of no class
 
 The box of a part, as `head_bbox`, says nothing about the object.
 """
@@ -23,7 +24,7 @@ from PIL import Image
 
 from castream_jax.data.objects.box_frames import UPRIGHT, fit_boxes, turn_boxes
 from castream_jax.data.pictures.decoding import SIDEWAYS, arrange, attempt, load, turn
-from castream_jax.data.pictures.depth import values_of
+from castream_jax.data.pictures.depth import is_deep, values_of
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.errors import InputError
 from castream_jax.notices import say_once
@@ -31,7 +32,9 @@ from castream_jax.notices import say_once
 log = logging.getLogger(__name__)
 
 MASKS, BOXES = ("mask", "segmentation_mask"), ("box", "bbox")
-CLASS_MASK = "class_mask"
+CLASS_MASK, CLASS_VALUES = "class_mask", "class_values"
+WHOSE = "bbox_of"
+"""Of a record whose boxes lie beside its dataset: of which objects they are, in words."""
 TRUTH = (*MASKS, *BOXES, "objects", CLASS_MASK)
 OF_KIND = {"dataset": TRUTH, "masks": (*MASKS, CLASS_MASK), "boxes": (*BOXES, "objects")}
 """By `data.truth`, the features that count."""
@@ -43,7 +46,25 @@ FIRST = 100
 
 def has_truth(record: Mapping[str, Any]) -> bool:
     """Return whether a record, and so every record of its dataset, says where the object is."""
-    return any(name in record for name in (*MASKS, *BOXES, CLASS_MASK)) or "bbox" in record.get("objects", ())
+    return bool(name_truth(record))
+
+
+def knows_truth(records: Any) -> bool:
+    """Return whether any record says where its object is: the first ones tell which features all have, and where those
+    are masks of classes, which images may lack, the others are asked up to the first that has one.
+    """
+    if not any(map(has_truth, first_records(records))):
+        return False
+    return any(record.get(CLASS_MASK, b"") is not None for record in readable(records))
+
+
+def name_truth(record: Mapping[str, Any]) -> str:
+    """Return in words which feature of a record says where its object is; empty if none does."""
+    if any(name in record for name in MASKS):
+        return "masks"
+    if any(name in record for name in BOXES) or "bbox" in record.get("objects", ()):
+        return f"boxes beside the dataset, of {record[WHOSE]}" if WHOSE in record else "boxes"
+    return "masks" if CLASS_MASK in record else ""
 
 
 def choose_truth(record: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -53,8 +74,13 @@ def choose_truth(record: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def first_records(records: Any) -> Iterator[dict[str, Any]]:
-    """Yield those of the first records that storage has; the others are reported where they are read."""
-    for index in range(min(len(records), FIRST)):
+    """Yield those of the first records that storage has, as `readable`."""
+    return readable(records, FIRST)
+
+
+def readable(records: Any, most: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield those records, of the first ones or all, that storage has; the others are reported where they are read."""
+    for index in range(len(records) if most is None else min(len(records), most)):
         try:
             record = records[index]
         except Exception:  # storage raises whatever it stumbles on
@@ -90,7 +116,7 @@ def object_mask(
         if record[name] is None:
             return None
         try:
-            value = 1 + record["label"] if name == CLASS_MASK else None
+            value = record[CLASS_VALUES][record["label"]] if name == CLASS_MASK else None
             mask = decode_mask(record[name], size, orientation if turned else None, value)
         except InputError as error:
             raise InputError(f"cannot read its {name}: {error}") from error
@@ -149,9 +175,14 @@ def decode_mask(
       value: what the object is in the mask; None: what is not zero, or not 2 of a trimap.
 
     Raises:
-      InputError: it cannot be read, or has both sizes.
+      InputError: it cannot be read, has both sizes, or is in colours where a value is asked for.
     """
     loaded = attempt(lambda: load(encoded))
+    if value is not None and not (loaded.image.mode in ("P", "L") or is_deep(loaded.image)):
+        raise InputError(
+            f"it is of mode {loaded.image.mode}, whose colours are no classes: expected a palette's numbers or grey, "
+            "as the dataset has them. Saving it in colours loses them: take it from the dataset again."
+        )
     values = attempt(lambda: values_of(loaded.image))
     is_trimap = values.min() >= 1 and values.max() <= 3
     is_object = values != 2 if is_trimap else values > 0

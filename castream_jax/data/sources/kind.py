@@ -20,6 +20,8 @@ class Wanted:
     """As `data.classes` says."""
     columns: str = ""
     """As `data.columns` says."""
+    reads_truth: bool = True
+    """Records are to say where objects are; else what lies in files of its own need not be read."""
 
     @property
     def path(self) -> Path:

@@ -90,6 +90,14 @@ def test_masks_that_cannot_be_used():
         object_mask({"mask": record["mask"][:40]}, (9, 6), AS_IS)
 
 
+def test_a_mask_of_classes_is_no_colours():
+    values = np.array([[0, 1, 20], [255, 3, 1]], np.uint8)
+    for pixels in (values, values.astype(np.uint16)):
+        np.testing.assert_array_equal(decode_mask(encode(pixels), value=1), values == 1)
+    with pytest.raises(InputError, match="mode RGB, whose colours are no classes: expected a palette's numbers"):
+        decode_mask(encode(np.stack([values] * 3, -1)), value=1)
+
+
 # The same places as the image's
 
 

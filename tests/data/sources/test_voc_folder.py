@@ -1,19 +1,21 @@
 """PASCAL VOC as it is downloaded: labels, boxes and masks of made-up pictures, and what is refused."""
 
+import dataclasses
+import os
 import shutil
 
 import numpy as np
 import pytest
 
 from castream_jax.config import DataConfig
-from castream_jax.data.bad_records import read_picture, says_where_objects_are
+from castream_jax.data.bad_records import describe_truth, read_picture, says_where_objects_are
 from castream_jax.data.explained_classes import check_labels_there, explain_each_class
 from castream_jax.data.pictures.preprocess import Resize
 from castream_jax.data.pipeline import evaluation_batches, training_batches
 from castream_jax.data.source import open_source, open_split
 from castream_jax.data.sources.voc_folder import CLASSES
 from castream_jax.errors import InputError
-from tests.data.made_up import write_voc
+from tests.data.made_up import encode, write_voc
 
 CAT, DOG, FAR = ("cat", (2, 3, 20, 22), False), ("dog", (5, 25, 30, 44), False), ("dog", (0, 0, 5, 5), True)
 EVERY = [(name, (0, 2 * i, 30, 2 * i + 2), False) for i, name in enumerate(CLASSES)]
@@ -69,6 +71,17 @@ def test_training_batches_hold_rows(place):
     assert sorted(batch["labels"].tolist()) == sorted([row({"cat": 1}), row({"dog": 1})])
 
 
+def test_training_needs_no_boxes_or_masks(place):
+    root = place / "VOCdevkit/VOC2012"
+    (root / "Annotations/t0.xml").write_text("<annotation>")
+    (root / "SegmentationClass/t1.png").mkdir()
+    source = open_split(DataConfig(name=str(place)), "train")
+    assert [sorted(source[i]) for i in range(2)] == [["id", "image", "labels", "unsure_labels"]] * 2
+    digest = source.digest()
+    (root / "Annotations/t0.xml").unlink()
+    assert open_split(DataConfig(name=str(place)), "train").digest() == digest
+
+
 def explained(place, truth: str = "dataset", split: str = "val"):
     return explain_each_class(open_split(DataConfig(name=str(place), truth=truth), split, with_boxes=True))
 
@@ -112,6 +125,9 @@ def test_masks_of_a_class_alone(place):
 def test_pictures_without_a_mask_say_so(place):
     source = explained(place, "masks")
     assert says_where_objects_are(source)
+    assert [describe_truth(explained(place, truth)) for truth in ("masks", "boxes", "dataset")] == [
+        *("masks", "boxes", "boxes")
+    ]
     (batch,) = evaluation_batches(source, Resize(16, "squash"), len(source), with_truth=True)
     known = {name.split("#")[0] for name, truth in zip(batch["ids"].tolist(), batch["truth"]) if truth.any()}
     assert known == {"v0", "v4"}
@@ -156,6 +172,7 @@ def remove(file: str):
         (change("ImageSets/Main/cow_val.txt", "v1 -1", "v1  2"), "has the line 'v1  2'"),
         (change("ImageSets/Main/cow_val.txt", "v1 -1", "v0 -1"), "has the line 'v0 -1'"),
         (change("ImageSets/Main/val.txt", "v1\n", "v0\n"), "names pictures twice: v0"),
+        (change("ImageSets/Main/val.txt", "v0\nv1\nv2\nv3\nv4\n", "\n"), "val.txt is empty: expected the name"),
     ],
 )
 def test_damage_is_named(place, damage, said):
@@ -170,10 +187,10 @@ def test_mistakes_are_named(place):
     with pytest.raises(InputError, match="files of boxes beside a dataset are for one"):
         open_source(str(place), "val", boxes=str(place))
     change("Annotations/v0.xml", "cat", "cap")(place)
-    source = open_source(str(place), "val")
-    index = next(i for i in range(5) if source.records.names[i] == b"v0")
+    for file in (place / "VOCdevkit/VOC2012/ImageSets/Main").glob("*_val.txt"):
+        file.unlink()
     with pytest.raises(InputError, match="names an object 'cap', which is none of the classes"):
-        source[index]
+        open_source(str(place), "val")
     with pytest.raises(InputError, match="data.truth is 'masks'"):
         explained(place, "masks", "train")
 
@@ -183,8 +200,27 @@ def test_pictures_without_labels(tmp_path):
     source = open_source(str(tmp_path), "val")
     with pytest.raises(InputError, match="none of the 2 pictures of .* has a label"):
         explain_each_class(source)
-    with pytest.raises(InputError, match="none of the first 2 pictures"):
+    with pytest.raises(InputError, match="none of the 2 pictures of .* has a label: there is no average precision"):
         check_labels_there(source)
+
+
+def test_labels_and_masks_may_be_rare(tmp_path):
+    """Further back than the records that are looked at first."""
+    pictures = {f"v{i:03d}": [DOG] for i in range(110)}
+    write_voc(tmp_path, {"val": pictures}, ["v000"])
+    source = open_split(DataConfig(name=str(tmp_path)), "val")
+    order = [name.decode() for name in source.records.names]
+    shutil.rmtree(tmp_path / "VOCdevkit")
+    pictures = {name: [DOG] * (name == order[-1]) for name in pictures}
+    write_voc(tmp_path, {"val": pictures}, order[-1:])
+    source = open_split(DataConfig(name=str(tmp_path), truth="masks"), "val", with_boxes=True)
+    check_labels_there(source)
+    records = [source.records[index] for index in range(110)]
+    check_labels_there(dataclasses.replace(source, records=records))
+    with pytest.raises(InputError, match="none of the 109 pictures"):
+        check_labels_there(dataclasses.replace(source, records=records[:-1]))
+    with pytest.raises(InputError, match="data.truth is 'masks': no record"):
+        open_split(DataConfig(name=str(tmp_path), truth="masks"), "val[:109]", with_boxes=True)
 
 
 def test_the_test_pictures_labels_are_not_published(place):
@@ -193,6 +229,23 @@ def test_the_test_pictures_labels_are_not_published(place):
     (root / "Annotations/v0.xml").unlink()
     with pytest.raises(InputError, match="Those of VOC's test pictures are not published"):
         open_source(str(place), "test")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_no_year(tmp_path, monkeypatch):
+    """The others of an image folder are its classes as ever."""
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / "train" / name / "0.png").write_bytes(encode(np.zeros((8, 8, 3), np.uint8), "PNG"))
+    (tmp_path / "lost+found").mkdir()
+    stat = os.stat
+
+    def refuse(path, *args, **kwargs):
+        if "lost+found/" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert open_source(str(tmp_path), "train").class_names == ("cat", "dog")
 
 
 def test_two_years_are_not_one(place):
@@ -208,3 +261,30 @@ def test_classes_of_ones_own(tmp_path):
     assert source.class_names == ("dog", "cat")
     assert list(source[0]["labels"]) == [0, 1]
     assert source[0]["objects"]["label"].tolist() == [1, 0]
+
+
+def test_masks_keep_the_values_of_vocs_own_classes(tmp_path):
+    """Whatever the classes' order here, and however few there are."""
+    things = [("aeroplane", (1, 1, 9, 9), False), DOG, ("cat", (20, 2, 30, 12), False)]
+    root = write_voc(tmp_path, {"val": {"v0": things}}, ["v0"])
+    (tmp_path / "classes.txt").write_text("dog\naeroplane\n")
+    data = DataConfig(name=str(tmp_path), truth="masks", classes=str(tmp_path / "classes.txt"))
+    source = explain_each_class(open_split(data, "val", with_boxes=True))
+    for index, (_, (top, left, bottom, right), _) in enumerate((DOG, things[0])):
+        there = np.zeros((32, 48), bool)
+        there[top:bottom, left:right] = True
+        np.testing.assert_array_equal(read_picture(source, index, Resize(48, "squash"))[2], there[NEAREST])
+
+    (tmp_path / "classes.txt").write_text("dog\nzebra\n")
+    (root / "ImageSets/Main/zebra_val.txt").write_text("v0 -1\n")
+    with pytest.raises(InputError, match="data.truth is 'masks'"):
+        open_split(data, "val", with_boxes=True)
+
+
+def test_masks_of_other_classes_do_not_count(tmp_path, caplog):
+    root = write_voc(tmp_path, {"val": {"v0": [DOG]}}, ["v0"])
+    (tmp_path / "classes.txt").write_text("dog\nzebra\n")
+    (root / "ImageSets/Main/zebra_val.txt").write_text("v0 -1\n")
+    source = open_source(str(tmp_path), "val", classes=str(tmp_path / "classes.txt"))
+    assert "class_mask" not in source[0]
+    assert "these of data.classes are none of them: zebra." in caplog.text
