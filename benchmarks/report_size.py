@@ -34,6 +34,9 @@ from castream_jax.report.writing import write_evaluation
 POINTS, CLASSES = 29, 1000
 METHODS = ("grad_cam", "grad_cam_pp", "score_cam", "attention")
 NULLS = ("random", "gaussian", "constant", "fake")
+POOLINGS = ("gap", "ca")
+MAPS = [(key, pooling) for key in METHODS for pooling in POOLINGS if (key, pooling) != ("attention", "gap")]
+KEYS = MAPS + [(key, pooling) for key in NULLS for pooling in POOLINGS]
 
 
 def make_rows(images: int) -> pa.Table:
@@ -41,15 +44,13 @@ def make_rows(images: int) -> pa.Table:
     rng = np.random.default_rng(0)
     metrics = tuple(metric for metric in choose_metrics(()) if not metric.needs_truth)
     methods = tuple(ca.METHODS[key] for key in METHODS)
-    keys = [(key, pooling) for key in METHODS for pooling in ("gap", "ca") if (key, pooling) != ("attention", "gap")]
-    keys += [(key, pooling) for key in NULLS for pooling in ("gap", "ca")]
     assert set(NULLS) <= set(NULL_MAPS)
-    schema, count = rows_schema(metrics, methods), images * len(keys)
-    labels = np.repeat(rng.integers(0, CLASSES, images), len(keys)).astype(np.int32)
+    schema, count = rows_schema(metrics, methods), images * len(KEYS)
+    labels = np.repeat(rng.integers(0, CLASSES, images), len(KEYS)).astype(np.int32)
     given = {
-        "id": np.repeat([f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(images)], len(keys)),
-        "attribution": np.tile([key for key, _ in keys], images),
-        "pooling": np.tile([pooling for _, pooling in keys], images),
+        "id": np.repeat([f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(images)], len(KEYS)),
+        "attribution": np.tile([key for key, _ in KEYS], images),
+        "pooling": np.tile([pooling for _, pooling in KEYS], images),
         "label": labels,
         "explained_class": labels,
         "predicted_class": np.where(rng.random(count) < 0.75, labels, 0).astype(np.int32),
@@ -73,16 +74,13 @@ def write_report(file: Path, directory: Path) -> dict[str, float]:
     rng = np.random.default_rng(1)
 
     def explain(places: list[int]) -> ShownImages:
-        keys = [
-            (key, pooling) for key in METHODS for pooling in ("gap", "ca") if (key, pooling) != ("attention", "gap")
-        ]
         images = rng.integers(0, 256, (len(places), 224, 224, 3), dtype=np.uint8)
-        maps = {key: rng.random((len(places), 7, 7), dtype=np.float32) for key in keys}
+        maps = {key: rng.random((len(places), 7, 7), dtype=np.float32) for key in MAPS}
         return ShownImages(tuple(places), images, maps)
 
     began = time.perf_counter()
     rows = read_rows(file)
-    images = len(rows) // 15
+    images = len(rows) // len(KEYS)
     accuracy = Accuracy({"gap": 0.75, "ca": 0.75}, {"ca": 0.01}, images, NOTHING, PictureCounts(images))
     evaluation = Evaluation(
         protocol=ca.PROTOCOLS["castream"],

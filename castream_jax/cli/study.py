@@ -36,9 +36,8 @@ def main(argv: list[str] | None = None) -> None:
         first = next((place for place, argument in enumerate(argv[1:], 1) if is_config(argv, place)), None)
         if first is not None:
             argv[first] = f"--config={argv[first]}"
-    base = take_config(argv)[0] if len(argv) > 1 else None
     run(
-        functools.partial(run_study, base=base),
+        functools.partial(run_study, argv=argv),
         "Trains and measures several poolings and experiments on one trunk, and puts them side by side.",
         argv,
         prepare=lambda experiment: use_cores_as_devices(experiment.evaluation.batch_size),
@@ -54,15 +53,16 @@ def is_config(argv: list[str], place: int) -> bool:
     return not argv[place].startswith("-") and not takes_one
 
 
-def run_study(experiment: Experiment, workdir: Path, arguments: list[str], base: Path | None = None) -> None:
+def run_study(experiment: Experiment, workdir: Path, arguments: list[str], argv: list[str]) -> None:
     """Train and measure what is missing, write the table and the picture, and print the table.
 
     Args:
       experiment: the first.
       workdir: in which each has its own.
       arguments: the configs of the others.
-      base: the config of the first: what is changed of it is changed in the others, too.
+      argv: the command line: what it changes of the first one's config is changed in the others, too.
     """
+    base, _ = take_config(argv)
     changed = find_changes(from_dict(load_config(base)).to_dict(), experiment.to_dict()) if base else {}
     experiments = {experiment.name: experiment}
     for argument in arguments:

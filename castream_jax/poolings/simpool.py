@@ -32,7 +32,7 @@ class SimPool(nnx.Module):
     """The query's and the keys' projections, and the layer normalisation of keys and values."""
 
     def __init__(self, site: Site, gamma: float, heads: int, project: bool):
-        """Draw fresh parameters; `InputError` for a gamma below 0, or heads that do not divide the width."""
+        """Draw fresh parameters; `InputError` for a gamma out of range, or heads that do not divide the width."""
         if not 0 <= gamma <= LARGEST_GAMMA:
             raise InputError(f"simpool's gamma is {gamma:g}: expected 0, which is a plain mean, to {LARGEST_GAMMA}.")
         width, float32 = site.widths[-1], jnp.dtype(jnp.float32)

@@ -71,7 +71,7 @@ def read_results(experiments: Mapping[str, tuple[Experiment, Path, Path]]) -> li
 
 
 def is_same(result: Result, other: Result) -> bool:
-    """Return whether two results are of one pooling, and equal to what rounding leaves in all that both say."""
+    """Return whether two results are of one pooling under the same maps, and equal to what rounding leaves."""
     if result.pooling != other.pooling or result.means.keys() != other.means.keys():
         return False
     pairs = [(result.accuracy, other.accuracy)]

@@ -114,7 +114,10 @@ def test_a_panel_leaves_out_what_is_far_from_all_others(values, shown):
 def pictures(monkeypatch):
     """Let splits have digests, which a test may change."""
     digests = {"train": "a", "test": "b"}
-    opened = lambda data, split: SimpleNamespace(digest=lambda: digests.get(split, "c"))  # noqa: E731
+
+    def opened(data, split):
+        return SimpleNamespace(digest=lambda: digests.get(split, "c"))
+
     monkeypatch.setattr(finished, "open_split", opened)
     return digests
 
@@ -160,10 +163,9 @@ def test_what_is_changed_of_the_first_is_changed_of_all(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "finish", lambda experiment, workdir: seen.append(experiment))
     monkeypatch.setattr(study, "read_results", lambda experiments: [])
     monkeypatch.setattr(study, "draw_study", lambda results, path: None)
-    base = study.find_config("studies/placement")
-    first = from_dict(study.load_config(base))
+    first = from_dict(study.load_config(study.find_config("studies/placement")))
     first = dataclasses.replace(first, data=dataclasses.replace(first.data, image_size=64), name="mine")
-    study.run_study(first, tmp_path, ["demo"], base)
+    study.run_study(first, tmp_path, ["demo"], ["castream study", "--config=studies/placement"])
     assert [(each.name, each.data.image_size) for each in seen] == [("mine", 64), ("demo", 64)]
     assert seen[1].stream == from_dict(study.load_config(study.find_config("demo"))).stream
 
@@ -183,7 +185,7 @@ def test_a_second_experiment_starts_from_the_first_ones_trunk(tmp_path):
 def test_a_study_is_named_with_or_without_a_flag(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(
-        study, "run_study", lambda experiment, workdir, arguments, base: seen.append((experiment.name, arguments))
+        study, "run_study", lambda experiment, workdir, arguments, argv: seen.append((experiment.name, arguments))
     )
     monkeypatch.chdir(tmp_path)
     study.main(["castream study", "configs/studies/placement.py"])
@@ -193,6 +195,13 @@ def test_a_study_is_named_with_or_without_a_flag(monkeypatch, tmp_path):
     assert seen == [("placement", []), ("placement", ["demo"]), ("placement", ["demo"]), ("placement", [])]
 
 
+def test_a_config_that_is_not_named_ends_in_a_message(capsys):
+    with pytest.raises(SystemExit) as ended:
+        study.main(["castream study", "--config"])
+    assert ended.value.code == 2
+    assert "--config needs a file or a name" in capsys.readouterr().err
+
+
 def test_two_experiments_of_one_name_are_refused(tmp_path):
     with pytest.raises(InputError, match="two experiments of the study are called 'demo'"):
-        study.run_study(dataclasses.replace(EXPERIMENT, name="demo"), tmp_path, ["demo"])
+        study.run_study(dataclasses.replace(EXPERIMENT, name="demo"), tmp_path, ["demo"], ["castream study"])

@@ -34,7 +34,7 @@ def test_our_naming_holds_all_of_them():
 
 
 def test_other_namings_have_none_but_the_stream():
-    with pytest.raises(InputError, match="torchvision's naming has no"):
+    with pytest.raises(InputError, match="torchvision's naming has no ep_queries_8"):
         export_weights(small_resnet(POOLINGS), "torchvision")
     assert "cls_token" in export_weights(small_resnet("ca"), "torchvision")
 
