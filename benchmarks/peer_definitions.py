@@ -59,23 +59,6 @@ def centred_eigen_cam(pair: Pair) -> np.ndarray:
     return np.einsum("bnc,bc->bn", flat, directions).reshape(a.shape[:3])
 
 
-def softmax_score_cam(pair: Pair, channels: int, align_corners: bool) -> np.ndarray:
-    """Return Score-CAM of the first channels, weighted by the softmax over them of the class's logits.
-
-    The masks multiply normalised images.
-
-    Aligned corners: upsampled, then min-max scaled; else scaled before.
-    """
-    a = pair.stages[0][0][..., :channels]
-    masks = jnp.asarray(np.moveaxis(a, -1, 0))  # [C B h w]
-    if align_corners:
-        masks = min_max(upsample(masks, pair.size, align_corners=True))
-    else:
-        masks = upsample(min_max(masks), pair.size)
-    logits = pair.class_logits(np.asarray(masks)[..., None] * pair.images)  # [C B]
-    return np.asarray(weighted_sum(jnp.asarray(a), jax.nn.softmax(jnp.asarray(logits), axis=0).T))
-
-
 def weighted_finer_cam(pair: Pair) -> np.ndarray:
     """Return Grad-CAM of `sum_d p_d (y_c - y_d) / sum_d p_d`, d the three classes nearest to c; p is differentiated."""
     near, one_hot = 3, jax.nn.one_hot(pair.labels, pair.ours.num_classes)

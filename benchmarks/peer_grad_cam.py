@@ -26,10 +26,6 @@ CENTRED = (
     "Eigen-CAM: it takes A less its mean over positions, and leaves the sign as the SVD gives it; the paper does not "
     "centre."
 )
-SOFTMAX = (
-    "Score-CAM: weights are a softmax over channels of the class's logits, and masks multiply the normalised image; "
-    "ours are probabilities, as in the authors' code, of images masked in pixel space."
-)
 FINER = (
     "Finer-CAM: the mean over similar classes is weighted by their probabilities, through which the gradient runs, and "
     "nothing scales it; the paper's, ours and torch-cam's is 0.6 of the plain mean."
@@ -127,12 +123,10 @@ def list_maps(pair: Pair) -> Iterator[Trial]:
     )
     yield Trial("Ablation-CAM, 1 image", NAME, ours(one, "ablation_cam"), raw(peer.AblationCAM, one), rounds=2)
     yield Trial(
-        f"Score-CAM, {CHANNELS} channels, 1 image",
+        f"Score-CAM, its variant, {CHANNELS} channels, 1 image",
         NAME,
-        ours_of_channels(one),
+        ours_of_channels(one, "pytorch_grad_cam"),
         raw(peer.ScoreCAM, one, reshape_transform=first_channels),
-        lambda: scale(definitions.softmax_score_cam(one, CHANNELS, align_corners=True)),
-        SOFTMAX,
     )
     yield Trial(
         "RefineCAM, 4 stages, at the images' size",

@@ -49,14 +49,17 @@ def first_channels(maps: Any) -> Any:
     return maps[:, :CHANNELS]
 
 
-def ours_of_channels(pair: Pair) -> Compute:
-    """Return our Score-CAM of the first channels."""
+def ours_of_channels(pair: Pair, variant: str) -> Compute:
+    """Return a variant of Score-CAM of the first channels."""
     arrays = jnp.asarray(pair.images), jnp.asarray(pair.labels)
-    return lambda: np.asarray(compute_on_devices(_weigh, pair.ours, arrays, CHANNELS, CHUNK))
+    return lambda: np.asarray(compute_on_devices(_weigh, pair.ours, arrays, CHANNELS, CHUNK, variant))
 
 
-def _weigh(network: ca.Classifier, images: jax.Array, labels: jax.Array, channels: int, chunk: int) -> jax.Array:
-    return compute_score_cam(network, images, labels, channels, chunk)[0][1]  # of GAP and CA the second
+def _weigh(
+    network: ca.Classifier, images: jax.Array, labels: jax.Array, channels: int, chunk: int, variant: str
+) -> jax.Array:
+    # Of GAP and CA the second.
+    return compute_score_cam(network, images, labels, channels, chunk, variant=variant)[0][1]
 
 
 class Measured:

@@ -26,11 +26,6 @@ UNDIVIDED = (
     "Grad-CAM++, a defect: `alpha[idx][mask].div_(...)` divides the copy that indexing by a mask makes, so that alpha "
     "stays g² and is never divided."
 )
-SOFTMAX = (
-    "Score-CAM: weights are a softmax over channels of the class's logits, and masks, scaled before they are "
-    "upsampled, multiply the normalised image; ours are probabilities, as in the authors' code, of images masked in "
-    "pixel space."
-)
 FUSED = (
     "LayerCAM of several stages: each stage's map is min-max scaled, and the tanh is taken of the last stage's too; "
     "ours divides by the maximum, and takes the tanh of the earlier stages' alone."
@@ -88,12 +83,10 @@ def list_maps(pair: Pair) -> Iterator[Trial]:
         UNDIVIDED,
     )
     yield Trial(
-        f"Score-CAM, {CHANNELS} channels, 1 image",
+        f"Score-CAM, its variant, {CHANNELS} channels, 1 image",
         NAME,
-        ours_of_channels(one),
+        ours_of_channels(one, "torchcam"),
         raw(peer.ScoreCAM, one, reshape_transform=first_channels),
-        lambda: scale(definitions.softmax_score_cam(one, CHANNELS, align_corners=False)),
-        SOFTMAX,
     )
 
 

@@ -12,7 +12,13 @@ from castream_jax.models.network import Network
 
 
 def compute_score_cam(
-    model: Network, images: jax.Array, labels: jax.Array, channels: int, chunk: int, share: float = 0.0
+    model: Network,
+    images: jax.Array,
+    labels: jax.Array,
+    channels: int,
+    chunk: int,
+    share: float = 0.0,
+    variant: str = "published",
 ) -> tuple[jax.Array, jax.Array]:
     """Return the maps [S B h w] of all poolings, and how many images were asked for: packed, a black one first.
 
@@ -21,6 +27,7 @@ def compute_score_cam(
       channels: the first ones of the last feature map alone.
       chunk: masked images in a pass.
       share: of the channels that are asked for, the map being estimated from them; 0: all, and it is exact.
+      variant: of Score-CAM.
     """
     target = model.target(None)
     networks = model.poolings()
@@ -28,9 +35,11 @@ def compute_score_cam(
     features = model.features(images)
     some = features | {target: features[target][..., :channels]}
     classes = jnp.broadcast_to(labels[:, None], (len(members), len(images), 1))
-    panel = Panel(joint_scores(members), joint_columns(members, classes), chunk)
+    method = score_cam(passes=share, variant=variant)
+    scores, columns = joint_scores(members, method.asks_logits), joint_columns(members, classes)
+    panel = Panel(scores, columns, chunk, logits_from=len(members) * model.num_classes if method.asks_logits else None)
     scene = Scene(images, model.normalisation, some, some[target], jnp.arange(len(images)), panel.columns)
-    found = compute_maps(networks, scene, dict(zip(networks, classes)), (score_cam(passes=share),), target, panel)
+    found = compute_maps(networks, scene, dict(zip(networks, classes)), (method,), target, panel)
     maps = jnp.stack([values[:, 0] for values in found.maps.values()])
     asked = [one.question.count if one.number is None else one.number.sum() for one in found.asked]
     return maps, jnp.asarray(sum(asked))

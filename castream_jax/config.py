@@ -166,8 +166,11 @@ class EvaluationConfig:
     score_cam_error: float = 0.0
     """Ask for as many channels of Score-CAM for each image as it takes until the largest error of its map is stated to
     be below this share of its range; 0: for all. Of tolerance, passes and error only one is set."""
-    score_cam_variant: Literal["published", "increase", "softmax", "faster"] = "published"
-    """Score-CAM's weights: probabilities; less the black image's; a softmax of them; of ten channels alone."""
+    score_cam_variant: Literal["published", "increase", "softmax", "faster", "pytorch_grad_cam", "torchcam"] = (
+        "published"
+    )
+    """Score-CAM's weights: probabilities; less the black image's; a softmax of them; of ten channels alone; or as the
+    libraries of these names weigh, by a softmax of logits, behind masks on normalised images."""
     layer_cam_stages: int = 1
     """Stages that LayerCAM fuses, the target and earlier ones, through the trunk; 0: all."""
     recipro_cam_mask: Literal["one-hot", "gaussian"] = "one-hot"

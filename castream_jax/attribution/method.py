@@ -103,6 +103,8 @@ class Method:
     through_trunk: int = 0
     """How often it runs through the trunk forward and back for a map; 0: it never does. Each time counts as three
     forward passes (`PASSES`), and is shared with nothing."""
+    asks_logits: bool = False
+    """Some of its questions ask for logits."""
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """The choices that its numbers depend on, which the hash covers."""
     columns: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.attribution.certificate import certify, certify_beginnings
-from castream_jax.attribution.channel_masks import ChannelWeights, Masks
+from castream_jax.attribution.channel_masks import AUTHORS, ChannelWeights, Making, Masks
 from castream_jax.attribution.few_passes import describe_estimate, remark_on_estimate, weigh_few, weigh_until
 from castream_jax.attribution.method import Method, Scene, Subject, weighted_sum
 from castream_jax.compute.questions import Ask, Conversation, Question, Search
@@ -25,9 +25,16 @@ VARIANTS = {
     "increase": "probability less the black image's, aligned corners",
     "softmax": "softmax over channels of probabilities, aligned corners",
     "faster": "probability, of the 10 channels that vary most, aligned corners",
+    "pytorch_grad_cam": "softmax over channels of logits, normalised images masked, aligned corners",
+    "torchcam": "softmax over channels of logits, normalised images masked, centres",
 }
 """What is in the hash of each. "increase" is the paper's equation, "softmax" its algorithm; "faster" is
-Faster-Score-CAM. Libraries that take logits in place of probabilities are none of these."""
+Faster-Score-CAM; the last two are those of the libraries of these names."""
+MAKINGS = {
+    "pytorch_grad_cam": Making(masks_pixels=False, weighs_logits=True),
+    "torchcam": Making(aligns_corners=False, masks_pixels=False, weighs_logits=True),
+}
+"""How those make masks that do it otherwise than the published one."""
 STRONGEST = 10
 """Channels of "faster"."""
 
@@ -87,10 +94,10 @@ def score_cam(
             return (yield from weigh_until(scene, error))
         if passes:
             return (yield from weigh_few(scene, passes))
-        weights, black = yield from weigh_all(scene)
+        weights, black = yield from weigh_all(scene, MAKINGS.get(variant, AUTHORS))
         if variant == "increase":
             return replace(weights, values=weights.values - black)
-        return replace(weights, values=jax.nn.softmax(weights.values, 1)) if variant == "softmax" else weights
+        return weights if variant == "published" else replace(weights, values=jax.nn.softmax(weights.values, 1))
 
     return Method(
         key="score_cam",
@@ -100,6 +107,7 @@ def score_cam(
         source="Wang et al., 2020",
         options={"variant": VARIANTS[variant]} | estimates,
         columns=("score_cam_bound", "score_cam_left_out", "score_cam_passes", "score_cam_error"),
+        asks_logits=MAKINGS.get(variant, AUTHORS).weighs_logits,
         sums=sums,
         ask=ask,
         describe=describe_estimate if estimates else describe if tolerance else None,
@@ -133,11 +141,13 @@ def remark(columns: Mapping[str, Float[np.ndarray, "n"]]) -> str:
     )
 
 
-def weigh_all(scene: Scene) -> Conversation:
-    """Find the weights of all channels, for every score, and the black image's scores [B 1 Q]."""
-    masks = Masks.of(scene)
+def weigh_all(scene: Scene, making: Making = AUTHORS) -> Conversation:
+    """Find what the image behind each channel scores, for every score, and what a flat channel does [B 1 Q]."""
+    masks = Masks.of(scene, making)
     b, c = len(scene.images), scene.feature_map.shape[-1]
-    question = Question(("channels",), masks.make, b * c, "image", masks.image, masks.live)
+    question = Question(
+        ("channels", making), masks.make, b * c, "image", masks.image, masks.live, logits=making.weighs_logits
+    )
     black, scores = yield [masks.black(), question]
     dead, live = black[0][:, None], masks.live.reshape(b, c, 1)  # [B 1 Q], [B C 1]
     values = jnp.where(live, scores.reshape(b, c, -1), dead)

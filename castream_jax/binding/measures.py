@@ -112,7 +112,7 @@ def probe(panel: Panel, images: Array) -> None:
     if not is_known(images):
         return
     with jax.ensure_compile_time_eval():
-        scores = panel.score_fn(images[:1])
+        scores = panel.score_fn(images[:1])[:, : panel.logits_from]
         refuse_outside(scores, *SCORES)
     if is_known(panel.columns):
         least, most = np.asarray(panel.columns).min(), np.asarray(panel.columns).max()

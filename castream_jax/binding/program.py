@@ -114,7 +114,14 @@ def run(
     predicted = jnp.stack([predict(values) for values in logits])  # [S B]
     explained = jnp.where(views.labels >= 0, views.labels, predicted[..., None])  # [S B K]
     labels = jnp.maximum(explained, 0)  # of a network without an answer any class: all are NaN
-    panel = Panel(joint_scores(members), joint_columns(members, labels), plan.chunk, plan.tell)
+    with_logits = any(method.asks_logits for method in plan.methods)
+    panel = Panel(
+        joint_scores(members, with_logits),
+        joint_columns(members, labels),
+        plan.chunk,
+        plan.tell,
+        logits_from=len(members) * trunk.num_classes if with_logits else None,
+    )
     indices = jnp.arange(len(views.images)) if views.indices is None else views.indices
     feature_map = features[plan.target]
     explained_logits = joint_logits(members, features, plan.target, labels)

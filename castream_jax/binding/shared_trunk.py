@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -9,14 +10,18 @@ from castream_jax.compute.questions import ScoreFunction
 from castream_jax.models.network import Features, Network
 
 
-def joint_scores(networks: Sequence[Network]) -> ScoreFunction:
-    """Return the function from images to all networks' scores side by side, from one pass of their trunk."""
+def joint_scores(networks: Sequence[Network], with_logits: bool = False) -> ScoreFunction:
+    """Return the function from images to all networks' scores side by side, from one pass of their trunk; on request
+    with the logits of all of them behind.
+    """
 
-    def score_fn(images: Float[Array, "n H W C"]) -> Float[Array, "n SK"]:
+    def score_fn(images: Float[Array, "n H W C"]) -> Float[Array, "n _"]:
         features = networks[0].features(images)
-        return jnp.concatenate([network.scores(network.head(features)[0]) for network in networks], axis=1)
+        logits = [network.head(features)[0] for network in networks]
+        scores = [network.scores(own) for network, own in zip(networks, logits, strict=True)]
+        return jnp.concatenate([*scores, *logits] if with_logits else scores, axis=1)
 
-    return score_fn
+    return jax.jit(score_fn)  # traced once for each size of a chunk, however many rounds ask it
 
 
 def joint_columns(networks: Sequence[Network], labels: Int[Array, "S B K"]) -> Int[Array, "B SK"]:

@@ -39,6 +39,8 @@ class Question:
     """From places to the images of the batch whose columns of the scores are the answer; unused for a whole batch."""
     live: Bool[Array, "count"] | None = None
     """Which of them must be asked; the others' answers are undefined. None: all."""
+    logits: bool = False
+    """The answer is the logits that the scores are made of."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,18 @@ class Panel:
     """Answers that no map is in, by key: they are not asked for again."""
     explain: Callable[[Again], tuple[Float[Array, "turns J"], int]] | None = None
     """Makes maps again, and says how many images it showed for each image of the batch; None: nobody can."""
+    logits_from: int | None = None
+    """The column of the scores from which the logits follow, in the same order; None: they do not."""
 
     def ask(self, images: Float[Array, "n H W C"], of: Int[Array, "n"]) -> Float[Array, "n Q"]:
         """Return the scores of some images, whose columns are those of the images that they are made of."""
         return jnp.take_along_axis(self.score_fn(images), self.columns[of], axis=1)
+
+    def columns_of(self, question: Question) -> Int[Array, "B Q"]:
+        """Return the columns that a question asks for; `InputError` for logits, where there are none."""
+        if question.logits and self.logits_from is None:
+            raise InputError("a method asks for logits, and here there are scores alone.")
+        return self.columns + (self.logits_from or 0) * question.logits
 
 
 def converse(conversations: Mapping[Any, Any], panel: Panel) -> tuple[dict[Any, Any], list[Asked]]:
@@ -206,6 +216,8 @@ def answer(questions: Sequence[Question], panel: Panel) -> dict[Hashable, Float[
     if fixed < total:
         live = jnp.concatenate([jnp.ones(fixed, bool), *(q.live for q in ordered[first_live:] if q.live is not None)])
         order, wanted = jnp.argsort(~live, stable=True).astype(jnp.int32), live.sum()
+    asked_for = {question.logits: panel.columns_of(question) for question in ordered}
+    columns, width = jnp.concatenate([asked_for[kind] for kind in sorted(asked_for)], axis=1), panel.columns.shape[1]
     kinds = _kinds_of_chunks(starts, first_live, chunk, chunks)
     makers = list(dict.fromkeys(kinds))
     which = jnp.asarray([makers.index(kind) for kind in kinds])
@@ -216,7 +228,7 @@ def answer(questions: Sequence[Question], panel: Panel) -> dict[Hashable, Float[
         places = order[jnp.minimum(i * chunk + jnp.arange(chunk, dtype=jnp.int32), total - 1)]
         images, of = lax.switch(which[i], branches, places) if len(branches) > 1 else branches[0](places)
         scores = panel.score_fn(images)
-        found = jnp.take_along_axis(scores, panel.columns[of], axis=1)  # [chunk Q]
+        found = jnp.take_along_axis(scores, columns[of], axis=1)  # [chunk Q], with logits beside them [chunk 2Q]
         if panel.tell is not None:
             jax.debug.callback(panel.tell, i + 1, -(-wanted // chunk))
         for place in range(shared):
@@ -226,7 +238,7 @@ def answer(questions: Sequence[Question], panel: Panel) -> dict[Hashable, Float[
 
     image = jax.eval_shape(branches[0], jax.ShapeDtypeStruct((chunk,), jnp.int32))[0]
     scores = jax.eval_shape(panel.score_fn, image)
-    rows = jnp.zeros((chunks * chunk, panel.columns.shape[1]), scores.dtype)
+    rows = jnp.zeros((chunks * chunk, columns.shape[1]), scores.dtype)
     whole = jnp.zeros((shared, scores.shape[1]), scores.dtype)
     rows, whole = lax.fori_loop(0, -(-wanted // chunk), fill, (rows, whole))
     rows = rows[:total]
@@ -235,7 +247,10 @@ def answer(questions: Sequence[Question], panel: Panel) -> dict[Hashable, Float[
     answers: dict[Hashable, Array] = {}
     for question, start in zip(ordered, starts):
         own = slice(int(start), int(start) + question.count)
-        answers[question.key] = whole[own][:, panel.columns] if question.share == "batch" else rows[own]
+        if question.share == "batch":
+            answers[question.key] = whole[own][:, asked_for[question.logits]]
+        else:
+            answers[question.key] = rows[own, -width:] if question.logits else rows[own, :width]
     return answers
 
 

@@ -7,7 +7,18 @@ import pytest
 from castream_jax import InputError
 from castream_jax.attribution.score_cam import SCORE_CAM, VARIANTS, score_cam
 from castream_jax.binding.program import Plan, Views, run
-from tests.attribution.toy import CLASSES, IMAGES, attribute, features, hide, min_max, network, probabilities
+from tests.attribution.toy import (
+    CLASSES,
+    IMAGES,
+    answer,
+    attribute,
+    features,
+    hide,
+    min_max,
+    network,
+    probabilities,
+    upsample,
+)
 
 A = features(IMAGES, np)
 
@@ -26,6 +37,17 @@ def weights() -> tuple[np.ndarray, np.ndarray]:
     return np.stack(masked, 1), probabilities(hide(IMAGES, np.zeros((2, 8, 8))))[own]
 
 
+def softmax(values: np.ndarray) -> np.ndarray:
+    exponents = np.exp(values)
+    return exponents / exponents.sum(1, keepdims=True)
+
+
+def masked_logits(mask) -> np.ndarray:
+    """Return each channel's logit [B C] of what its mask leaves of the normalised images."""
+    own = np.arange(2), CLASSES
+    return np.stack([answer(IMAGES * mask(A[..., k])[..., None], np)[own] for k in range(A.shape[-1])], 1)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_its_weights(variant, monkeypatch):
     monkeypatch.setattr("castream_jax.attribution.score_cam.STRONGEST", 3)
@@ -33,9 +55,9 @@ def test_its_weights(variant, monkeypatch):
     varied = np.argsort(-A.std((1, 2)), axis=1)[:, :3]
     few = np.zeros(p.shape)
     np.put_along_axis(few, varied, np.take_along_axis(p, varied, 1), 1)
-    exponents = np.exp(p)
-    chosen = {"published": p, "increase": p - black[:, None], "faster": few}
-    chosen["softmax"] = exponents / exponents.sum(1, keepdims=True)
+    chosen = {"published": p, "increase": p - black[:, None], "faster": few, "softmax": softmax(p)}
+    chosen["pytorch_grad_cam"] = softmax(masked_logits(lambda a: min_max(upsample_aligned(a))))
+    chosen["torchcam"] = softmax(masked_logits(lambda a: upsample(min_max(a), (8, 8))))
     expected = np.maximum(np.einsum("bhwc,bc->bhw", A, chosen[variant]), 0)
     np.testing.assert_allclose(attribute(score_cam(variant=variant)), min_max(expected), atol=2e-4)
 
