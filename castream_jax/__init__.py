@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from castream_jax.metrics.protocol import PROTOCOLS, Protocol
     from castream_jax.models.classifier import Classifier, Features, create_model
     from castream_jax.models.functional import network
+    from castream_jax.models.image_sizes import choose_size
     from castream_jax.models.inputs import Normalisation, Preprocessing
     from castream_jax.poolings import POOLINGS
     from castream_jax.poolings.stream import cross_attention_pool
@@ -39,6 +40,7 @@ __all__ = [
     "Preprocessing",
     "Protocol",
     "attribute",
+    "choose_size",
     "create_model",
     "cross_attention_pool",
     "evaluate_maps",
@@ -60,6 +62,7 @@ HOMES = {
     "metrics.protocol": ("PROTOCOLS", "Protocol"),
     "models.classifier": ("Classifier", "Features", "create_model"),
     "models.functional": ("network",),
+    "models.image_sizes": ("choose_size",),
     "models.inputs": ("Normalisation", "Preprocessing"),
     "poolings": ("POOLINGS",),
     "poolings.stream": ("cross_attention_pool",),

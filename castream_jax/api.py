@@ -24,6 +24,7 @@ from castream_jax.metrics.metric import Metric
 from castream_jax.metrics.protocol import Protocol, get_protocol
 from castream_jax.models.answers import check_probabilities
 from castream_jax.models.network import Network
+from castream_jax.notices import say_once
 
 log = logging.getLogger(__name__)
 
@@ -170,4 +171,22 @@ def _check_batch(model: Network, images: Any, labels: Any, chunk: int) -> tuple[
     check_chunk(chunk)
     check_probabilities(model.name, model.num_classes, model.score)
     pixels = check_images(model, images)
+    _note_size(pixels.shape[1], pixels.shape[2])
     return jnp.asarray(pixels), jnp.asarray(check_labels(model, labels, len(pixels)))
+
+
+def _note_size(height: int, width: int) -> None:
+    """Warn once of images of many sizes, each of which takes a compilation."""
+    _SIZES.add((height, width))
+    if len(_SIZES) > MANY:
+        say_once(
+            log,
+            f"images of {len(_SIZES)} sizes came so far, and each size is compiled anew, which takes seconds to a "
+            "minute: resize pictures to a few sizes, as `ca.choose_size` does by their shape.",
+            "sizes of images",
+        )
+
+
+MANY = 4
+"""Sizes of images that nothing is said of."""
+_SIZES: set[tuple[int, int]] = set()

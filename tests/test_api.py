@@ -18,9 +18,11 @@ from castream_jax import (
     PROTOCOLS,
     InputError,
     Preprocessing,
+    api,
     attribute,
     evaluate_maps,
     explain,
+    notices,
 )
 from castream_jax.binding.program import Plan, Views, run
 from castream_jax.compute import on_devices
@@ -123,22 +125,31 @@ def test_attribute_compiles_once_for_each_shape():
     model, other = small_resnet(), small_resnet()
     nnx.update(other, jax.tree.map(lambda leaf: leaf * 1.01, nnx.state(other)))
     attribute(model, IMAGES, LABELS, "grad_cam")
-    programs = on_devices._compute._cache_size()
+    programs = on_devices.create_program.cache_info().misses
     attribute(model, IMAGES[::-1], np.asarray([0, 0]), "grad_cam")
     attribute(model, IMAGES, LABELS, "grad_cam", target="stage4")  # the default, by name
     attribute(other, IMAGES, LABELS, "grad_cam")  # other weights
-    assert on_devices._compute._cache_size() == programs
+    assert on_devices.create_program.cache_info().misses == programs
     attribute(model, IMAGES[:1], LABELS[:1], "grad_cam")
-    assert on_devices._compute._cache_size() == programs + 1
+    assert on_devices.create_program.cache_info().misses == programs + 1
+
+
+def test_pictures_of_many_sizes_are_told_once(monkeypatch, caplog):
+    monkeypatch.setattr(api, "_SIZES", {(1, side) for side in range(4)})
+    monkeypatch.setattr(notices, "_SAID", set())
+    attribute(small_resnet(), IMAGES, LABELS, "grad_cam")
+    assert "images of 5 sizes came so far" in caplog.text
+    attribute(small_resnet(), IMAGES, LABELS, "grad_cam")
+    assert caplog.text.count("`ca.choose_size`") == 1
 
 
 def test_evaluate_maps_compiles_once_for_each_shape():
     model = small_resnet()
     found = evaluate_maps(model, IMAGES, LABELS, MAPS)
     assert found["insertion_curve"].shape == (2, 9)  # 64 rows, 8 a step
-    programs = on_devices._compute._cache_size()
+    programs = on_devices.create_program.cache_info().misses
     evaluate_maps(model, IMAGES[::-1], [0, 2], 1 - MAPS, PROTOCOLS["castream"])
-    assert on_devices._compute._cache_size() == programs
+    assert on_devices.create_program.cache_info().misses == programs
 
 
 def bad(**changes):

@@ -92,7 +92,7 @@ MAY_IMPORT = {
     "app": {"explanation", "experiment", "config", "data.pictures", "models", "attribution", "binding", "drawing"}
     | {"wording", "failures"},
     "publication": {"config", "data", "experiment", "importing", "models", "report", "version", "weights"},
-    "api": {"binding", "models", "attribution", "metrics", "compute"},
+    "api": {"binding", "models", "attribution", "metrics", "compute", "notices"},
     "study": {"data", "drawing", "experiment", "config", "metrics", "poolings", "report", "storage"}
     | {"training", "wording"},
     "cli": {

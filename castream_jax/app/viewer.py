@@ -178,7 +178,7 @@ class Viewer:
     def _explainer(self, method: str) -> Explainer:
         """Return who computes a method's maps, always the same: it remembers what is compiled."""
         if method not in self._explainers:
-            self._explainers[method] = Explainer(self.model, (method,), self._target, self._chunk)
+            self._explainers[method] = Explainer(self.model, (method,), self._target, self._chunk, tells=True)
         return self._explainers[method]
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import difflib
+import gc
 import logging
 import os
 import re
@@ -28,6 +29,10 @@ from castream_jax.storage.compiled_programs import keep_compiled_programs
 from castream_jax.storage.limits import check_address_space, check_open_files
 
 log = logging.getLogger(__name__)
+
+SELDOM = 100_000, 20, 100
+"""How often Python looks for garbage (`gc.set_threshold`): as often as usual, it takes a fifth of the time in which
+programs are traced, whose millions of small objects are no garbage."""
 
 
 def run(
@@ -57,6 +62,7 @@ def run(
     Mistakes and what the machine lacks end in one message (`ending`).
     """
     argv = sys.argv if argv is None else argv
+    gc.set_threshold(*SELDOM)
     with ends_in_a_message():
         show_log()
         check_open_files()

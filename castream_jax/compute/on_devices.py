@@ -14,11 +14,14 @@ from jaxtyping import Array, Shaped
 
 from castream_jax.compute.sharding import create_local_mesh, replicated, round_up, split_images
 
+KEPT = 16
+"""Programs that stay in memory, the last ones used: each takes tens of megabytes, and is of one shape of images."""
+
 
 def compute_on_devices(
     function: Callable[..., Any], network: Any, arrays: tuple[Shaped[Array, "B ..."], ...], *settings: Any
 ) -> Any:
-    """Return `function(network, *arrays, *settings)`, compiled once for each shape.
+    """Return `function(network, *arrays, *settings)`, compiled once for each shape, of which the last `KEPT` stay.
 
     Args:
       function: of a network, arrays [b ...] and the settings; treats each image by itself, and returns a tree of
@@ -33,22 +36,32 @@ def compute_on_devices(
     graphdef, state = nnx.split(network)
     count = len(arrays[0])
     mesh = create_local_mesh(most=count)
-    if mesh.size == 1:
-        return _compute(graphdef, state, arrays, function, settings, None)
-    if missing := round_up(count, mesh) - count:
+    is_shared = mesh.size > 1
+    if is_shared and (missing := round_up(count, mesh) - count):
         arrays = tuple(jnp.concatenate([array, jnp.repeat(array[-1:], missing, axis=0)]) for array in arrays)
-    results = _compute(graphdef, _place(state, mesh), arrays, function, settings, mesh)
+    shapes = tuple(array.shape for array in arrays)
+    program = create_program(graphdef, function, settings, mesh if is_shared else None, shapes)
+    if not is_shared:
+        return program(state, arrays)
+    results = program(_place(state, mesh), arrays)
     return jax.tree.map(lambda array: jnp.asarray(np.asarray(array)[:count]), results)
 
 
-@functools.partial(jax.jit, static_argnames=("graphdef", "function", "settings", "mesh"))
-def _compute(
-    graphdef: nnx.GraphDef, state: Any, arrays: Any, function: Any, settings: tuple[Any, ...], mesh: Mesh | None
-) -> Any:
+@functools.lru_cache(maxsize=KEPT)
+def create_program(
+    graphdef: nnx.GraphDef,
+    function: Callable[..., Any],
+    settings: tuple[Any, ...],
+    mesh: Mesh | None,
+    shapes: tuple[tuple[int, ...], ...],
+) -> Callable[[Any, Any], Any]:
+    """Return the compiled function of a network's arrays and others; of each shape its own, that can be let go of."""
+    del shapes
+
     def work(state: Any, arrays: Any) -> Any:
         return function(nnx.merge(graphdef, state), *arrays, *settings)
 
-    return (split_images(work, mesh) if mesh else work)(state, arrays)
+    return jax.jit(split_images(work, mesh) if mesh else work)
 
 
 class Placement:

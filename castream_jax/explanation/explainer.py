@@ -28,6 +28,8 @@ from castream_jax.wording import describe_odd
 
 LISTED, EXPLAINED = 5, 3
 """Top predictions that are listed, and that are explained where no classes are asked for."""
+LARGE = 20_000_000
+"""Parameters of a network whose maps take a CPU a minute or more, where they ask for a thousand passes."""
 ROUNDING = 1e-9
 """Of shares of the work that are added up."""
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} pictures [{elapsed}<{remaining}]"
@@ -102,7 +104,14 @@ class Seen:
 class Explainer:
     """Explains pictures to one network's maps; compiled once for each size of pictures and number of classes."""
 
-    def __init__(self, model: Network, methods: Sequence[str], target: str | None = None, chunk: int = 0):
+    def __init__(
+        self,
+        model: Network,
+        methods: Sequence[str],
+        target: str | None = None,
+        chunk: int = 0,
+        tells: bool | None = None,
+    ):
         """Check what is asked for.
 
         Args:
@@ -111,6 +120,8 @@ class Explainer:
             stream.
           target: the feature map that CAMs start from; None: the paper's.
           chunk: masked images in one forward pass of Score-CAM; 0: what suits the device's memory.
+          tells: whether progress is told within a picture, too. A program that tells is compiled by every process anew,
+            for JAX keeps none that calls the host; None: where a picture takes far longer than that.
 
         Raises:
           InputError: an unknown method or target, no method that the network has, a chunk below 0, one class only.
@@ -125,6 +136,7 @@ class Explainer:
         self.methods = tuple(method for method in records if any(has_map(method, network) for network in holders))
         self.model, self.target, self.chunk = model, model.target(target), chunk
         self._graphdef, self._state = nnx.split(model)
+        self._tells = takes_long(self._state) if tells is None else tells
         self._advance: Callable[[float], object] = lambda share: None
         self._left = 0.0
 
@@ -152,7 +164,7 @@ class Explainer:
         chosen = tuple(classes) if classes else rank(probabilities)[: max(EXPLAINED, drawn)]
         labels = jnp.asarray(chosen, jnp.int32)
         chunk = self.chunk or choose_chunk(self.model, (images.shape[1], images.shape[2]))
-        plan = Plan(self.target, chunk, self.methods, tell=self._tell)
+        plan = Plan(self.target, chunk, self.methods, tell=self._tell if self._tells else None)
         self._advance, self._left = advance, 1.0
         found = explain_classes(self._graphdef, self._state, images, seen.features, labels, plan)
         maps, nan, all_negative = ({key: np.asarray(found[key][i]) for key in self._keys} for i in range(3))
@@ -175,6 +187,11 @@ class Explainer:
         share = min(1 / int(chunks), self._left)
         self._left -= share
         self._advance(share)
+
+
+def takes_long(state: nnx.State) -> bool:
+    """Return whether a network's maps may take minutes: it is a large one, on a CPU."""
+    return jax.default_backend() == "cpu" and sum(x.size for x in jax.tree.leaves(state)) > LARGE
 
 
 def rank(probabilities: dict[str, Float[np.ndarray, "C"]]) -> tuple[int, ...]:

@@ -12,7 +12,6 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int8
-from scipy.stats import rankdata
 
 from castream_jax.evaluation.rows import group_rows, measured, percentages, without_curves
 from castream_jax.report.schema import Agreement
@@ -94,6 +93,8 @@ def find_alpha(values: Float[np.ndarray, "images methods"]) -> float | None:
 
     Source: Krippendorff, 2011, interval metric; of metrics of explanations, Tomsett et al., 2020.
     """
+    from scipy.stats import rankdata  # here, as importing it takes long, and what is measured does not wait for it
+
     values = values[np.isfinite(values).all(1)]
     ranks = rankdata(values, axis=1)  # [images methods]
     images, total = len(ranks), ranks.size

@@ -54,6 +54,8 @@ def keep_compiled_programs(directory: Path) -> "Record | None":
     # A full disk is told where it costs more than time, and files that other processes delete are compiled again.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(directory))
+    # XLA's own caches below it stand in a program's key by their path: a folder that was moved would serve nobody.
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     record = Record(directory, whole)
     jax.monitoring.register_event_listener(record)

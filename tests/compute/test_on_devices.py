@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from castream_jax.compute.on_devices import Placement, compute_on_devices
+from castream_jax.compute import on_devices
+from castream_jax.compute.on_devices import KEPT, Placement, compute_on_devices
 from castream_jax.compute.sharding import create_local_mesh, replicated
 
 pytestmark = pytest.mark.slow
@@ -54,6 +55,23 @@ def test_weights_may_lie_on_many_devices_or_on_another_one(count):
         nnx.update(model, jax.device_put(nnx.state(model), sharding))
         found = compute_on_devices(weigh, model, (images, jnp.arange(count)), 1)
         np.testing.assert_array_equal(found["sum"], 3.0)
+
+
+def test_few_programs_stay():
+    traced = []
+
+    def look(model, images):
+        traced.append(images.shape)
+        return images
+
+    for side in range(1, KEPT + 2):
+        compute_on_devices(look, Scale(), (jnp.zeros((1, side, 3)),))
+    assert on_devices.create_program.cache_info().currsize == KEPT
+    count = len(traced)
+    compute_on_devices(look, Scale(), (jnp.zeros((1, KEPT + 1, 3)),))
+    assert len(traced) == count
+    compute_on_devices(look, Scale(), (jnp.zeros((1, 1, 3)),))  # let go of, and compiled again
+    assert len(traced) == count + 1
 
 
 def test_weights_are_copied_when_they_change_and_not_again():

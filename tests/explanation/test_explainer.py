@@ -12,7 +12,7 @@ from castream_jax.binding.choices import choose_methods
 from castream_jax.binding.program import Plan, Views
 from castream_jax.binding.program import run as run_program
 from castream_jax.errors import InputError
-from castream_jax.explanation.explainer import Explained, Explainer, rank
+from castream_jax.explanation.explainer import LARGE, Explained, Explainer, rank, takes_long
 from castream_jax.explanation.view import View
 from tests.networks import mild_resnet
 
@@ -22,9 +22,9 @@ METHODS = ("grad_cam", "score_cam", "attention")
 PIXELS = np.random.default_rng(5).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 
-def run(pooling="ca", methods=METHODS, classes=None, chunk=24) -> tuple[Explained, list[float]]:
+def run(pooling="ca", methods=METHODS, classes=None, chunk=24, tells=None) -> tuple[Explained, list[float]]:
     shares: list[float] = []
-    explainer = Explainer(mild_resnet(pooling), methods, chunk=chunk)
+    explainer = Explainer(mild_resnet(pooling), methods, chunk=chunk, tells=tells)
     return explainer.explain(View("a", PIXELS, 0.75), classes, shares.append), shares
 
 
@@ -50,8 +50,7 @@ def test_maps_are_those_of_the_evaluation():
     found, shares = run(classes=[3, 1])
     assert found.classes == (3, 1)
     assert found.drawn == 2
-    assert sum(shares) == pytest.approx(1)
-    assert len(shares) == 6  # 128 channels, 24 at a time
+    assert shares == [1]
     pairs = [(method, pooling) for method in METHODS for pooling in ("gap", "ca")]
     assert list(found.maps) == [pair for pair in pairs if pair != ("attention", "gap")]
     for k, label in enumerate(found.classes):
@@ -62,6 +61,17 @@ def test_maps_are_those_of_the_evaluation():
             np.testing.assert_allclose(found.probabilities[pooling], values, atol=1e-6)
     assert len(found.blocks) == 5
     np.testing.assert_allclose(found.blocks[-1], found.maps["attention", "ca"][0], atol=1e-6)
+
+
+def test_progress_within_a_picture_is_told_where_it_is_asked_for_or_takes_long():
+    told, shares = run(classes=[3, 1], tells=True)
+    assert sum(shares) == pytest.approx(1)
+    assert len(shares) == 6  # 128 channels, 24 at a time
+    for key, values in run(classes=[3, 1])[0].maps.items():
+        np.testing.assert_allclose(values, told.maps[key], atol=1e-5, err_msg=str(key))
+    array = jax.ShapeDtypeStruct((LARGE // 2,), jnp.float32)
+    assert not takes_long(nnx.State({"weight": array, "bias": array}))
+    assert takes_long(nnx.State({"weight": array, "bias": array, "more": array}))
 
 
 def test_without_classes_the_predicted_ones_come_first():

@@ -34,6 +34,13 @@ def test_damage_is_compiled_again_and_changes_no_number(own_cache, tmp_path):
     assert counts == {("flipped", ending): 6, ("cut", ending): 6}
 
 
+def test_a_folder_that_was_moved_serves_as_before(own_cache, tmp_path):
+    computation = Computation()
+    computation.run(tmp_path / "cache")
+    (tmp_path / "cache").rename(tmp_path / "elsewhere")
+    assert computation.run(tmp_path / "elsewhere")[1] == 3
+
+
 def test_what_nobody_vouches_for_is_deleted(tmp_path):
     for name in ("a-cache", "b-cache", "c-cache"):
         (tmp_path / name).write_bytes(name.encode())

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import skimage.data
-import sklearn.datasets
 import tensorflow_datasets as tfds
 from PIL import Image, ImageDraw
 
@@ -83,6 +81,8 @@ class CastreamDemo(tfds.core.GeneratorBasedBuilder):
 
 def generate(split: str, images: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (key, example) of a split, the same for ever."""
+    import sklearn.datasets  # here, as importing it takes long and what is once made does not need it
+
     part = PARTS[split]
     digits = sklearn.datasets.load_digits()
     glyphs = [as_image(pixels / 16) for pixels in digits.images[part.digits]]
@@ -175,6 +175,9 @@ def as_image(intensity: np.ndarray) -> Image.Image:
 
 def load_photo(name: str) -> np.ndarray:
     """Return a bundled photograph as uint8 [H W 3]."""
+    import skimage.data
+    import sklearn.datasets
+
     if name in ("china", "flower"):
         return sklearn.datasets.load_sample_image(f"{name}.jpg")
     photo = getattr(skimage.data, name)()
