@@ -1,7 +1,8 @@
 # make demo   train and evaluate the demo, say where its report is
 # make photos explain photographs that scikit-image and scikit-learn ship with, by real weights from a package
 # make app    explain pictures in the browser, by the same weights
-# make test   all tests
+# make test   the tests, but those of tests/long.txt
+# make long   those of tests/long.txt, which take twice as long as all others
 # make lint   style and types
 # make quick  the tests that compile no large program, for a second interpreter
 # make docs   the documentation, into build/site
@@ -15,7 +16,7 @@ PEERS ?= $(VENV)-peers
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo photos app test quick lint bench peers docs install clean
+.PHONY: demo photos app test long quick lint bench peers docs install clean
 
 demo: install
 	$(BIN)/python train.py --config configs/demo.py
@@ -28,10 +29,13 @@ app: $(VENV)/real $(VENV)/page
 	$(BIN)/python -m castream_jax.app
 
 test: $(VENV)/page
-	$(BIN)/python -m pytest -n $(JOBS) tests
+	$(BIN)/python -m pytest -n $(JOBS) -m "not long" tests
+
+long: $(VENV)/page
+	$(BIN)/python -m pytest -n $(JOBS) -m long tests
 
 quick: install
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" tests
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not long" tests
 
 lint: install
 	$(BIN)/ruff check .

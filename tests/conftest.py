@@ -28,6 +28,17 @@ PURE = ("attribution", "binding", "compute", "metrics")
 """Folders whose tests may promote no dtype silently: Flax's layers, which do so in bfloat16, are not in them."""
 
 
+LONG = set(Path(__file__).with_name("long.txt").read_text("utf-8").split())
+"""Functions that `make test` leaves to `make long`, as `benchmarks/long_tests.py` chooses them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that take long."""
+    for item in items:
+        if item.nodeid.split("[")[0] in LONG:
+            item.add_marker("long")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Compile in a hurry, but what is compared with the reference as a user's programs are."""

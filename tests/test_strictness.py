@@ -1,6 +1,7 @@
 """The settings of conftest.py are in force: a wrong shape, a silent promotion or a warning fails a test."""
 
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,10 @@ import pytest
 
 from castream_jax.compute.masking import mask_images, min_max
 from castream_jax.poolings.stream import cross_attention_pool
+from tests.conftest import LONG
 from tests.networks import small_resnet
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_wrong_shapes_are_caught():
@@ -28,6 +32,13 @@ def test_wrong_dtypes_are_caught():
 def test_wrong_shapes_are_caught_in_methods():
     with pytest.raises(jaxtyping.TypeCheckError, match="images"):
         small_resnet().features(jnp.ones((1, 32, 32, 4)))
+
+
+def test_tests_that_take_long_are_there():
+    assert LONG
+    for name in LONG:
+        file, _, function = name.partition("::")
+        assert f"def {function}(" in (ROOT / file).read_text("utf-8"), f"tests/long.txt names {name}, which is not there"
 
 
 def test_silent_rank_promotion_fails():
