@@ -2,10 +2,10 @@
 
 Both files are of one run of all tests, with pytest-cov installed, which takes an hour:
 
-    python -m pytest -n 2 --cov=castream_jax --cov-context=test --cov-report= --junitxml=JUNIT tests    (COVERAGE: .coverage)
+    python -m pytest -n 2 --cov=castream_jax --cov-context=test --cov-report= --junitxml=JUNIT tests
 
-Functions leave one by one, each time the one that takes longest for what it alone covers, until the others take no longer
-than they may. The lines that only those that left cover are counted on stderr.
+COVERAGE is then `.coverage`. Functions leave one by one, each time the one that takes longest for what it alone covers,
+until the others take no longer than they may. The lines that only those that left cover are counted on stderr.
 """
 
 import argparse
@@ -25,7 +25,7 @@ STAY = (
     "models/test_golden_networks.py::test_three_steps_of_sgd",
     "training/test_loop.py::test_a_resumed_run_ends_with_the_same_bits",
 )
-"""What every run of the tests holds, whatever it takes: the reference's numbers, and that what is resumed is the same."""
+"""What every run of the tests holds, whatever it takes: the reference's numbers, and that a run goes on to the same end."""
 SHORT = 2.0
 """Seconds of a function that stays."""
 FEW_LINES = 1.5
@@ -71,7 +71,7 @@ def choose(seconds: dict[str, float], lines: dict[str, set[tuple[str, int]]], mo
     lost = sum(count == 0 for count in counts.values())
     rest = sum(seconds.values()) - sum(seconds[name] for name in left)
     print(
-        f"{len(left)} of {len(seconds)} functions leave, with {lost} of {len(counts)} lines; the others take {rest:.0f} s.",
+        f"{len(left)} of {len(seconds)} functions leave, with {lost} of {len(counts)} lines; the rest takes {rest:.0f} s.",
         file=sys.stderr,
     )
     return left

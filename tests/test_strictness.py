@@ -38,7 +38,7 @@ def test_tests_that_take_long_are_there():
     assert LONG
     for name in LONG:
         file, _, function = name.partition("::")
-        assert f"def {function}(" in (ROOT / file).read_text("utf-8"), f"tests/long.txt names {name}, which is not there"
+        assert f"def {function}(" in (ROOT / file).read_text("utf-8"), f"{name} of long.txt is not there"
 
 
 def test_silent_rank_promotion_fails():
