@@ -25,7 +25,7 @@ STAY = (
     "models/test_golden_networks.py::test_three_steps_of_sgd",
     "training/test_loop.py::test_a_resumed_run_ends_with_the_same_bits",
 )
-"""What every run of the tests holds, whatever it takes: the reference's numbers, and that a run goes on to the same end."""
+"""What every run of the tests holds, whatever it takes: the reference's numbers, and that a run can go on."""
 SHORT = 2.0
 """Seconds of a function that stays."""
 FEW_LINES = 1.5
@@ -71,7 +71,7 @@ def choose(seconds: dict[str, float], lines: dict[str, set[tuple[str, int]]], mo
     lost = sum(count == 0 for count in counts.values())
     rest = sum(seconds.values()) - sum(seconds[name] for name in left)
     print(
-        f"{len(left)} of {len(seconds)} functions leave, with {lost} of {len(counts)} lines; the rest takes {rest:.0f} s.",
+        f"{len(left)} of {len(seconds)} functions leave, with {lost} of {len(counts)} lines; the rest: {rest:.0f} s.",
         file=sys.stderr,
     )
     return left

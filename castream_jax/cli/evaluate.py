@@ -11,10 +11,6 @@ from castream_jax.cpu import use_cores_as_devices
 from castream_jax.evaluation.estimate import estimate
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.hook import Hook
-from castream_jax.report.numbers import name_numbers
-from castream_jax.report.selection import most_images
-from castream_jax.report.text import render_terminal
-from castream_jax.report.writing import list_files, write_evaluation
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,10 +31,17 @@ def evaluate_network(experiment: Experiment, workdir: Path, dry_run: bool) -> Pa
       The report's `report.json`; None in a dry run, and in processes but the first.
     """
     if dry_run:
+        from castream_jax.report.selection import most_images
+
         print(estimate(experiment, most_images(experiment.evaluation.num_figures)))
         return None
     with Hook(experiment, "evaluation", workdir, speaks=jax.process_index() == 0) as hook:
         evaluation = evaluate(experiment, workdir)
+        # Here: what draws and writes the report takes long to import, and what is measured does not wait for it.
+        from castream_jax.report.numbers import name_numbers
+        from castream_jax.report.text import render_terminal
+        from castream_jax.report.writing import list_files, write_evaluation
+
         if evaluation is not None:  # the first process speaks for all
             report, directory = write_evaluation(evaluation, experiment, workdir)
             hook.tell("metrics", stage=evaluation.protocol.name, metrics=name_numbers(report))

@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
@@ -230,10 +229,12 @@ def is_near_chance(share: float, images: int, num_classes: int) -> bool:
     """
     if num_classes < 2:
         return False
+    from scipy.special import bdtr, bdtrc  # here, as importing it takes long, and what is measured does not wait for it
+
     right, guessing = round(share * images), 1 / num_classes
-    is_guessed = right == 0 or scipy.special.bdtrc(right - 1, images, guessing) > DOUBT
+    is_guessed = right == 0 or bdtrc(right - 1, images, guessing) > DOUBT
     is_low = share < guessing + min(guessing, 0.1)
-    return (is_guessed or is_low) and bool(scipy.special.bdtr(right, images, (1 + guessing) / 2) < DOUBT)
+    return (is_guessed or is_low) and bool(bdtr(right, images, (1 + guessing) / 2) < DOUBT)
 
 
 def describe_chance(share: float, images: int, num_classes: int, pooling: str = "gap") -> str:
