@@ -30,9 +30,9 @@ def choose_size(height: int, width: int, side: int = 224, multiple: int = 32) ->
         raise InputError(f"side is {side}: expected a multiple of {multiple}, which the network divides sides by.")
 
     def fit(shape: float) -> tuple[int, int]:
-        return multiple * round(side * math.sqrt(shape) / multiple), multiple * round(
-            side / math.sqrt(shape) / multiple
-        )
+        ratios = math.sqrt(shape), 1 / math.sqrt(shape)
+        rows, columns = (multiple * round(side * ratio / multiple) for ratio in ratios)
+        return rows, columns
 
     sizes = [fit(shape) for shape in SHAPES]
     return min(sizes, key=lambda size: abs(math.log(size[0] / size[1] * width / height)))
