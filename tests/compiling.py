@@ -36,7 +36,7 @@ def share_programs() -> None:
 
     What is private of JAX is left alone where it is no longer there.
     """
-    jax.config.update("jax_compilation_cache_dir", str(CACHE / "jax"))
+    keep_programs_here()
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # thousands of programs take a moment each
     if hasattr(lru_cache.LRUCache, "put"):
         lru_cache.LRUCache.put = put
@@ -44,6 +44,11 @@ def share_programs() -> None:
         # Flax asks every traced variable for its sharding, and throws away an error whose text takes JAX most of the
         # time that it takes to create an abstract network.
         partial_eval.DynamicJaxprTracer._origin_msg = lambda _: ""
+
+
+def keep_programs_here() -> None:
+    """Say where programs are kept: a command that a test ran in this process has said something else."""
+    jax.config.update("jax_compilation_cache_dir", str(CACHE / "jax"))
 
 
 def forget_programs() -> None:

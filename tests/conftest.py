@@ -16,7 +16,7 @@ from jaxtyping import install_import_hook
 
 from tests.browser import chromium as chromium
 from tests.browser import chromium_page as chromium_page
-from tests.compiling import compile_in_a_hurry, forget_programs, share_programs
+from tests.compiling import compile_in_a_hurry, forget_programs, keep_programs_here, share_programs
 from tests.demo_data import SIZES
 
 share_programs()
@@ -41,7 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Compile in a hurry, but what is compared with the reference as a user's programs are."""
+    """Compile in a hurry, but what is compared with the reference as a user's programs are, and keep programs."""
+    keep_programs_here()
     compile_in_a_hurry(item.get_closest_marker("optimised") is None)
     jax.config.update("jax_numpy_dtype_promotion", "strict" if item.path.parent.name in PURE else "standard")
 

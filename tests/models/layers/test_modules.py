@@ -177,6 +177,19 @@ def test_groups_of_images_give_what_the_batch_gives(monkeypatch, count):
             np.testing.assert_array_equal(found[name], values)
 
 
+def test_weights_that_change_are_seen():
+    class Scale:
+        factor = 2.0
+
+        def apply(self, x):
+            return {"x": self.factor * x}
+
+    scale, images = Scale(), draw(2, 8, 8, 3)
+    before = modules.map_in_cache(scale.apply, images)["x"]
+    scale.factor = 3.0
+    np.testing.assert_allclose(modules.map_in_cache(scale.apply, images)["x"], 1.5 * before, rtol=1e-6)
+
+
 @pytest.mark.parametrize("train", [False, True])
 def test_a_depthwise_conv_norm_is_the_unfolded_formula(train):
     layer = modules.DepthwiseNorm(5, 6, 6, stride=2, rngs=nnx.Rngs(0), epsilon=1e-3, same=True)
