@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from castream_jax.evaluation.rows import group_rows, measured, percentages
+from castream_jax.evaluation.rows import group_rows, measured, percentages, read_rows
 from castream_jax.report.statistics import bootstrap_intervals
 
 METHOD = "score_cam"
@@ -20,7 +19,7 @@ METHOD = "score_cam"
 
 def read(rows: Path) -> dict[str, pa.Table]:
     """Return the rows of Score-CAM by pooling, in the order of ids."""
-    groups = group_rows(pq.read_table(rows).sort_by("id"))
+    groups = group_rows(read_rows(rows).sort_by("id"))
     return {pooling: group for (method, pooling), group in groups.items() if method == METHOD}
 
 

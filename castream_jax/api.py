@@ -28,6 +28,11 @@ from castream_jax.notices import say_once
 
 log = logging.getLogger(__name__)
 
+MANY = 4
+"""Sizes of images that nothing is said of."""
+_SIZES: set[tuple[int, int]] = set()
+"""Those that came so far."""
+
 
 def attribute(
     model: Network,
@@ -185,8 +190,3 @@ def _note_size(height: int, width: int) -> None:
             "minute: resize pictures to a few sizes, as `ca.choose_size` does by their shape.",
             "sizes of images",
         )
-
-
-MANY = 4
-"""Sizes of images that nothing is said of."""
-_SIZES: set[tuple[int, int]] = set()
