@@ -28,8 +28,8 @@ CHANGES = (
     "combined score is half of a difference of which ours is the whole."
 )
 MIXED = (
-    "Coherency and ARCC: maps multiply the normalised image, ROAD is as theirs above, and 1e-8 is added to each term; "
-    "ours multiply pixels."
+    "Coherency and ARCC: maps multiply the normalised image, ours pixels. In ARCC, ROAD is as theirs above, 1e-8 is "
+    "added to each term, and ROAD and Grad-CAM have one target, the probability: ours explains the logit."
 )
 
 

@@ -4,6 +4,7 @@
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,17 +85,36 @@ def threshold_road(pair: Pair, maps: np.ndarray, percentiles: tuple[int, ...] = 
     return found
 
 
-def normalised_coherency(pair: Pair, maps: np.ndarray) -> np.ndarray:
-    """Return the coherency [B] of Grad-CAM, of maps that multiply normalised images, and are scaled at their size."""
+def normalised_coherency(pair: Pair, maps: np.ndarray, of_logit: bool = True) -> np.ndarray:
+    """Return the coherency [B] of Grad-CAM, of the logit or of the probability.
+
+    Maps multiply normalised images, and are scaled at their size.
+    """
     masked = maps[..., None] * pair.images
-    again = grow(np.asarray(ca.attribute(pair.ours, masked, pair.labels, "grad_cam")), pair.size)
+    model = pair.ours if of_logit else with_log_probabilities(pair.ours)
+    again = grow(np.asarray(ca.attribute(model, masked, pair.labels, "grad_cam")), pair.size)
     return (np.asarray(pearson(*(jnp.asarray(m.reshape(len(m), -1)) for m in (again, maps)))) + 1) / 2
 
 
+def with_log_probabilities(model: ca.Classifier) -> Any:
+    """Return a network whose Grad-CAM is that of a probability, whose gradient is p times that of its logarithm."""
+    return ca.network(
+        features=model.features,
+        head=lambda features: jax.nn.log_softmax(model.head(features)[0]),
+        mean=model.normalisation.mean,
+        std=model.normalisation.std,
+        targets=[model.target(None)],
+    )
+
+
 def normalised_arcc(pair: Pair, maps: np.ndarray) -> np.ndarray:
-    """Return ARCC [B] of that coherency, and of ROAD by thresholds."""
+    """Return ARCC [B] of that coherency, of the probability, and of ROAD by thresholds."""
     road = threshold_road(pair, maps, (20, 40, 60, 80))
-    terms = normalised_coherency(pair, maps), 1 - maps.mean((1, 2)), np.clip(road["least"] - road["most"], 0, 1)
+    terms = (
+        normalised_coherency(pair, maps, of_logit=False),
+        1 - maps.mean((1, 2)),
+        np.clip(road["least"] - road["most"], 0, 1),
+    )
     return 3 / sum(1 / (term + 1e-8) for term in terms)
 
 
