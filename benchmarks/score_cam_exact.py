@@ -2,9 +2,10 @@
 
     python -m benchmarks.score_cam_exact efficientnet_lite0.pypi PICTURES DIRECTORY 200
 
-PICTURES is a folder with metadata.csv, as for `benchmarks.photo_accuracy`. DIRECTORY gets a file for each batch, with
-the feature maps, and of the picture's class the weights of all channels, the black image's probability and the
-picture's own. A run that was stopped goes on with what is there.
+Instead of weights an architecture can stand: its weights are then drawn at random. PICTURES is a folder with
+metadata.csv, as for `benchmarks.photo_accuracy`. DIRECTORY gets a file for each batch, with the feature maps, and of the
+picture's class the weights of all channels, the black image's probability and the picture's own. A run that was stopped
+goes on with what is there.
 """
 
 import sys
@@ -57,6 +58,13 @@ def create_program(model: Classifier) -> Callable[..., dict[str, np.ndarray]]:
     return lambda images, labels: jax.device_get(run(state, images, labels))
 
 
+def load(name: str) -> Classifier:
+    """Return the network of known weights, or of an architecture with weights drawn at random."""
+    if name in KNOWN:
+        return ca.load_weights(ca.create_model(KNOWN[name].architecture, "gap"), name)
+    return ca.create_model(name, "gap")
+
+
 def read_exact(directory: Path) -> dict[str, np.ndarray]:
     """Return what was kept of all pictures, in their order."""
     files = [np.load(path) for path in sorted(directory.glob("*.npz"))]
@@ -65,7 +73,7 @@ def read_exact(directory: Path) -> dict[str, np.ndarray]:
 
 def main(name: str, pictures: Path, directory: Path, count: int) -> None:
     """Compute what is missing of the first `count` pictures."""
-    model = ca.load_weights(ca.create_model(KNOWN[name].architecture, "gap"), name)
+    model = load(name)
     run = create_program(model)
     directory.mkdir(parents=True, exist_ok=True)
     place = 0

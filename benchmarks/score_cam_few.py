@@ -22,12 +22,11 @@ from scipy.stats import spearmanr
 
 import castream_jax as ca
 from benchmarks.photo_accuracy import read_batches
-from benchmarks.score_cam_exact import read_exact
+from benchmarks.score_cam_exact import load, read_exact
 from castream_jax.attribution.channel_design import choose_channels, measure_masks
 from castream_jax.attribution.few_passes import choose_rest, estimate_image
 from castream_jax.attribution.score_cam import STRONGEST
 from castream_jax.models.classifier import Classifier
-from castream_jax.weights.known import KNOWN
 
 PASSES = (32, 80, 160, 256)
 ERRORS = (0.2, 0.1, 0.05, 0.03)
@@ -178,7 +177,7 @@ def main() -> None:
     exact = read_exact(arguments.directory)
     true = add_up(exact, exact["weights"])
     live = (exact["feature_map"].max((1, 2)) > exact["feature_map"].min((1, 2))).sum(1)
-    model = ca.load_weights(ca.create_model(KNOWN[arguments.weights].architecture, "gap"), arguments.weights)
+    model = load(arguments.weights)
     batches = read_batches(arguments.pictures, model)
     first = next(batches)
     print(f"{len(true)} pictures; {live.mean():.0f} of {exact['weights'].shape[1]} channels are live, mean.\n")
