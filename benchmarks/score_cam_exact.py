@@ -3,9 +3,9 @@
     python -m benchmarks.score_cam_exact efficientnet_lite0.pypi PICTURES DIRECTORY 200
 
 Instead of weights an architecture can stand: its weights are then drawn at random. PICTURES is a folder with
-metadata.csv, as for `benchmarks.photo_accuracy`. DIRECTORY gets a file for each batch, with the feature maps, and of the
-picture's class the weights of all channels, the black image's probability and the picture's own. A run that was stopped
-goes on with what is there.
+metadata.csv, as for `benchmarks.photo_accuracy`. DIRECTORY gets a file for each batch, with the feature maps, and of
+the picture's class the weights of all channels, the black image's probability and the picture's own. A run that was
+stopped goes on with what is there.
 """
 
 import sys
