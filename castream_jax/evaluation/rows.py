@@ -41,13 +41,14 @@ def rows_schema(metrics: Sequence[Metric], methods: Sequence[Method]) -> pa.Sche
     Metrics that need to know where the object is are null for an image without a mask or box, and what a method says
     of its maps (`Method.columns`) is null for other methods.
     """
-    others = dict.fromkeys(name for metric in metrics for name in metric.columns)
+    others = {name: metric.needs_truth for metric in metrics for name in metric.columns}
     said = dict.fromkeys(name for method in methods for name in method.columns)
     records = {"metrics": [to_facts(metric) for metric in metrics], "methods": [to_facts(method) for method in methods]}
     return pa.schema(
         [
             *BASE,
-            *(pa.field(name, pa.float32(), nullable=False) for name in ("probability", *others)),
+            pa.field("probability", pa.float32(), nullable=False),
+            *(pa.field(name, pa.float32(), nullable=nullable) for name, nullable in others.items()),
             *(pa.field(metric.column, pa.float32(), nullable=metric.needs_truth) for metric in metrics),
             *(pa.field(name, pa.float32()) for name in said),
             *FLAGS,

@@ -31,6 +31,7 @@ from castream_jax.evaluation.batch import create_evaluate_batch, to_rows
 from castream_jax.evaluation.partners import find_partners
 from castream_jax.evaluation.resumable_parts import Measured, RowParts, parts_directory, take_fingerprint
 from castream_jax.evaluation.row_images import IMAGE_ID
+from castream_jax.evaluation.settled import settle_rows
 from castream_jax.evaluation.shown_images import ShownImages, show_images
 from castream_jax.experiment.preprocessing import with_decoding
 from castream_jax.experiment.record import has_record, write_record
@@ -104,7 +105,7 @@ def evaluate(experiment: Experiment, workdir: Path) -> Evaluation | None:
             accuracy = accuracy_parts.merge()
             evaluation = Evaluation(
                 protocol=with_decoding(protocol, resolved.experiment.data, measured.pictures),
-                rows=measured.rows,
+                rows=settle_rows(measured.rows, resolved.plan.metrics),
                 class_names=source.class_names,
                 accuracy=accuracy,
                 pictures=measured.pictures,

@@ -5,7 +5,7 @@ from castream_jax.metrics.arcc import ARCC
 from castream_jax.metrics.average_drop import AVERAGE_DROP
 from castream_jax.metrics.average_gain import AVERAGE_GAIN
 from castream_jax.metrics.average_increase import AVERAGE_INCREASE
-from castream_jax.metrics.box_accuracy import BOX_ACCURACY
+from castream_jax.metrics.box_accuracy import MAX_BOX_ACCURACY
 from castream_jax.metrics.cascading_randomisation import CASCADING_RANDOMISATION
 from castream_jax.metrics.cascading_similarity import CASCADING_SIMILARITY
 from castream_jax.metrics.coherency import COHERENCY
@@ -63,7 +63,7 @@ METRICS: dict[str, Metric] = {
         OVERLAP_BEST,
         OVERLAP_FIXED,
         RANK_ACCURACY,
-        BOX_ACCURACY,
+        MAX_BOX_ACCURACY,
         GINI,
         ENTROPY,
         COMPLEXITY,

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from castream_jax.errors import InputError
@@ -82,6 +83,9 @@ Measure = Callable[[Case], Any]
 """From a case to columns of the rows by name, [J Q ...] or, where the network does not matter, [J]; or a conversation
 (`compute.questions`) that ends in them."""
 
+Settle = Callable[[Mapping[str, Float[np.ndarray, "n"]]], Float[np.ndarray, "n"]]
+"""From a metric's columns in the rows of one map, all images, to what `column` is to hold; NaN where there is none."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -120,6 +124,8 @@ class Metric:
     by_default: bool = True
     measure: Measure | None = field(default=None, repr=False)
     """None: the record was read from a file, and cannot measure."""
+    settle: Settle | None = field(default=None, repr=False)
+    """Where only all images together tell an image's number; None: what was measured is the number."""
 
     @property
     def arrow(self) -> str:

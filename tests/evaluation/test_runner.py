@@ -21,9 +21,11 @@ from castream_jax.data.source import open_source
 from castream_jax.errors import InputError
 from castream_jax.evaluation import accuracy, estimate, runner
 from castream_jax.evaluation import resumable_parts as parts
+from castream_jax.evaluation.rows import group_rows
 from castream_jax.evaluation.runner import evaluate
 from castream_jax.experiment import resolved
 from castream_jax.experiment.loading import build_network, load_trained
+from castream_jax.metrics.box_accuracy import COLUMNS, OVERLAPS, settle
 from castream_jax.report.notes import describe_all
 from castream_jax.report.selection import select_images
 from castream_jax.report.writing import write_evaluation
@@ -74,6 +76,19 @@ def test_one_row_for_each_image_and_map(evaluation):
     assert [(row["attribution"], row["pooling"]) for row in rows[: len(KEYS)]] == KEYS
     assert [row["id"] for row in rows[:: len(KEYS)]] == [f"test_{i:05d}" for i in range(10)]
     assert all(row["explained_class"] == row["label"] for row in rows)
+
+
+def test_what_all_images_tell_is_settled(light):
+    experiment, workdir = light
+    config = dataclasses.replace(experiment.evaluation, metrics=("MaxBoxAcc",))
+    rows = evaluate(dataclasses.replace(experiment, evaluation=config), workdir).rows
+    alone = 0
+    for group in group_rows(rows).values():
+        columns = {name: group[name].to_numpy() for name in COLUMNS}
+        np.testing.assert_allclose(group["max_box_accuracy"].to_numpy(), settle(columns), atol=1e-6)
+        best = np.max(list(columns.values()), axis=0)
+        alone += np.mean([best >= overlap for overlap in OVERLAPS]) - group["max_box_accuracy"].to_numpy().mean()
+    assert alone > 0  # one threshold for all images is worse than one for each
 
 
 def test_rows_are_the_public_functions_numbers(trained, evaluation):

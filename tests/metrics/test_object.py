@@ -1,31 +1,33 @@
-"""Rank accuracy and box accuracy: numpy's sort and scipy's labels, ties, flat maps, images without an object."""
+"""Rank and box accuracy: numpy's sort and scipy's labels, ties, flat maps, images without an object, thresholds."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
 
-from castream_jax.metrics.box_accuracy import best_box_iou, join
+from castream_jax.metrics.box_accuracy import COLUMNS, OVERLAPS, box_ious, join, settle
 from castream_jax.metrics.overlap_best import THRESHOLDS
 from castream_jax.metrics.rank_accuracy import rank_accuracy
 from tests.goldens import assert_close
 from tests.metrics.cases import HEIGHT, WIDTH, measure
 
 RNG = np.random.default_rng(8)
-BOTH = jax.jit(lambda maps, truth: (rank_accuracy(maps, truth), best_box_iou(maps, truth)))
+BOTH = jax.jit(lambda maps, truth: (rank_accuracy(maps, truth), box_ious(maps, truth)))
 
 
-def plain_iou(saliency: np.ndarray, truth: np.ndarray) -> float:
-    """Return the best IoU of the truth's box with that of any labelled part at any threshold."""
+def plain_ious(saliency: np.ndarray, truth: np.ndarray) -> list[float]:
+    """Return the best IoU of the truth's box with that of any labelled part, by threshold."""
     (target,) = scipy.ndimage.find_objects(truth.astype(int))
-    best = 0.0
+    found = []
     for threshold in np.float32(THRESHOLDS):
         parts, _ = scipy.ndimage.label(saliency >= threshold, np.ones((3, 3)))
+        best = 0.0
         for box in scipy.ndimage.find_objects(parts):
             pixels = np.zeros((2, *truth.shape), bool)
             pixels[0][box], pixels[1][target] = True, True
             best = max(best, pixels.all(0).sum() / pixels.any(0).sum())
-    return best
+        found.append(best)
+    return found
 
 
 def test_numpy_and_scipy():
@@ -42,7 +44,7 @@ def test_numpy_and_scipy():
         n, values, on = truth[i].sum(), maps[i].reshape(-1), truth[i].reshape(-1)
         orders = [np.lexsort((RNG.random(values.size), -values)) for _ in range(2000)]  # ties at random
         assert abs(float(ranks[i]) - np.mean([on[order[:n]].mean() for order in orders])) < 0.02
-        assert_close(ious[i], plain_iou(maps[i], truth[i]), absolute=1e-6)
+        assert_close(ious[:, i], plain_ious(maps[i], truth[i]), absolute=1e-6)
 
 
 def test_parts_hold_together_by_corners_and_around_them():
@@ -74,9 +76,9 @@ def test_the_perfect_map_flat_maps_and_no_object():
     maps = np.stack([truth[0], np.zeros((8, 8)), np.ones((8, 8)), truth[0]]).astype(np.float32)
     ranks, ious = BOTH(jnp.asarray(maps), jnp.asarray(truth))
     assert_close(ranks[:3], [1, 1 / 8, 1 / 8], absolute=1e-6)
-    assert_close(ious[:3], [1, 0, 1 / 8], absolute=1e-6)
+    assert_close(ious.max(0)[:3], [1, 0, 1 / 8], absolute=1e-6)
     assert np.isnan(ranks[3])
-    assert np.isnan(ious[3])
+    assert np.isnan(ious[:, 3]).all()
 
 
 def test_box_accuracy_is_the_share_of_overlaps():
@@ -84,7 +86,29 @@ def test_box_accuracy_is_the_share_of_overlaps():
     truth[0, 2:8, 2:6] = True
     maps = np.zeros((3, HEIGHT, WIDTH))
     maps[0, 2:8, 2:6] = maps[1, 4:8, 2:6] = maps[2, 2:8, 2:6] = 1  # IoU 1, 2/3, and no object
-    found = measure(("BoxAcc", "RRA"), maps, [0, 0, 1], truth=jnp.asarray(truth))[0]
-    assert_close(found["box_accuracy"][:2, 1], [1, 2 / 3], absolute=1e-6)
+    found = measure(("MaxBoxAcc", "RRA"), maps, [0, 0, 1], truth=jnp.asarray(truth))[0]
+    assert_close(found["max_box_accuracy"][:2, 1], [1, 2 / 3], absolute=1e-6)
+    assert_close([found[name][1, 1] for name in COLUMNS], [2 / 3] * len(COLUMNS), absolute=1e-6)
     assert_close(found["rank_accuracy"][0], [1, 1], absolute=1e-6)
-    assert np.isnan(found["box_accuracy"][2]).all()
+    assert np.isnan(found["max_box_accuracy"][2]).all()
+
+
+def test_thresholds_are_those_of_all_images():
+    """Image 0 is best at the first threshold, 1 and 2 at the second, where they reach 0.5; 3 has no object."""
+    ious = np.zeros((len(COLUMNS), 4))
+    ious[0] = [0.9, 0.4, 0.1, np.nan]
+    ious[1] = [0.2, 0.6, 0.5, np.nan]
+    ious[:, 3] = np.nan
+    settled = settle(dict(zip(COLUMNS, ious)))
+    # 0.3: images 0, 1 or images 1, 2, of which the first threshold is taken; 0.5: images 1, 2; 0.7: image 0
+    assert_close(settled[:3], [2 / 3, 2 / 3, 1 / 3], absolute=1e-6)
+    assert np.isnan(settled[3])
+
+
+def test_the_mean_is_that_of_the_best_threshold_for_each_overlap():
+    ious = np.float32(RNG.random((len(COLUMNS), 40)))
+    settled = settle(dict(zip(COLUMNS, ious.astype(np.float64))))
+    expected = [max((row >= np.float32(overlap)).mean() for row in ious) for overlap in OVERLAPS]
+    assert_close(settled.mean(), np.mean(expected), absolute=1e-6)
+    assert settled.mean() <= np.mean([(ious.max(0) >= overlap).mean() for overlap in OVERLAPS])
+    assert np.isnan(settle(dict.fromkeys(COLUMNS, np.full(3, np.nan)))).all()
