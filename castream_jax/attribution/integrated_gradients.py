@@ -3,10 +3,9 @@
 import functools
 
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from castream_jax.attribution.gradient_input import image_gradient
+from castream_jax.attribution.gradient_input import mean_gradient
 from castream_jax.attribution.method import Method, Subject
 from castream_jax.compute.masking import mask_images
 from castream_jax.errors import InputError
@@ -32,12 +31,10 @@ def integrated_gradients(steps: int = STEPS) -> Method:
         images, normalisation = subject.scene.images, subject.scene.normalisation
         black = mask_images(images, jnp.zeros(images.shape[:3]), normalisation.mean, normalisation.std)
 
-        def step(total: Array, place: Array) -> tuple[Array, None]:
-            share = (place + 0.5) / steps
-            return total + image_gradient(subject, black + share * (images - black)), None
+        def on_the_way(step: Int[Array, ""]) -> Float[Array, "B H W c"]:
+            return black + (step.astype(jnp.float32) + 0.5) / steps * (images - black)
 
-        total, _ = lax.scan(step, jnp.zeros_like(images), jnp.arange(steps, dtype=jnp.float32))
-        return ((images - black) * total).sum(-1) / steps
+        return ((images - black) * mean_gradient(subject, steps, on_the_way)).sum(-1)
 
     return Method(
         key="integrated_gradients",

@@ -4,10 +4,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from castream_jax.attribution.gradient_input import image_gradient
+from castream_jax.attribution.gradient_input import mean_gradient
 from castream_jax.attribution.method import Method, Subject
 from castream_jax.errors import InputError
 
@@ -34,12 +33,11 @@ def smooth_grad(samples: int = SAMPLES) -> Method:
         """Return `sum_c |mean_n dy/dx(x + noise_n)|` over colours."""
         images, std = subject.scene.images, jnp.asarray(subject.scene.normalisation.std).reshape(1, 1, 1, -1)
 
-        def step(total: Array, sample: Array) -> tuple[Array, None]:
+        def with_noise(sample: Int[Array, ""]) -> Float[Array, "B H W c"]:
             noise = jax.random.normal(jax.random.fold_in(jax.random.key(SEED), sample), images.shape[1:])[None]
-            return total + image_gradient(subject, images + SPREAD * noise / std), None
+            return images + SPREAD * noise / std
 
-        total, _ = lax.scan(step, jnp.zeros_like(images), jnp.arange(samples))
-        return jnp.abs(total / samples).sum(-1)
+        return jnp.abs(mean_gradient(subject, samples, with_noise)).sum(-1)
 
     return Method(
         key="smooth_grad",

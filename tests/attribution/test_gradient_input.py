@@ -29,10 +29,11 @@ def test_gradient_times_input():
     np.testing.assert_allclose(attribute(GRADIENT_INPUT), min_max(np.maximum(expected, 0)), atol=1e-4)
 
 
-def test_integrated_gradients():
-    g = np.mean([gradient_at(place) for place in (1 / 8, 3 / 8, 5 / 8, 7 / 8)], axis=0)
+@pytest.mark.parametrize("steps", [4, 13])  # in one pass; in passes of which the last is not full
+def test_integrated_gradients(steps):
+    g = np.mean([gradient_at((step + 0.5) / steps) for step in range(steps)], axis=0)
     expected = ((IMAGES - LOW) * g).sum(-1)
-    np.testing.assert_allclose(attribute(integrated_gradients(4)), min_max(np.maximum(expected, 0)), atol=1e-4)
+    np.testing.assert_allclose(attribute(integrated_gradients(steps)), min_max(np.maximum(expected, 0)), atol=1e-4)
     change = logits(IMAGES) - logits(np.broadcast_to(LOW, IMAGES.shape))
     np.testing.assert_allclose(expected.sum((1, 2)), change, rtol=0.05)  # it adds up, but for the steps
 
@@ -47,7 +48,7 @@ def test_smooth_grad():
 
 
 @pytest.mark.parametrize(
-    "method", [GRADIENT_INPUT, integrated_gradients(4), smooth_grad(3)], ids=lambda method: method.key
+    "method", [GRADIENT_INPUT, integrated_gradients(13), smooth_grad(3)], ids=lambda method: method.key
 )
 def test_an_image_s_map_is_its_own(method):
     alone = attribute(method, IMAGES[1:], CLASSES[1:])
