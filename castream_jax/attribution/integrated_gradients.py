@@ -5,7 +5,7 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from castream_jax.attribution.gradient_input import mean_gradient
+from castream_jax.attribution.image_gradient import mean_gradient
 from castream_jax.attribution.method import Method, Subject
 from castream_jax.compute.masking import mask_images
 from castream_jax.errors import InputError

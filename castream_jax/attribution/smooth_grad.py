@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from castream_jax.attribution.gradient_input import mean_gradient
+from castream_jax.attribution.image_gradient import mean_gradient
 from castream_jax.attribution.method import Method, Subject
 from castream_jax.errors import InputError
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
+from castream_jax.evaluation.rows import group_rows
 from castream_jax.metrics.metric import Metric
 
 
@@ -13,19 +14,12 @@ def settle_rows(rows: pa.Table, metrics: Iterable[Metric]) -> pa.Table:
     for metric in metrics:
         if metric.settle is None or rows[metric.column].null_count == rows.num_rows:
             continue
-        columns = {name: rows[name].to_numpy() for name in (metric.column, *metric.columns)}
+        names = (metric.column, *metric.columns)
+        own = rows.select(["attribution", "pooling", *names])
         settled = np.full(rows.num_rows, np.nan)
-        for places in _find_places(rows):
-            settled[places] = metric.settle({name: values[places] for name, values in columns.items()})
+        for group in group_rows(own.append_column("place", pa.array(np.arange(rows.num_rows)))).values():
+            settled[group["place"].to_numpy()] = metric.settle({name: group[name].to_numpy() for name in names})
         field = rows.schema.field(metric.column)
         array = pa.array(settled, field.type, from_pandas=True)  # null for NaN
         rows = rows.set_column(rows.schema.get_field_index(metric.column), field, array)
     return rows
-
-
-def _find_places(rows: pa.Table) -> list[np.ndarray]:
-    """Return where the rows of each attribution and pooling are."""
-    pairs = list(zip(rows["attribution"].to_pylist(), rows["pooling"].to_pylist()))
-    numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
-    of = np.array([numbers[pair] for pair in pairs])
-    return [np.flatnonzero(of == number) for number in range(len(numbers))]
